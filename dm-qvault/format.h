@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a vault looks like at rest.  Shared by the module, the tool and the
+ * tests; Documentation/format.rst tells the same with pictures.
+ *
+ * Everything is little-endian.  The first pointers stand in the anchor record;
+ * every other block is reached only through the sealed pointer that its parent
+ * holds, so nothing here is parsed before it is authenticated.
+ */
+#ifndef QVAULT_FORMAT_H
+#define QVAULT_FORMAT_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#include <linux/build_bug.h>
+#else
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <linux/types.h>
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+#endif
+
+#define QVAULT_BLOCK_SHIFT	12
+#define QVAULT_BLOCK_SIZE	(1u << QVAULT_BLOCK_SHIFT)
+#define QVAULT_SECTORS		(QVAULT_BLOCK_SIZE >> 9)	/* a block, in sectors */
+
+#define QVAULT_TAG_SIZE		16
+#define QVAULT_UUID_SIZE	16
+#define QVAULT_MASTER_KEY_SIZE	64
+
+/* ---- Sealed pointers ---------------------------------------------------- */
+
+/*
+ * The low 48 bits of @where say where the block is, by kind:
+ *
+ *   data	the block on the data device
+ *   node, map	bit 0: which of the node's two slots; above it the weight: how
+ *		many data blocks are mapped (node) or in use (map) below it
+ *   log	the block's sequence number
+ *
+ * The high 16 bits are zero in this version.  Version zero is no version: such
+ * a pointer is all zeros and means "nothing here, reads as zeros".
+ */
+struct qvault_disk_ptr {
+	__le64 version;			/*  0 */
+	__le64 where;			/*  8 */
+	__u8   tag[QVAULT_TAG_SIZE];	/* 16 */
+};
+static_assert(sizeof(struct qvault_disk_ptr) == 32);
+
+#define QVAULT_WHERE_BITS	48
+#define QVAULT_WHERE_MASK	((1ull << QVAULT_WHERE_BITS) - 1)
+
+/* What a sealed block is.  Part of what its tag covers. */
+enum qvault_kind {
+	QVAULT_KIND_DATA = 1,
+	QVAULT_KIND_NODE = 2,
+	QVAULT_KIND_MAP = 3,
+	QVAULT_KIND_LOG = 4,
+};
+
+/*
+ * The tag of a block is MAC(this header || ciphertext).  The tweak of its
+ * encryption is le64(version) || le64(id).
+ */
+struct qvault_disk_seal {
+	__le64 kind;			/*  0 */
+	__le64 id;			/*  8: logical block, node id, or log sequence */
+	__le64 version;			/* 16 */
+	__le64 reserved;		/* 24: zero */
+};
+static_assert(sizeof(struct qvault_disk_seal) == 32);
+
+/* ---- Trees -------------------------------------------------------------- */
+
+#define QVAULT_FANOUT_SHIFT	7
+#define QVAULT_FANOUT		(1u << QVAULT_FANOUT_SHIFT)
+#define QVAULT_MAX_LEVELS	7
+
+struct qvault_disk_node {
+	struct qvault_disk_ptr ptr[QVAULT_FANOUT];
+};
+static_assert(sizeof(struct qvault_disk_node) == QVAULT_BLOCK_SIZE);
+
+/* A node's id; its level counts from the leaves, its index within the level. */
+#define QVAULT_NODE_LEVEL_SHIFT	56
+
+/* A map block holds one bit for each data block of a group, 1: in use. */
+#define QVAULT_MAP_BITS		(8 * QVAULT_BLOCK_SIZE)
+
+/* ---- Log ---------------------------------------------------------------- */
+
+/*
+ * Entries follow the header and each other without gaps.  An entry maps a run
+ * of @count logical blocks from @logical.  With QVAULT_ENTRY_UNMAP it has no
+ * tags and the run reads as zeros; otherwise block i of the run stands at
+ * @where + i, has version @version + i, and the i-th tag after the entry.
+ */
+struct qvault_disk_entry {
+	__le64 version;			/*  0: zero if unmapped */
+	__le64 where;			/*  8: unmapped: number of blocks */
+	__le64 run;			/* 16: logical block; bits 48..62 count - 1; 63 unmap */
+};
+static_assert(sizeof(struct qvault_disk_entry) == 24);
+
+#define QVAULT_RUN_COUNT_SHIFT	48
+#define QVAULT_RUN_COUNT_MASK	0x7fffull
+#define QVAULT_RUN_UNMAP	(1ull << 63)
+
+struct qvault_disk_log_head {
+	struct qvault_disk_ptr prev;	/*  0: the log block before this one */
+	__le64 sequence;		/* 32 */
+	__le32 bytes;			/* 40: of entries */
+	__u8   reserved[20];		/* 44: zero */
+};
+static_assert(sizeof(struct qvault_disk_log_head) == 64);
+
+#define QVAULT_LOG_PAYLOAD	(QVAULT_BLOCK_SIZE - 64)
+
+struct qvault_disk_log {
+	struct qvault_disk_log_head head;
+	__u8 payload[QVAULT_LOG_PAYLOAD];
+};
+static_assert(sizeof(struct qvault_disk_log) == QVAULT_BLOCK_SIZE);
+
+/* ---- Anchor ------------------------------------------------------------- */
+
+#define QVAULT_ANCHOR_MAGIC	"QVAULT\0A"	/* 8 bytes, no NUL after them */
+#define QVAULT_FORMAT_VERSION	1
+#define QVAULT_ANCHOR_SLOTS	2
+#define QVAULT_INLINE_SIZE	3808
+#define QVAULT_ANCHOR_MAC_SIZE	32
+
+enum qvault_cipher {
+	QVAULT_CIPHER_AES_256_XTS = 1,
+};
+
+enum qvault_mac {
+	QVAULT_MAC_HMAC_SHA256_128 = 1,
+};
+
+/*
+ * Slot (sequence & 1) of the anchor device.  It carries every parameter: the
+ * untrusted device never chooses an algorithm or a size.  The MAC, HMAC-SHA256
+ * under the anchor key, covers all that stands before it.
+ */
+struct qvault_disk_anchor {
+	__u8   magic[8];		/*    0 */
+	__le32 format;			/*    8 */
+	__le32 flags;			/*   12: zero */
+	__u8   uuid[QVAULT_UUID_SIZE];	/*   16 */
+	__le32 cipher;			/*   32 */
+	__le32 mac_type;		/*   36 */
+	__le64 data_blocks;		/*   40: of the data device that are used */
+	__le64 logical_blocks;		/*   48 */
+	__le32 log_blocks;		/*   56 */
+	__le32 reserved0;		/*   60: zero */
+	__le64 sequence;		/*   64: of anchor records */
+	__le64 epoch;			/*   72: of attaches */
+	__le64 lease;			/*   80: versions below may have been used */
+	__le64 log_tail;		/*   88: oldest log block to replay */
+	__le64 log_head;		/*   96: newest; below the tail: log is empty */
+	__le64 commit;			/*  104: number of commits that had entries */
+	struct qvault_disk_ptr tree;	/*  112: root */
+	struct qvault_disk_ptr map;	/*  144: root */
+	struct qvault_disk_ptr log;	/*  176: newest block */
+	__le32 inline_bytes;		/*  208 */
+	__u8   reserved1[44];		/*  212: zero */
+	__u8   inline_entries[QVAULT_INLINE_SIZE];	/* 256 */
+	__u8   mac[QVAULT_ANCHOR_MAC_SIZE];		/* 4064 */
+};
+static_assert(sizeof(struct qvault_disk_anchor) == QVAULT_BLOCK_SIZE);
+static_assert(offsetof(struct qvault_disk_anchor, sequence) == 64);
+static_assert(offsetof(struct qvault_disk_anchor, tree) == 112);
+static_assert(offsetof(struct qvault_disk_anchor, inline_entries) == 256);
+static_assert(offsetof(struct qvault_disk_anchor, mac) == 4064);
+
+/* ---- Keys --------------------------------------------------------------- */
+
+/*
+ * HKDF-SHA256 (RFC 5869) from the master key, salt: the volume's UUID.  Info
+ * is one of these labels, without its NUL.
+ */
+#define QVAULT_LABEL_DATA	"qvault data xts"	/* 64 bytes */
+#define QVAULT_LABEL_META	"qvault metadata xts"	/* 64 bytes */
+#define QVAULT_LABEL_MAC	"qvault block mac"	/* 32 bytes */
+#define QVAULT_LABEL_ANCHOR	"qvault anchor mac"	/* 32 bytes */
+
+#endif

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The engine of a vault: what it keeps in memory and what its files offer each
+ * other.  Nothing here knows a bio or a dm_target; the platform (io.c, crypto.c,
+ * target.c in the kernel; tests/unit in userspace) is at the end.
+ *
+ * Lock order, outermost first:
+ *
+ *	checkpoint_mutex	one checkpoint at a time; freeze to anchored
+ *	  commit_mutex		one writer of the log and of the anchor
+ *	    alloc_mutex		choosing data blocks, loading groups
+ *	      cache->lock	(spin) node cache
+ *	      map_lock		(rw, spin) the mapping: deltas, roots, stream
+ *	        alloc_lock	(spin) the bits of groups
+ *
+ * The mutexes may be held across I/O.  The spinlocks are taken in process
+ * context only, so they leave interrupts on.
+ */
+#ifndef QVAULT_H
+#define QVAULT_H
+
+#include <linux/atomic.h>
+#include <linux/bitmap.h>
+#include <linux/errno.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/rwlock.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+#include "geometry.h"
+
+/* Most blocks of one read or write; larger bios are split. */
+#define QVAULT_MAX_RUN		256u
+/* Versions that one anchor record allows to be used after it. */
+#define QVAULT_LEASE		(1ull << 32)
+
+struct qvault_ptr {
+	u64 version;			/* 0: unmapped, reads as zeros */
+	u64 where;
+	u8 tag[QVAULT_TAG_SIZE];
+};
+
+/* ---- Health (health.c) -------------------------------------------------- */
+
+/* Ordered by severity; a vault moves only downwards until it is re-attached. */
+enum qvault_mode {
+	QVAULT_MODE_DETACHED,		/* not attached yet, or no longer */
+	QVAULT_MODE_WRITE,
+	QVAULT_MODE_READ_ONLY,		/* as asked for */
+	QVAULT_MODE_FAILED,		/* reads of verified state may go on */
+};
+
+struct qvault;
+
+void qvault_fail(struct qvault *v, const char *what, int err);
+int qvault_may_write(struct qvault *v);
+int qvault_corrupt(struct qvault *v, enum qvault_kind kind, u64 id);
+
+/* ---- Sealing (seal.c) --------------------------------------------------- */
+
+void qvault_ptr_from_disk(struct qvault_ptr *ptr,
+			  const struct qvault_disk_ptr *disk);
+void qvault_ptr_to_disk(struct qvault_disk_ptr *disk,
+			const struct qvault_ptr *ptr);
+static inline u64 qvault_node_id(u32 level, u64 index)
+{
+	return (u64)level << QVAULT_NODE_LEVEL_SHIFT | index;
+}
+int qvault_seal(struct qvault *v, enum qvault_kind kind, u64 id, u64 version,
+		const void *plain, void *cipher, u8 *tag);
+int qvault_unseal(struct qvault *v, enum qvault_kind kind, u64 id,
+		  const struct qvault_ptr *ptr, const void *cipher,
+		  void *plain, void *scratch);
+
+/* ---- Delta (delta.c) ---------------------------------------------------- */
+
+/*
+ * The pointers written since the last checkpoint, by leaf.  A node of level
+ * l > 0 stands for a whole subtree that is unmapped but for what the nodes of
+ * lower levels inside it say, which are newer.
+ */
+struct qvault_delta_node {
+	struct hlist_node hash;
+	struct list_head list;
+	u64 index;			/* of the leaf or subtree in its level */
+	u8 level;
+	u8 used;			/* pointers in ptr[] */
+	u8 capacity;
+	u8 pooled;			/* came from the mempool */
+	/* Of the leaf's blocks: which are known here, and which are mapped. */
+	DECLARE_BITMAP(present, QVAULT_FANOUT);
+	DECLARE_BITMAP(mapped, QVAULT_FANOUT);
+	struct qvault_ptr ptr[];	/* of the mapped ones, in order */
+};
+
+struct qvault_delta {
+	struct hlist_head *buckets;
+	u32 bucket_shift;
+	u32 marks[QVAULT_MAX_LEVELS];	/* nodes of each level; level 0 too */
+	struct list_head nodes;
+};
+
+enum qvault_hit {
+	QVAULT_MISS,			/* ask the layer below */
+	QVAULT_HIT,			/* *ptr is set; version 0: unmapped */
+};
+
+int qvault_delta_init(struct qvault_delta *delta, u32 bucket_shift);
+void qvault_delta_exit(struct qvault *v, struct qvault_delta *delta);
+void qvault_delta_clear(struct qvault *v, struct qvault_delta *delta);
+bool qvault_delta_empty(const struct qvault_delta *delta);
+enum qvault_hit qvault_delta_lookup(const struct qvault *v,
+				    const struct qvault_delta *delta,
+				    u64 logical, struct qvault_ptr *ptr);
+void qvault_delta_sort(struct qvault_delta *delta);
+
+/*
+ * Nodes that an insert may need, allocated before the spinlock is taken and
+ * given back after it.
+ */
+struct qvault_reserve {
+	struct list_head nodes;
+	u8 level;			/* what was missing last time */
+	u8 capacity;
+};
+void qvault_reserve_init(struct qvault_reserve *reserve);
+void qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve);
+void qvault_reserve_exit(struct qvault *v, struct qvault_reserve *reserve);
+
+/*
+ * Called for each data block that an insert supersedes within the same delta,
+ * under map_lock.
+ */
+bool qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
+			 u64 logical, const struct qvault_ptr *ptr,
+			 struct qvault_reserve *reserve);
+bool qvault_delta_unmap(struct qvault *v, struct qvault_delta *delta,
+			u32 level, u64 index, struct qvault_reserve *reserve);
+
+/* ---- Stream and log (log.c) --------------------------------------------- */
+
+/*
+ * Entries that stand in no log block yet, already in the form of log blocks.
+ * They are appended in the order in which they took effect, which is the order
+ * in which a recovery applies them.  What fits is carried in the anchor record;
+ * the page then stays open and grows at its end.
+ */
+struct qvault_page {
+	struct list_head list;
+	u32 bytes;			/* of entries in the block's payload */
+	struct qvault_disk_log *block;
+};
+
+struct qvault_stream {
+	struct list_head pages;		/* oldest first */
+	struct list_head spare;		/* enough for all that is reserved */
+	u32 nr_pages;
+	u32 nr_spare;
+	u64 reserved;			/* bytes of entries yet to come */
+};
+
+/* What a commit takes out of the stream. */
+struct qvault_cut {
+	struct list_head pages;		/* to become log blocks; none: all inline */
+	u32 nr_pages;
+	u32 inline_bytes;		/* of the page that stays open */
+	const void *inline_entries;
+};
+
+u64 qvault_stream_worst(u32 blocks);
+u32 qvault_stream_blocks(u64 bytes);
+void qvault_stream_init(struct qvault_stream *stream);
+void qvault_stream_exit(struct qvault_stream *stream);
+void qvault_stream_append(struct qvault *v, u64 logical, u32 count, u64 version,
+			  u64 where, const u8 *tags, u32 tag_stride);
+void qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
+void qvault_stream_cut(struct qvault *v, bool freeze, struct qvault_cut *cut);
+void qvault_stream_free_page(struct qvault_page *page);
+
+/* The entries of a log block or of an anchor record, decoded one by one. */
+struct qvault_entry {
+	u64 logical;
+	u64 count;
+	u64 version;			/* 0: the run is unmapped */
+	u64 where;
+	const u8 *tags;			/* count of them */
+};
+int qvault_entry_next(const struct qvault_geometry *geo, const u8 **pos,
+		      u32 *left, struct qvault_entry *entry);
+
+int qvault_log_append(struct qvault *v, struct qvault_cut *cut);
+u64 qvault_log_used(const struct qvault *v);
+bool qvault_log_has_room(const struct qvault *v, u32 pages, u64 reserved);
+
+/* ---- Node cache (node.c) ------------------------------------------------ */
+
+/*
+ * A node or map block as it stands on the device under one version; never
+ * dirty.  Found by version, which is unique, so a stale node is never found.
+ */
+struct qvault_node {
+	struct hlist_node hash;
+	struct list_head lru;		/* unused: the cache may drop it */
+	u64 version;
+	u32 refs;
+	void *data;			/* QVAULT_BLOCK_SIZE, as on disk */
+};
+
+struct qvault_cache {
+	spinlock_t lock;
+	struct hlist_head *buckets;
+	u32 bucket_shift;
+	struct list_head lru;
+	u32 nr;
+	u32 limit;
+};
+
+int qvault_cache_init(struct qvault *v, u32 limit);
+void qvault_cache_exit(struct qvault *v);
+int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
+		    u64 index, const struct qvault_ptr *ptr,
+		    struct qvault_node **node);
+struct qvault_node *qvault_node_add(struct qvault *v, u64 version,
+				    const void *data);
+void qvault_node_put(struct qvault *v, struct qvault_node *node);
+
+/* ---- Trees (tree.c) ----------------------------------------------------- */
+
+static inline u32 qvault_node_slot(const struct qvault_ptr *ptr)
+{
+	return ptr->where & 1;
+}
+static inline u64 qvault_node_weight(const struct qvault_ptr *ptr)
+{
+	return (ptr->where & QVAULT_WHERE_MASK) >> 1;
+}
+
+int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
+		     const struct qvault_ptr *root, u64 index,
+		     struct qvault_ptr *ptr);
+
+struct qvault_batch;
+
+/* One node of a cursor's path. */
+struct qvault_step {
+	u64 index;
+	bool loaded;
+	bool dirty;
+	bool had_old;
+	u32 old_slot;			/* that the anchored tree uses */
+	struct qvault_node *old;	/* anchored node, NULL: there is none */
+	void *data;			/* the new node's contents */
+};
+
+/*
+ * Makes a new tree out of the anchored one, in ascending order of leaves: each
+ * changed node is written once, into the slot that the anchored tree does not
+ * use, when the cursor leaves it.
+ */
+struct qvault_cursor {
+	struct qvault *v;
+	enum qvault_kind kind;
+	const struct qvault_tree_geometry *tree;
+	struct qvault_batch *batch;
+	struct qvault_ptr anchored;	/* root */
+	struct qvault_ptr root;		/* of the new tree so far */
+	struct qvault_step step[QVAULT_MAX_LEVELS];
+};
+
+int qvault_cursor_init(struct qvault_cursor *c, struct qvault *v,
+		       enum qvault_kind kind, const struct qvault_ptr *anchored,
+		       struct qvault_batch *batch);
+void qvault_cursor_exit(struct qvault_cursor *c);
+int qvault_cursor_leaf(struct qvault_cursor *c, u64 index, void **data);
+void qvault_cursor_dirty(struct qvault_cursor *c);
+int qvault_cursor_next(struct qvault_cursor *c, u64 from, u64 end, u64 *index);
+int qvault_cursor_finish(struct qvault_cursor *c);
+
+/* ---- Allocation (alloc.c) ----------------------------------------------- */
+
+/*
+ * A group whose bits are in memory.  A data block is free if its bit is set in
+ * neither bitmap.
+ */
+struct qvault_group {
+	struct hlist_node hash;
+	struct list_head lru;
+	struct list_head release;	/* has bits in superseded[] */
+	u64 index;
+	u64 version;			/* of the map block that anchored[] is; 0: none */
+	u32 nr_anchored;
+	u32 nr_fresh;			/* the group stays in memory while not 0 */
+	u32 cursor;			/* where the last search ended */
+	unsigned long *anchored;	/* in use by the anchored tree */
+	unsigned long *fresh;		/* allocated since and not in there */
+	/*
+	 * Fresh blocks that no pointer in the delta names any more: [0] since
+	 * the last commit's cut, [1] those that the running commit covers.
+	 */
+	unsigned long *superseded[2];
+};
+
+struct qvault_alloc {
+	struct hlist_head *buckets;
+	u32 bucket_shift;
+	struct list_head lru;
+	struct list_head release[2];	/* groups with bits in superseded[i] */
+	u32 nr_groups;
+	u32 limit;
+	u64 hint;			/* group in which the last search succeeded */
+	u64 nr_fresh;
+};
+
+int qvault_alloc_init(struct qvault *v, u32 limit);
+void qvault_alloc_exit(struct qvault *v);
+int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
+			struct qvault_ptr *ptr);
+int qvault_alloc_replay(struct qvault *v, u64 block);
+void qvault_alloc_supersede(struct qvault *v, u64 block);
+void qvault_alloc_undo(struct qvault *v, u64 block);
+void qvault_alloc_cut(struct qvault *v);
+void qvault_alloc_release(struct qvault *v);
+
+/* The changes that a checkpoint makes to the map, in the order found. */
+struct qvault_changes {
+	u64 *item;			/* block << 1 | in use */
+	u32 nr;
+	struct qvault_cursor *cursor;
+	bool started;
+};
+int qvault_changes_add(struct qvault *v, struct qvault_changes *changes,
+		       u64 block, bool in_use);
+int qvault_changes_apply(struct qvault *v, struct qvault_changes *changes);
+int qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_map);
+
+/* ---- Anchor (anchor.c) -------------------------------------------------- */
+
+/* The anchor record in memory: what the newest durable one says. */
+struct qvault_anchor {
+	u8 uuid[QVAULT_UUID_SIZE];
+	u64 sequence;
+	u64 epoch;
+	u64 lease;
+	u64 commit;
+	u64 log_tail;
+	u64 log_head;
+	struct qvault_ptr tree;
+	struct qvault_ptr map;
+	struct qvault_ptr log;
+};
+
+int qvault_anchor_read(struct qvault *v, struct qvault_disk_anchor *newest);
+int qvault_anchor_write(struct qvault *v, struct qvault_anchor *next,
+			const void *inline_entries, u32 inline_bytes);
+
+/* ---- Commit, checkpoint, recovery --------------------------------------- */
+
+int qvault_commit(struct qvault *v);
+int qvault_checkpoint(struct qvault *v);
+int qvault_attach(struct qvault *v);
+int qvault_detach(struct qvault *v);
+
+/* commit.c, for checkpoint.c and recovery.c only. */
+int __qvault_commit(struct qvault *v, bool freeze);
+
+/* ---- The life of a read and of a write (map.c) -------------------------- */
+
+/*
+ * A write of @count blocks from @logical.  The platform allocates it, calls
+ * qvault_write_begin(), seals each block and writes it to ptr[i].where, and
+ * calls qvault_write_end().
+ */
+struct qvault_write {
+	u64 logical;
+	u32 count;			/* 1..QVAULT_MAX_RUN */
+	u32 reserved;			/* bytes of the log */
+	struct qvault_ptr ptr[];
+};
+
+int qvault_write_begin(struct qvault *v, struct qvault_write *w);
+int qvault_write_seal(struct qvault *v, struct qvault_write *w, u32 i,
+		      const void *plain, void *cipher);
+int qvault_write_end(struct qvault *v, struct qvault_write *w, int err);
+int qvault_unmap(struct qvault *v, u64 logical, u64 count);
+int qvault_lookup(struct qvault *v, u64 logical, u32 count,
+		  struct qvault_ptr *ptr);
+int qvault_read_unseal(struct qvault *v, u64 logical,
+		       const struct qvault_ptr *ptr, const void *cipher,
+		       void *plain, void *scratch);
+
+/* ---- The vault ---------------------------------------------------------- */
+
+struct qvault_counters {
+	atomic64_t reads;		/* blocks */
+	atomic64_t writes;		/* blocks */
+	atomic64_t unmaps;		/* blocks */
+	atomic64_t commits;		/* anchor records written */
+	atomic64_t flushes;		/* of the data device */
+	atomic64_t log_blocks;		/* written */
+	atomic64_t node_blocks;		/* nodes and map blocks written */
+	atomic64_t checkpoints;
+	atomic64_t corruptions;
+};
+
+struct qvault_dev;
+struct qvault_crypto;
+
+struct qvault {
+	/* Set by the platform before qvault_attach(). */
+	struct qvault_dev *data;
+	struct qvault_dev *anchor_dev;	/* NULL: ephemeral */
+	struct qvault_crypto *crypto;
+	bool read_only;
+	bool allow_discards;
+	u32 memory_mib;
+	void *platform;
+
+	/* Constant from qvault_attach() to qvault_detach(). */
+	struct qvault_geometry geo;
+
+	/*
+	 * Read without a lock: a stale value lets one more operation in, which
+	 * the next commit then refuses.
+	 */
+	enum qvault_mode mode;
+	int error;			/* that made it fail */
+
+	struct mutex checkpoint_mutex;
+	struct mutex commit_mutex;
+	struct mutex alloc_mutex;
+
+	/* Writers: commit_mutex and map_lock; readers: either. */
+	struct qvault_anchor anchor;
+
+	rwlock_t map_lock;
+	struct qvault_delta delta[2];	/* Locking: map_lock */
+	u8 live;			/* which of them takes writes */
+	bool frozen;			/* the other one is being merged */
+	struct qvault_stream stream;	/* Locking: map_lock */
+	u64 generation;			/* of the mapping's structure: freeze, anchored */
+
+	spinlock_t alloc_lock;
+	struct qvault_alloc alloc;	/* Locking: alloc_lock; see alloc.c */
+
+	struct qvault_cache cache;
+
+	/* Next version; used only below anchor.lease. */
+	atomic64_t version;
+
+	/* Writers that wait for room; woken by commits, checkpoints, writes. */
+	wait_queue_head_t room_wait;
+	atomic_t inflight;		/* writes between begin and end */
+
+	struct qvault_counters counters;
+};
+
+static inline bool qvault_ephemeral(const struct qvault *v)
+{
+	return !v->anchor_dev;
+}
+
+int qvault_init(struct qvault *v);
+void qvault_exit(struct qvault *v);
+/* For an ephemeral vault: what format would have written. */
+int qvault_new_anchor(struct qvault_disk_anchor *disk, const u8 *uuid,
+		      u64 data_blocks, u64 logical_blocks, u32 log_blocks);
+
+/* ---- The platform ------------------------------------------------------- */
+
+/*
+ * Devices.  Blocks are of QVAULT_BLOCK_SIZE; buffers come from
+ * qvault_buf_get().  All may sleep; all return 0 or a negative errno.  Nothing
+ * is ordered but by waiting: a write is durable only after a flush that began
+ * after the write ended, or at once if it was a FUA write.
+ */
+u64 qvault_dev_blocks(struct qvault_dev *dev);
+int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf);
+int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf);
+int qvault_dev_flush(struct qvault_dev *dev);
+/* A hint; errors do not matter. */
+void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count);
+
+/*
+ * A batch of single-block writes.  qvault_batch_write() takes @buf over and
+ * gives it back to the pool when the write has ended; it may sleep to bound
+ * what is in flight.  qvault_batch_wait() waits for all so far and returns the
+ * first error since the batch began.  qvault_batch_end() waits and frees it.
+ */
+struct qvault_batch *qvault_batch_begin(struct qvault *v,
+					struct qvault_dev *dev);
+void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf);
+int qvault_batch_wait(struct qvault_batch *batch);
+void qvault_batch_end(struct qvault_batch *batch);
+
+/* Buffers of one block.  Never fail: they wait for one to be given back. */
+void *qvault_buf_get(void);
+void qvault_buf_put(void *buf);
+
+/*
+ * AES-256-XTS over one block and the MAC of a block.  @meta picks the key.
+ * May sleep.  Return 0 or a negative errno, in which case @dst is undefined.
+ */
+int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
+		      const u8 tweak[16], const void *src, void *dst);
+int qvault_crypto_mac(struct qvault_crypto *crypto,
+		      const struct qvault_disk_seal *head, const void *data,
+		      u8 tag[QVAULT_TAG_SIZE]);
+int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
+			     u32 bytes, u8 mac[QVAULT_ANCHOR_MAC_SIZE]);
+
+/*
+ * Derives the four keys of a volume from the master key of @crypto.  The
+ * labels are in format.h.
+ */
+int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid);
+
+/* Ask for a checkpoint soon, on another thread. */
+void qvault_kick_checkpoint(struct qvault *v);
+
+/* Says what went wrong, once or rate-limited; tells userspace. */
+void qvault_report_failure(struct qvault *v, const char *what, int err);
+void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id);
+
+#endif
