@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# about: the laboratory itself: every kind of bug, death and silence is noticed
+# minutes: 3
+# limit: 60
+set -euo pipefail
+# shellcheck source=tests/lib/check.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/check.sh"
+
+lab=$check_top/tests/lab
+log=$check_tmp/kept
+
+# guest OPTION... -- BUG...: sets $status; what it said is in $check_tmp/said.
+guest() {
+	local options=()
+	while [ "$1" != -- ]; do options+=("$1"); shift; done
+	shift
+	status=0
+	rm -rf "$log" "$check_tmp/counts"
+	"$lab/uml" --module "$lab/provoke" --keep "$log" --counts "$check_tmp/counts" \
+		"${options[@]}" "$lab/provoke/guest" "$@" >"$check_tmp/said" 2>&1 || status=$?
+}
+
+# noticed NAME PATTERN: the run was refused, and for this reason.
+noticed() {
+	if [ "$status" -ne 0 ] && grep -qE "FAILED: .*$2" "$check_tmp/said"; then
+		pass "$1"
+	else
+		tail -n 20 "$check_tmp/said" | sed 's/^/      /'
+		fail "$1" "status $status and no complaint like: $2"
+	fi
+}
+
+logged() {
+	if grep -qE "$2" "$log/kmsg"; then
+		pass "$1"
+	else
+		fail "$1" "no such line in the kernel's log: $2"
+	fi
+}
+
+clean() {
+	if [ "$status" -eq 0 ]; then
+		pass "$1"
+	else
+		tail -n 20 "$check_tmp/said" | sed 's/^/      /'
+		fail "$1" "status $status"
+	fi
+}
+
+say "plain kernel"
+guest -- none
+clean "a good run is clean"
+same "its counts arrive" "1 0 0" "$(cat "$check_tmp/counts")"
+guest -- none fails
+noticed "a failed test is noticed" "exited with status 1"
+same "and counted" "1 1 0" "$(cat "$check_tmp/counts")"
+guest -- none dies
+noticed "a script that dies is noticed" "exited with status 1"
+same "and counted as a failure" "1 1 0" "$(cat "$check_tmp/counts")"
+guest -- none power
+noticed "a guest that ends early is noticed" "died before its end"
+guest -- warn
+noticed "a WARNING is noticed" "the kernel reported: .*WARNING:"
+guest -- oops
+noticed "an oops is noticed" "the kernel reported|died before"
+guest --timeout 20 -- hang
+noticed "a hang is noticed" "killed after its time limit"
+
+say "debug kernel"
+guest --debug -- none
+clean "a good run is clean under the debug kernel"
+guest --debug -- kasan ubsan sleep leak
+noticed "a bug is noticed under the debug kernel" "the kernel reported"
+logged "KASAN sees a use after free" "KASAN: slab-use-after-free in read_byte"
+logged "UBSAN sees a shift too far" "UBSAN: shift-out-of-bounds"
+logged "sleeping under a spinlock is seen" "BUG: (sleeping function|scheduling while atomic)"
+noticed "kmemleak sees a leak" "kmemleak: [0-9]+ unreferenced"
+guest --debug -- lockdep
+noticed "lockdep sees an inversion" "possible circular"
+noticed "and that lockdep then went to sleep is seen" "lockdep was off"
+finish

@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+# When was a guest clean?  The same rules for every laboratory.
+
+# What a kernel with something to say about a bug prints.
+verdict_patterns='BUG:|WARNING:|Oops|Kernel panic|KASAN:|UBSAN:|ODEBUG:'
+verdict_patterns+='|INFO: task .* blocked|INFO: rcu|INFO: trying to register'
+verdict_patterns+='|suspicious RCU|possible (circular|recursive|irq lock)'
+verdict_patterns+='|general protection fault|Segfault with no mm|unable to handle'
+verdict_patterns+='|refcount_t:|soft lockup|hard LOCKUP|self-detected stall'
+
+# What it prints when a facility that should watch goes to sleep.
+verdict_asleep='Kernel memory leak detector disabled|lockdep is turned off'
+verdict_asleep+='|BUG: MAX_(LOCKDEP|LOCK|STACK)|turning off the locking correctness'
+
+# Out-of-tree, unsigned and KUnit are what we are; any other taint is news.
+verdict_innocent_taint=$((1 << 12 | 1 << 13 | 1 << 18))
+
+verdict_value() { sed -n "s/^$2=//p" "$1" | head -n 1; }
+
+verdict_complain() {
+	echo "$verdict_lab: FAILED: $*"
+	verdict_status=1
+}
+
+# Show the report itself and what stands around it.
+verdict_excerpt() {
+	grep -m 1 -B 2 -A 45 -E "$verdict_patterns|$verdict_asleep" "$1" | sed 's/^/      /'
+}
+
+verdict_log() {
+	if grep -qE "$verdict_patterns" "$1"; then
+		verdict_complain "the kernel reported: $(grep -m 1 -E "$verdict_patterns" "$1")"
+		verdict_excerpt "$1"
+	fi
+	if grep -qE "$verdict_asleep" "$1"; then
+		verdict_complain "a watcher went to sleep: $(grep -m 1 -E "$verdict_asleep" "$1")"
+	fi
+}
+
+verdict_debug() {
+	local file=$1 log=$2
+	[ "$(verdict_value "$file" lockdep)" = 1 ] ||
+		verdict_complain "lockdep was off at the end"
+	grep -q 'KernelAddressSanitizer initialized' "$log" ||
+		verdict_complain "KASAN was never on"
+	case $(verdict_value "$file" leaks) in
+	0) ;;
+	"") verdict_complain "kmemleak did not scan" ;;
+	*)
+		verdict_complain "kmemleak: $(verdict_value "$file" leaks) unreferenced objects"
+		grep -m 1 -A 40 '^unreferenced object' "$log" | sed 's/^/      /'
+		;;
+	esac
+}
+
+# judge_guest LAB VERDICT LOG EXPIRED FLAVOUR
+judge_guest() {
+	local file=$2 log=$3 expired=$4 flavour=$5 taint
+	verdict_lab=$1 verdict_status=0
+	verdict_log "$log"
+	if [ -e "$expired" ]; then
+		verdict_complain "killed after its time limit"
+	fi
+	if ! grep -qx complete "$file" 2>/dev/null; then
+		verdict_complain "the guest died before its end; last lines of its log:"
+		tail -n 25 "$log" | sed 's/^/      /'
+		return 1
+	fi
+	[ "$(verdict_value "$file" status)" = 0 ] ||
+		verdict_complain "the script exited with status $(verdict_value "$file" status)"
+	[ "$(verdict_value "$file" unload)" = 0 ] ||
+		verdict_complain "the module could not be unloaded: something still uses it"
+	taint=$(verdict_value "$file" tainted)
+	[ $((taint & ~verdict_innocent_taint)) -eq 0 ] ||
+		verdict_complain "the kernel is tainted: $taint"
+	[ "$flavour" != debug ] || verdict_debug "$file" "$log"
+	return "$verdict_status"
+}
