@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * qvault-ctl dump: what an anchor says, and whether a key vouches for it.
+ */
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "qvault-ctl.h"
+#include "record.h"
+
+static void add_number(struct json_object *to, const char *name, uint64_t value)
+{
+	json_object_object_add(to, name, json_object_new_uint64(value));
+}
+
+static void add_text(struct json_object *to, const char *name, const char *text)
+{
+	json_object_object_add(to, name, json_object_new_string(text));
+}
+
+static void add_pointer(struct json_object *to, const char *name,
+			const struct ctl_pointer *ptr)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_number(object, "version", ptr->version);
+	add_number(object, "where", ptr->where);
+	json_object_object_add(to, name, object);
+}
+
+static void add_geometry(struct json_object *to,
+			 const struct qvault_geometry *geo)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_number(object, "data_blocks", geo->data_blocks);
+	add_number(object, "logical_blocks", geo->logical_blocks);
+	add_number(object, "capacity", geo->capacity);
+	add_number(object, "total_data", geo->total_data);
+	add_number(object, "log_start", geo->log_start);
+	add_number(object, "log_blocks", geo->log_blocks);
+	add_number(object, "groups_start", geo->groups_start);
+	add_number(object, "groups", geo->groups);
+	add_number(object, "last_leaves", geo->last_leaves);
+	add_number(object, "last_data", geo->last_data);
+	add_number(object, "tree_levels", geo->tree.top + 1u);
+	add_number(object, "map_levels", geo->map.top + 1u);
+	json_object_object_add(to, "geometry", object);
+}
+
+static void dump_json(const struct ctl_record *r, bool verified)
+{
+	struct json_object *top = json_object_new_object();
+	char uuid[CTL_UUID_CHARS];
+
+	json_object_object_add(top, "verified", json_object_new_boolean(verified));
+	add_number(top, "format", r->format);
+	add_text(top, "uuid", ctl_uuid_text(uuid, r->uuid));
+	add_text(top, "cipher", "aes-256-xts");
+	add_text(top, "mac", "hmac-sha256-128");
+	add_number(top, "block_size", QVAULT_BLOCK_SIZE);
+	add_number(top, "size", r->geo.logical_blocks * QVAULT_BLOCK_SIZE);
+	add_number(top, "sequence", r->sequence);
+	add_number(top, "epoch", r->epoch);
+	add_number(top, "lease", r->lease);
+	add_number(top, "commit", r->commit);
+	add_number(top, "log_tail", r->log_tail);
+	add_number(top, "log_head", r->log_head);
+	add_number(top, "inline_bytes", r->inline_bytes);
+	add_pointer(top, "tree", &r->tree);
+	add_pointer(top, "map", &r->map);
+	add_pointer(top, "log", &r->log);
+	add_geometry(top, &r->geo);
+	puts(json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY));
+	json_object_put(top);
+}
+
+static void print_number(const char *name, uint64_t value)
+{
+	printf("%-18s%" PRIu64 "\n", name, value);
+}
+
+static void print_pointer(const char *name, const struct ctl_pointer *ptr)
+{
+	if (ptr->version)
+		printf("%-18sversion %" PRIu64 ", where %" PRIu64 "\n", name,
+		       ptr->version, ptr->where);
+	else
+		printf("%-18snone\n", name);
+}
+
+static void print_geometry(const struct qvault_geometry *geo)
+{
+	char size[CTL_SIZE_CHARS];
+
+	printf("%-18s%s\n", "Data device:",
+	       ctl_size(size, geo->data_blocks * QVAULT_BLOCK_SIZE));
+	printf("%-18sblocks %" PRIu64 " to %" PRIu64 "\n", "Log area:",
+	       geo->log_start, geo->log_start + geo->log_blocks - 1);
+	printf("%-18s%" PRIu64 ", from block %" PRIu64 " on\n", "Groups:",
+	       geo->groups, geo->groups_start);
+	print_number("Data blocks:", geo->total_data);
+	print_number("Spare blocks:", geo->total_data - geo->logical_blocks);
+	printf("%-18stree %u, map %u\n", "Levels:", geo->tree.top + 1u,
+	       geo->map.top + 1u);
+}
+
+static void dump_text(const struct ctl_record *r, bool verified)
+{
+	char text[CTL_SIZE_CHARS];
+
+	printf("%-18s%s\n", "Anchor:", verified ?
+	       "verified under this key" :
+	       "not verified (give --key-file to verify it)");
+	print_number("Format version:", r->format);
+	printf("%-18s%s\n", "UUID:", ctl_uuid_text(text, r->uuid));
+	printf("%-18s%s\n", "Size:",
+	       ctl_size(text, r->geo.logical_blocks * QVAULT_BLOCK_SIZE));
+	printf("%-18s%s\n", "Cipher:", "aes-256-xts, 4096-byte blocks");
+	printf("%-18s%s\n", "MAC:", "hmac-sha256, 128 bits");
+	print_number("Sequence:", r->sequence);
+	print_number("Epoch:", r->epoch);
+	print_number("Lease:", r->lease);
+	print_number("Commits:", r->commit);
+	if (r->log_head < r->log_tail)
+		printf("%-18sempty, next block is %" PRIu64 "\n", "Log:",
+		       r->log_tail);
+	else
+		printf("%-18s%" PRIu64 " to %" PRIu64 "\n", "Log:", r->log_tail,
+		       r->log_head);
+	print_number("Inline bytes:", r->inline_bytes);
+	print_pointer("Tree root:", &r->tree);
+	print_pointer("Map root:", &r->map);
+	print_pointer("Newest log block:", &r->log);
+	print_geometry(&r->geo);
+}
+
+int ctl_dump_verb(struct ctl_options *o)
+{
+	struct ctl_device anchor = CTL_DEVICE_CLOSED("anchor");
+	struct ctl_key *key = NULL;
+	struct ctl_record record;
+	struct ctl_slots slots;
+	int err;
+
+	err = ctl_device_open(&anchor, o->argv[0], CTL_READ);
+	if (!err)
+		err = ctl_anchor_read(&slots, &anchor);
+	if (!err && o->key_file)
+		err = ctl_key_read(&key, o->key_file);
+	if (!err)
+		err = ctl_anchor_newest(&slots, &anchor, key, &record);
+	if (!err && ctl_given(o, CTL_OPT_JSON))
+		dump_json(&record, key);
+	else if (!err)
+		dump_text(&record, key);
+	ctl_key_free(key);
+	ctl_device_close(&anchor);
+	return err;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The command line after the verb.  Names are those of cryptsetup where it has
+ * the same thing.  All of it is read and judged before anything is opened.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qvault-ctl.h"
+
+/* Long options get numbers above those of characters. */
+#define VALUE(option)	(0x100 + (int)(option))
+
+static const struct option long_options[] = {
+	{ "key-file", required_argument, NULL, VALUE(CTL_OPT_KEY_FILE) },
+	{ "size", required_argument, NULL, VALUE(CTL_OPT_SIZE) },
+	{ "log-blocks", required_argument, NULL, VALUE(CTL_OPT_LOG_BLOCKS) },
+	{ "uuid", required_argument, NULL, VALUE(CTL_OPT_UUID) },
+	{ "force", no_argument, NULL, VALUE(CTL_OPT_FORCE) },
+	{ "batch-mode", no_argument, NULL, VALUE(CTL_OPT_BATCH) },
+	{ "json", no_argument, NULL, VALUE(CTL_OPT_JSON) },
+	{ "read-only", no_argument, NULL, VALUE(CTL_OPT_READ_ONLY) },
+	{ "readonly", no_argument, NULL, VALUE(CTL_OPT_READ_ONLY) },
+	{ "allow-discards", no_argument, NULL, VALUE(CTL_OPT_DISCARDS) },
+	{ "memory-mib", required_argument, NULL, VALUE(CTL_OPT_MEMORY) },
+	{ "commit-seconds", required_argument, NULL, VALUE(CTL_OPT_COMMIT) },
+	{ "ephemeral", no_argument, NULL, VALUE(CTL_OPT_EPHEMERAL) },
+	{ "deferred", no_argument, NULL, VALUE(CTL_OPT_DEFERRED) },
+	{ "data", required_argument, NULL, VALUE(CTL_OPT_DATA) },
+	{ "anchor", required_argument, NULL, VALUE(CTL_OPT_ANCHOR) },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const struct {
+	char letter;
+	enum ctl_option option;
+} letters[] = {
+	{ 'd', CTL_OPT_KEY_FILE },
+	{ 'q', CTL_OPT_BATCH },
+	{ 'r', CTL_OPT_READ_ONLY },
+};
+static const char short_options[] = ":d:qr";
+
+static const char *name_of(enum ctl_option option)
+{
+	const struct option *o = long_options;
+
+	while (o->name && o->val != VALUE(option))
+		o++;
+	return o->name;
+}
+
+static int number(uint64_t *value, const char *text, const char **rest)
+{
+	char *end;
+
+	/* strtoull() would take signs and leading blanks. */
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	*rest = end;
+	return -errno;
+}
+
+static int parse_size(struct ctl_options *o, const char *text)
+{
+	static const char suffixes[] = "KMGTP";
+	const char *rest, *suffix;
+	uint64_t value;
+	unsigned int shift = 0;
+
+	if (number(&value, text, &rest))
+		goto bad;
+	if (*rest) {
+		suffix = strchr(suffixes, *rest);
+		if (!suffix || (strcmp(rest + 1, "") && strcmp(rest + 1, "iB")))
+			goto bad;
+		shift = 10 * (unsigned int)(suffix - suffixes + 1);
+	}
+	if (!value || value > UINT64_MAX >> shift)
+		goto bad;
+	o->size = value << shift;
+	if (o->size % QVAULT_BLOCK_SIZE)
+		return ctl_fail(CTL_USAGE,
+				"--size %s is not a multiple of %u bytes",
+				text, QVAULT_BLOCK_SIZE);
+	return CTL_OK;
+bad:
+	return ctl_fail(CTL_USAGE,
+			"--size %s: give a number of bytes, or one with K, M, G or T after it",
+			text);
+}
+
+static int parse_number(uint32_t *value, const char *text,
+			enum ctl_option option, uint32_t min, uint32_t max)
+{
+	const char *rest;
+	uint64_t n;
+
+	if (number(&n, text, &rest) || *rest || n < min || n > max)
+		return ctl_fail(CTL_USAGE,
+				"--%s %s: give a whole number from %" PRIu32 " to %" PRIu32,
+				name_of(option), text, min, max);
+	*value = (uint32_t)n;
+	return CTL_OK;
+}
+
+static int parse_uuid(struct ctl_options *o, const char *text)
+{
+	if (ctl_uuid_parse(o->uuid, text))
+		return CTL_OK;
+	return ctl_fail(CTL_USAGE,
+			"--uuid %s: not of the form 01234567-89ab-cdef-0123-456789abcdef",
+			text);
+}
+
+static int take(struct ctl_options *o, enum ctl_option option, const char *text)
+{
+	switch (option) {
+	case CTL_OPT_KEY_FILE:
+		o->key_file = text;
+		return CTL_OK;
+	case CTL_OPT_DATA:
+		o->data = text;
+		return CTL_OK;
+	case CTL_OPT_ANCHOR:
+		o->anchor = text;
+		return CTL_OK;
+	case CTL_OPT_SIZE:
+		return parse_size(o, text);
+	case CTL_OPT_LOG_BLOCKS:
+		return parse_number(&o->log_blocks, text, option,
+				    QVAULT_MIN_LOG_BLOCKS, QVAULT_MAX_LOG_BLOCKS);
+	case CTL_OPT_UUID:
+		return parse_uuid(o, text);
+	case CTL_OPT_MEMORY:
+		return parse_number(&o->memory_mib, text, option, 1, 1u << 20);
+	case CTL_OPT_COMMIT:
+		return parse_number(&o->commit_seconds, text, option, 1, 3600);
+	default:
+		return CTL_OK;
+	}
+}
+
+static enum ctl_option option_of(int value)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+		if (letters[i].letter == value)
+			return letters[i].option;
+	return (enum ctl_option)(value - VALUE(0));
+}
+
+static int one_option(struct ctl_options *o, const struct ctl_verb *verb,
+		      int value, const char *word)
+{
+	enum ctl_option option;
+
+	/* optopt is a letter, 0 for an unknown long option, or its number. */
+	if (value == '?' && optopt >= VALUE(0))
+		return ctl_fail(CTL_USAGE, "%s takes no value", word);
+	if (value == '?')
+		return ctl_fail(CTL_USAGE,
+				"unknown option %s (see qvault-ctl --help)", word);
+	if (value == ':')
+		return ctl_fail(CTL_USAGE, "%s needs a value", word);
+	option = option_of(value);
+	if (!(verb->allowed & 1u << option))
+		return ctl_fail(CTL_USAGE, "--%s has no meaning for %s",
+				name_of(option), verb->name);
+	if (ctl_given(o, option))
+		return ctl_fail(CTL_USAGE, "--%s is given twice",
+				name_of(option));
+	o->given |= 1u << option;
+	return take(o, option, optarg);
+}
+
+static int check_count(const struct ctl_options *o, const struct ctl_verb *verb)
+{
+	if (o->argc < verb->min_args)
+		return ctl_fail(CTL_USAGE, "too few arguments: qvault-ctl %s %s",
+				verb->name, verb->arguments);
+	if (o->argc > verb->max_args)
+		return ctl_fail(CTL_USAGE,
+				"too many arguments, from \"%s\" on: qvault-ctl %s %s",
+				o->argv[verb->max_args], verb->name,
+				verb->arguments);
+	return CTL_OK;
+}
+
+int ctl_options_parse(struct ctl_options *o, const struct ctl_verb *verb,
+		      int argc, char **argv)
+{
+	int value, err, word = 1;
+
+	memset(o, 0, sizeof(*o));
+	opterr = 0;
+	optind = 1;
+	while ((value = getopt_long(argc, argv, short_options, long_options,
+				    NULL)) != -1) {
+		/* Short options may share a word, so optind may stand still. */
+		if (optind > 1)
+			word = optind - 1;
+		err = one_option(o, verb, value, argv[word]);
+		if (err)
+			return err;
+	}
+	o->argc = argc - optind;
+	o->argv = argv + optind;
+	return check_count(o, verb);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * qvault-ctl: the table of commands.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "qvault-ctl.h"
+
+#ifndef CTL_VERSION
+#define CTL_VERSION "unknown"
+#endif
+
+static const struct ctl_verb verbs[] = {
+	{
+		.name = "format",
+		.arguments = "<data> <anchor>",
+		.about = "make a vault: write its anchor, and nothing else",
+		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(SIZE) |
+			   CTL_ALLOW(LOG_BLOCKS) | CTL_ALLOW(UUID) |
+			   CTL_ALLOW(FORCE) | CTL_ALLOW(BATCH) | CTL_ALLOW(JSON) |
+			   CTL_ALLOW(DATA) | CTL_ALLOW(ANCHOR),
+		.min_args = 0,
+		.max_args = 2,
+		.run = ctl_format_verb,
+	},
+	{
+		.name = "dump",
+		.arguments = "<anchor>",
+		.about = "show what an anchor says; with a key, verify it",
+		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(JSON),
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_dump_verb,
+	},
+};
+#define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static int help(void)
+{
+	size_t i;
+
+	puts("usage: qvault-ctl <verb> [options] <arguments>\n");
+	for (i = 0; i < NR_VERBS; i++)
+		printf("  %-11s%-28s%s\n", verbs[i].name, verbs[i].arguments,
+		       verbs[i].about);
+	puts("\nOptions:\n"
+	     "  -d, --key-file FILE    the key, 64 bytes; - is standard input\n"
+	     "      --json             format, status, dump: print JSON\n"
+	     "format:\n"
+	     "      --size BYTES       of the volume; K, M, G, T may follow (all that fits)\n"
+	     "      --log-blocks N     size of the log in blocks of 4 KiB\n"
+	     "      --uuid UUID        instead of a random one\n"
+	     "      --force            destroy what is there\n"
+	     "  -q, --batch-mode       do not ask\n"
+	     "attach:\n"
+	     "  -r, --read-only        write nothing, not even to the anchor\n"
+	     "      --allow-discards   pass discards on to the data device\n"
+	     "      --memory-mib N     memory that the vault may use\n"
+	     "      --commit-seconds N longest time until a write is committed\n"
+	     "      --ephemeral        no anchor, and a key that nobody ever sees\n"
+	     "detach:\n"
+	     "      --deferred         as soon as nobody uses it any more\n"
+	     "\n"
+	     "A new key:  (umask 077; head -c 64 /dev/urandom > key)\n"
+	     "Exit codes: 0 ok, 1 wrong parameters, 2 no permission or wrong key,\n"
+	     "            3 out of memory, 4 wrong device, 5 exists or in use");
+	return CTL_OK;
+}
+
+static const struct ctl_verb *find_verb(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NR_VERBS; i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return true;
+	return false;
+}
+
+static int run(int argc, char **argv)
+{
+	const struct ctl_verb *verb;
+	struct ctl_options options;
+	int err;
+
+	if (argc < 2)
+		return ctl_fail(CTL_USAGE, "no verb (see qvault-ctl --help)");
+	if (asks_for_help(argc, argv) || !strcmp(argv[1], "help"))
+		return help();
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		puts("qvault-ctl " CTL_VERSION);
+		return CTL_OK;
+	}
+	verb = find_verb(argv[1]);
+	if (!verb)
+		return ctl_fail(CTL_USAGE, "unknown verb \"%s\" (see qvault-ctl --help)",
+				argv[1]);
+	err = ctl_options_parse(&options, verb, argc - 1, argv + 1);
+	return err ? err : verb->run(&options);
+}
+
+int main(int argc, char **argv)
+{
+	int code;
+
+	ctl_secrets_init();
+	code = run(argc, argv);
+	/* A full disk or a closed pipe must not pass for success. */
+	if ((fflush(stdout) || ferror(stdout)) && !code)
+		return ctl_fail(CTL_USAGE, "cannot write to standard output");
+	return code;
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The parser of anchor records.  It bounds every field, although the MAC will
+ * vouch for them: a dump without a key shows records that nothing vouches for.
+ */
+#include <endian.h>
+#include <string.h>
+
+#include "record.h"
+
+static const uint8_t magic[8] = QVAULT_ANCHOR_MAGIC;
+
+static bool all_zero(const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+
+	while (bytes--)
+		if (*p++)
+			return false;
+	return true;
+}
+
+static void pointer_from_disk(struct ctl_pointer *ptr,
+			      const struct qvault_disk_ptr *disk)
+{
+	ptr->version = le64toh(disk->version);
+	ptr->where = le64toh(disk->where);
+}
+
+static void record_from_disk(struct ctl_record *r,
+			     const struct qvault_disk_anchor *disk)
+{
+	r->format = le32toh(disk->format);
+	memcpy(r->uuid, disk->uuid, sizeof(r->uuid));
+	r->cipher = le32toh(disk->cipher);
+	r->mac_type = le32toh(disk->mac_type);
+	r->sequence = le64toh(disk->sequence);
+	r->epoch = le64toh(disk->epoch);
+	r->lease = le64toh(disk->lease);
+	r->log_tail = le64toh(disk->log_tail);
+	r->log_head = le64toh(disk->log_head);
+	r->commit = le64toh(disk->commit);
+	pointer_from_disk(&r->tree, &disk->tree);
+	pointer_from_disk(&r->map, &disk->map);
+	pointer_from_disk(&r->log, &disk->log);
+	r->inline_bytes = le32toh(disk->inline_bytes);
+}
+
+static const char *check_reserved(const struct qvault_disk_anchor *disk)
+{
+	if (disk->flags)
+		return "unknown flags are set";
+	if (disk->reserved0 ||
+	    !all_zero(disk->reserved1, sizeof(disk->reserved1)))
+		return "reserved bytes are not zero";
+	return NULL;
+}
+
+static const char *check_parameters(struct ctl_record *r,
+				    const struct qvault_disk_anchor *disk)
+{
+	u64 logical_blocks = le64toh(disk->logical_blocks);
+
+	if (r->cipher != QVAULT_CIPHER_AES_256_XTS)
+		return "unknown cipher";
+	if (r->mac_type != QVAULT_MAC_HMAC_SHA256_128)
+		return "unknown kind of MAC";
+	/* Zero would mean "as large as fits", which an anchor never says. */
+	if (!logical_blocks)
+		return "the volume has no size";
+	if (qvault_geometry_init(&r->geo, le64toh(disk->data_blocks),
+				 logical_blocks, le32toh(disk->log_blocks)))
+		return "the sizes of device, volume and log do not fit together";
+	return NULL;
+}
+
+/* log_tail - 1 is the head of an empty log. */
+static const char *check_log(const struct ctl_record *r)
+{
+	if (!r->log_tail || r->log_head > UINT64_MAX / 2 ||
+	    r->log_head < r->log_tail - 1)
+		return "the log ends before it begins";
+	if (r->log_head + 1 - r->log_tail > r->geo.log_blocks)
+		return "the log is longer than its place";
+	if (r->inline_bytes > QVAULT_INLINE_SIZE)
+		return "more inline entries than a record holds";
+	return NULL;
+}
+
+static const char *check_pointer(const struct qvault_disk_ptr *disk,
+				 const struct ctl_record *r)
+{
+	u64 version = le64toh(disk->version);
+
+	if (!version)
+		return all_zero(disk, sizeof(*disk)) ?
+			NULL : "a pointer without version is not zero";
+	if (version >= r->lease)
+		return "a pointer is newer than the record";
+	if (le64toh(disk->where) & ~QVAULT_WHERE_MASK)
+		return "a pointer has unknown flags";
+	return NULL;
+}
+
+static const char *check_state(const struct ctl_record *r,
+			       const struct qvault_disk_anchor *disk,
+			       uint32_t slot)
+{
+	const char *why;
+
+	if (r->sequence % QVAULT_ANCHOR_SLOTS != slot)
+		return "the record belongs to the other slot";
+	if (!r->sequence || !r->lease)
+		return "a counter that starts at 1 is 0";
+	why = check_log(r);
+	if (!why)
+		why = check_pointer(&disk->tree, r);
+	if (!why)
+		why = check_pointer(&disk->map, r);
+	if (!why)
+		why = check_pointer(&disk->log, r);
+	return why;
+}
+
+enum ctl_slot_state ctl_record_parse(const struct qvault_disk_anchor *disk,
+				     uint32_t slot, struct ctl_record *record,
+				     const char **why)
+{
+	*why = NULL;
+	memset(record, 0, sizeof(*record));
+	if (memcmp(disk->magic, magic, sizeof(magic)))
+		return all_zero(disk, sizeof(*disk)) ? CTL_SLOT_EMPTY :
+						       CTL_SLOT_FOREIGN;
+	record_from_disk(record, disk);
+	/* Another version may mean something else by every other field. */
+	if (record->format != QVAULT_FORMAT_VERSION)
+		return CTL_SLOT_VERSION;
+	*why = check_reserved(disk);
+	if (!*why)
+		*why = check_parameters(record, disk);
+	if (!*why)
+		*why = check_state(record, disk, slot);
+	return *why ? CTL_SLOT_DAMAGED : CTL_SLOT_RECORD;
+}
+
+/*
+ * An empty vault is zero roots.  Version 0 means "nothing", so 1 is the first
+ * that an attach may use; it takes a lease before it uses any.
+ */
+void ctl_record_new(struct qvault_disk_anchor *disk, const uint8_t *uuid,
+		    const struct qvault_geometry *geo)
+{
+	memset(disk, 0, sizeof(*disk));
+	memcpy(disk->magic, magic, sizeof(magic));
+	disk->format = htole32(QVAULT_FORMAT_VERSION);
+	memcpy(disk->uuid, uuid, sizeof(disk->uuid));
+	disk->cipher = htole32(QVAULT_CIPHER_AES_256_XTS);
+	disk->mac_type = htole32(QVAULT_MAC_HMAC_SHA256_128);
+	disk->data_blocks = htole64(geo->data_blocks);
+	disk->logical_blocks = htole64(geo->logical_blocks);
+	disk->log_blocks = htole32(geo->log_blocks);
+	disk->sequence = htole64(1);
+	disk->lease = htole64(1);
+	disk->log_tail = htole64(1);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Anchor records as the tool sees them.  No I/O and no allocation here, so that
+ * the parser can be fuzzed: until its MAC is verified a record is any 4 KiB that
+ * somebody put on a device.
+ */
+#ifndef QVAULT_RECORD_H
+#define QVAULT_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "geometry.h"
+
+enum ctl_slot_state {
+	CTL_SLOT_EMPTY,			/* all zeros */
+	CTL_SLOT_FOREIGN,		/* no magic */
+	CTL_SLOT_VERSION,		/* a format that we do not know */
+	CTL_SLOT_DAMAGED,		/* magic, but impossible contents */
+	CTL_SLOT_RECORD,		/* may be believed if its MAC verifies */
+};
+
+struct ctl_pointer {
+	uint64_t version;		/* 0: nothing there */
+	uint64_t where;
+};
+
+struct ctl_record {
+	uint32_t format;
+	uint8_t uuid[QVAULT_UUID_SIZE];
+	uint32_t cipher;
+	uint32_t mac_type;
+	struct qvault_geometry geo;
+	uint64_t sequence;
+	uint64_t epoch;
+	uint64_t lease;
+	uint64_t log_tail;
+	uint64_t log_head;
+	uint64_t commit;
+	struct ctl_pointer tree;
+	struct ctl_pointer map;
+	struct ctl_pointer log;
+	uint32_t inline_bytes;
+};
+
+struct ctl_slots {
+	struct qvault_disk_anchor disk[QVAULT_ANCHOR_SLOTS];
+};
+
+/**
+ * ctl_record_parse() - look at one slot
+ * @disk: its contents
+ * @slot: which of the two; a record belongs to one of them only
+ * @record: filled in as far as could be read
+ * @why: set for CTL_SLOT_DAMAGED: what is impossible
+ *
+ * Does not verify the MAC.
+ */
+enum ctl_slot_state ctl_record_parse(const struct qvault_disk_anchor *disk,
+				     uint32_t slot, struct ctl_record *record,
+				     const char **why);
+
+/* The first record of a new vault, but for its MAC. */
+void ctl_record_new(struct qvault_disk_anchor *disk, const uint8_t *uuid,
+		    const struct qvault_geometry *geo);
+
+#endif
