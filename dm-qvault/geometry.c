@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include "format.h"
 static inline u64 div64_u64(u64 a, u64 b) { return a / b; }
 static inline u64 div64_u64_rem(u64 a, u64 b, u64 *rem)
 {
