@@ -53,66 +53,81 @@ static int verify(const struct qvault_disk_anchor *disk, struct ctl_key *key,
 	return err;
 }
 
-/* What both slots are, once none of them can be used. */
-static int no_record(const struct ctl_slots *slots, const struct ctl_device *dev)
-{
-	struct ctl_record record;
+/* What was found in a slot. */
+struct finding {
 	enum ctl_slot_state state;
-	const char *why, *damage = NULL;
+	bool verified;			/* by the key; true if there is none */
+	const char *why;		/* of CTL_SLOT_DAMAGED */
+	struct ctl_record record;
+};
+
+static int look(struct finding *f, const struct ctl_slots *slots, uint32_t slot,
+		const struct ctl_device *dev, struct ctl_key *key)
+{
+	f->state = ctl_record_parse(&slots->disk[slot], slot, &f->record, &f->why);
+	f->verified = !key;
+	/* What a newer tool wrote is not to be judged by the older slot. */
+	if (f->state == CTL_SLOT_VERSION)
+		return ctl_fail(CTL_WRONG_DEVICE,
+				"anchor %s has format version %" PRIu32 "; this qvault-ctl knows version %d only",
+				dev->path, f->record.format,
+				QVAULT_FORMAT_VERSION);
+	if (!key || f->state == CTL_SLOT_EMPTY || f->state == CTL_SLOT_FOREIGN)
+		return CTL_OK;
+	return verify(&slots->disk[slot], key, &f->verified);
+}
+
+static int no_record(const struct finding f[QVAULT_ANCHOR_SLOTS],
+		     const struct ctl_device *dev, const struct ctl_key *key)
+{
 	uint32_t slot;
-	bool empty = true;
+	bool empty = true, foreign = true;
 
 	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
-		state = ctl_record_parse(&slots->disk[slot], slot, &record, &why);
-		if (state == CTL_SLOT_VERSION)
+		/* With a key, none of these got here but by a valid MAC. */
+		if (f[slot].state == CTL_SLOT_DAMAGED && f[slot].verified)
 			return ctl_fail(CTL_WRONG_DEVICE,
-					"anchor %s has format version %" PRIu32 "; this qvault-ctl knows version %d only",
-					dev->path, record.format,
-					QVAULT_FORMAT_VERSION);
-		if (state == CTL_SLOT_DAMAGED)
-			damage = why;
-		if (state != CTL_SLOT_EMPTY)
-			empty = false;
+					"anchor %s makes no sense%s: %s", dev->path,
+					key ? ", although this key verifies it" : "",
+					f[slot].why);
+		empty = empty && f[slot].state == CTL_SLOT_EMPTY;
+		foreign = foreign && f[slot].state <= CTL_SLOT_FOREIGN;
 	}
-	if (damage)
-		return ctl_fail(CTL_WRONG_DEVICE, "anchor %s is damaged: %s",
-				dev->path, damage);
-	return ctl_fail(CTL_WRONG_DEVICE, "%s is no anchor: %s", dev->path,
-			empty ? "it is empty (qvault-ctl format makes one)" :
+	if (foreign)
+		return ctl_fail(CTL_WRONG_DEVICE, "%s is no anchor: %s",
+				dev->path, empty ?
+				"it is empty (qvault-ctl format makes one)" :
 				"it holds something else");
+	return ctl_fail(CTL_DENIED,
+			"wrong key for the anchor %s, or the anchor is damaged",
+			dev->path);
 }
 
 int ctl_anchor_newest(const struct ctl_slots *slots,
 		      const struct ctl_device *dev, struct ctl_key *key,
 		      struct ctl_record *newest)
 {
-	struct ctl_record record;
-	const char *why;
-	bool any = false, found = false, ok = true;
+	struct finding f[QVAULT_ANCHOR_SLOTS];
+	const struct finding *best = NULL;
 	uint32_t slot;
 	int err;
 
 	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
-		if (ctl_record_parse(&slots->disk[slot], slot, &record, &why) !=
-		    CTL_SLOT_RECORD)
-			continue;
-		any = true;
-		err = key ? verify(&slots->disk[slot], key, &ok) : CTL_OK;
+		err = look(&f[slot], slots, slot, dev, key);
 		if (err)
 			return err;
+		/* Not torn, so the older one is not the newest state. */
+		if (key && f[slot].state == CTL_SLOT_DAMAGED && f[slot].verified)
+			return no_record(f, dev, key);
 		/* Equal is impossible: the slots differ in the last bit. */
-		if (!ok || (found && record.sequence < newest->sequence))
-			continue;
-		*newest = record;
-		found = true;
+		if (f[slot].state == CTL_SLOT_RECORD && f[slot].verified &&
+		    (!best || f[slot].record.sequence > best->record.sequence))
+			best = &f[slot];
 	}
-	if (found)
-		return CTL_OK;
-	if (any)
-		return ctl_fail(CTL_DENIED,
-				"wrong key: it does not verify the anchor %s",
-				dev->path);
-	return no_record(slots, dev);
+	if (!best)
+		return no_record(f, dev, key);
+	*newest = best->record;
+	return CTL_OK;
 }
 
 static int write_slot(const struct ctl_device *dev, uint32_t slot,

@@ -36,10 +36,11 @@ static int open_failed(const struct ctl_device *dev, int err)
 
 static int block_size(struct ctl_device *dev)
 {
-	int sector = 0;
+	int sector = 0, read_only = 0;
 
 	if (ioctl(dev->fd, BLKGETSIZE64, &dev->bytes) ||
-	    ioctl(dev->fd, BLKSSZGET, &sector))
+	    ioctl(dev->fd, BLKSSZGET, &sector) ||
+	    ioctl(dev->fd, BLKROGET, &read_only))
 		return ctl_fail(CTL_WRONG_DEVICE,
 				"cannot find out the size of %s device %s: %s",
 				dev->role, dev->path, strerror(errno));
@@ -47,6 +48,7 @@ static int block_size(struct ctl_device *dev)
 		return ctl_fail(CTL_WRONG_DEVICE,
 				"%s device %s has sectors of %d bytes; at most %u will do",
 				dev->role, dev->path, sector, QVAULT_BLOCK_SIZE);
+	dev->read_only = read_only;
 	return CTL_OK;
 }
 
@@ -62,6 +64,7 @@ static int fill_in(struct ctl_device *dev)
 	dev->dev = st.st_dev;
 	dev->inode = st.st_ino;
 	dev->bytes = (uint64_t)st.st_size;
+	dev->read_only = false;
 	if (dev->block)
 		return block_size(dev);
 	if (S_ISREG(st.st_mode))
@@ -101,15 +104,6 @@ void ctl_device_close(struct ctl_device *dev)
 	dev->fd = -1;
 }
 
-int ctl_device_need_block(const struct ctl_device *dev)
-{
-	if (dev->block)
-		return CTL_OK;
-	return ctl_fail(CTL_WRONG_DEVICE,
-			"%s device %s is a file; make it a block device with losetup --sector-size 4096 first",
-			dev->role, dev->path);
-}
-
 static bool same(const struct ctl_device *a, const struct ctl_device *b)
 {
 	if (a->block != b->block)
@@ -117,6 +111,34 @@ static bool same(const struct ctl_device *a, const struct ctl_device *b)
 	if (a->block)
 		return a->rdev == b->rdev;
 	return a->dev == b->dev && a->inode == b->inode;
+}
+
+int ctl_device_reopen(struct ctl_device *dev, int access)
+{
+	struct ctl_device again = { .role = dev->role, .fd = -1 };
+	int err;
+
+	err = ctl_device_open(&again, dev->path, access);
+	if (err)
+		return err;
+	if (!same(dev, &again)) {
+		ctl_device_close(&again);
+		return ctl_fail(CTL_WRONG_DEVICE,
+				"%s became another device just now; nothing was changed",
+				dev->path);
+	}
+	ctl_device_close(dev);
+	*dev = again;
+	return CTL_OK;
+}
+
+int ctl_device_need_block(const struct ctl_device *dev)
+{
+	if (dev->block)
+		return CTL_OK;
+	return ctl_fail(CTL_WRONG_DEVICE,
+			"%s device %s is a file; make it a block device with losetup --sector-size 4096 first",
+			dev->role, dev->path);
 }
 
 int ctl_device_refuse_same(const struct ctl_device *a,

@@ -63,9 +63,7 @@ static int open_devices(struct job *job)
 		err = ctl_device_refuse_same(&job->data, &job->anchor);
 	if (err)
 		return err;
-	ctl_device_close(&job->anchor);
-	return ctl_device_open(&job->anchor, job->options->anchor,
-			       CTL_WRITE | CTL_EXCLUSIVE);
+	return ctl_device_reopen(&job->anchor, CTL_WRITE | CTL_EXCLUSIVE);
 }
 
 /* The smallest device that takes a log of this size; 0 for the default one. */

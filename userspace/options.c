@@ -139,9 +139,9 @@ static int take(struct ctl_options *o, enum ctl_option option, const char *text)
 	case CTL_OPT_UUID:
 		return parse_uuid(o, text);
 	case CTL_OPT_MEMORY:
-		return parse_number(&o->memory_mib, text, option, 1, 1u << 20);
+		return parse_number(&o->memory_mib, text, option, 1, 65536);
 	case CTL_OPT_COMMIT:
-		return parse_number(&o->commit_seconds, text, option, 1, 3600);
+		return parse_number(&o->commit_seconds, text, option, 0, 3600);
 	default:
 		return CTL_OK;
 	}

@@ -25,6 +25,27 @@ static const struct ctl_verb verbs[] = {
 		.run = ctl_format_verb,
 	},
 	{
+		.name = "attach",
+		.arguments = "<name> <data> [<anchor>]",
+		.about = "make /dev/mapper/<name> of a vault",
+		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(READ_ONLY) |
+			   CTL_ALLOW(DISCARDS) | CTL_ALLOW(MEMORY) |
+			   CTL_ALLOW(COMMIT) | CTL_ALLOW(EPHEMERAL) |
+			   CTL_ALLOW(FORCE),
+		.min_args = 2,
+		.max_args = 3,
+		.run = ctl_attach_verb,
+	},
+	{
+		.name = "detach",
+		.arguments = "<name>",
+		.about = "commit, and remove /dev/mapper/<name>",
+		.allowed = CTL_ALLOW(DEFERRED),
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_detach_verb,
+	},
+	{
 		.name = "dump",
 		.arguments = "<anchor>",
 		.about = "show what an anchor says; with a key, verify it",
@@ -32,6 +53,22 @@ static const struct ctl_verb verbs[] = {
 		.min_args = 1,
 		.max_args = 1,
 		.run = ctl_dump_verb,
+	},
+	{
+		.name = "commit",
+		.arguments = "<name>",
+		.about = "make all writes so far durable",
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_commit_verb,
+	},
+	{
+		.name = "checkpoint",
+		.arguments = "<name>",
+		.about = "empty the log into the tree",
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_checkpoint_verb,
 	},
 };
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))

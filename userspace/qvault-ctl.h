@@ -138,6 +138,7 @@ struct ctl_device {
 	const char *path;
 	int fd;
 	bool block;
+	bool read_only;
 	dev_t rdev;			/* of a block device */
 	dev_t dev;			/* else: the file */
 	ino_t inode;
@@ -154,6 +155,8 @@ enum ctl_access {
 
 /* Block devices and regular files.  @access: a sum of enum ctl_access. */
 int ctl_device_open(struct ctl_device *dev, const char *path, int access);
+/* With another access, and only if the path still leads to the same device. */
+int ctl_device_reopen(struct ctl_device *dev, int access);
 void ctl_device_close(struct ctl_device *dev);
 int ctl_device_need_block(const struct ctl_device *dev);
 /* Also through a symlink or another node of the same device. */

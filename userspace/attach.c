@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * qvault-ctl attach: judge anchor, key and devices, then let the kernel have
+ * them.  The kernel judges again; here the point is to say what is wrong.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "dm.h"
+#include "qvault-ctl.h"
+#include "record.h"
+
+struct job {
+	const struct ctl_options *options;
+	const char *name;
+	bool ephemeral;
+	struct ctl_device data;
+	struct ctl_device anchor;
+	struct ctl_slots slots;
+	struct ctl_record record;
+	struct ctl_key *key;
+	uint64_t sectors;
+	int kmsg;
+};
+
+/* ---- Words -------------------------------------------------------------- */
+
+static int check_words(struct job *job)
+{
+	const struct ctl_options *o = job->options;
+	struct ctl_dm_info info;
+	int err;
+
+	if (job->ephemeral && o->argc != 2)
+		return ctl_fail(CTL_USAGE,
+				"an ephemeral vault has no anchor: qvault-ctl attach --ephemeral <name> <data>");
+	if (!job->ephemeral && o->argc != 3)
+		return ctl_fail(CTL_USAGE,
+				"no anchor device: qvault-ctl attach <name> <data> <anchor>");
+	if (job->ephemeral && (o->key_file || ctl_given(o, CTL_OPT_READ_ONLY)))
+		return ctl_fail(CTL_USAGE,
+				"--%s has no meaning for an ephemeral vault, which begins empty under a random key",
+				o->key_file ? "key-file" : "read-only");
+	if (!ctl_dm_valid_name(job->name))
+		return ctl_fail(CTL_USAGE,
+				"\"%s\" cannot be the name of a device: use up to 127 letters, digits and #+-.:=@_",
+				job->name);
+	if (geteuid())
+		return ctl_fail(CTL_DENIED,
+				"no permission to attach a vault: run this as root");
+	err = ctl_dm_info(job->name, &info);
+	if (!err && info.exists)
+		return ctl_fail(CTL_BUSY,
+				"the device /dev/mapper/%s exists already",
+				job->name);
+	return CTL_OK;
+}
+
+/* ---- Devices ------------------------------------------------------------ */
+
+static int open_one(const struct job *job, struct ctl_device *dev,
+		    const char *path)
+{
+	int err;
+
+	err = ctl_device_open(dev, path, CTL_READ);
+	if (!err)
+		err = ctl_device_need_block(dev);
+	if (!err && dev->read_only && !ctl_given(job->options, CTL_OPT_READ_ONLY))
+		err = ctl_fail(CTL_WRONG_DEVICE,
+			       "%s device %s is read-only: make it writable, or give --read-only",
+			       dev->role, dev->path);
+	return err;
+}
+
+static int open_devices(struct job *job)
+{
+	int err;
+
+	err = open_one(job, &job->data, job->options->argv[1]);
+	if (err || job->ephemeral)
+		return err;
+	err = open_one(job, &job->anchor, job->options->argv[2]);
+	return err ? err : ctl_device_refuse_same(&job->data, &job->anchor);
+}
+
+static int check_vault(struct job *job)
+{
+	char have[CTL_SIZE_CHARS], want[CTL_SIZE_CHARS];
+	const u64 bytes = job->record.geo.data_blocks * QVAULT_BLOCK_SIZE;
+
+	job->sectors = job->record.geo.logical_blocks * QVAULT_SECTORS;
+	if (job->data.bytes >= bytes)
+		return CTL_OK;
+	return ctl_fail(CTL_WRONG_DEVICE,
+			"data device %s is too small: it has %s, the vault was made on %s; is it another device, or did it shrink?",
+			job->data.path, ctl_size(have, job->data.bytes),
+			ctl_size(want, bytes));
+}
+
+/* As large as fits; the kernel, too, counts with the default log. */
+static int plan_ephemeral(struct job *job)
+{
+	const u64 blocks = job->data.bytes / QVAULT_BLOCK_SIZE;
+	struct qvault_geometry geo;
+	char size[CTL_SIZE_CHARS];
+	char *foreign;
+	int err;
+
+	if (qvault_geometry_init(&geo, blocks, 0, qvault_default_log_blocks(blocks)))
+		return ctl_fail(CTL_WRONG_DEVICE,
+				"data device %s cannot hold a vault: it has %s",
+				job->data.path,
+				ctl_size(size, job->data.bytes));
+	job->sectors = geo.logical_blocks * QVAULT_SECTORS;
+	err = ctl_foreign_list(&job->data, &foreign);
+	if (err)
+		return err;
+	if (*foreign && !ctl_given(job->options, CTL_OPT_FORCE))
+		err = ctl_fail(CTL_BUSY,
+			       "data device %s of %s holds %s, which an ephemeral vault overwrites; nothing was changed: give --force to destroy it",
+			       job->data.path, ctl_size(size, job->data.bytes),
+			       foreign);
+	free(foreign);
+	return err;
+}
+
+static int refuse_attached(const struct job *job)
+{
+	char prefix[sizeof(CTL_DM_UUID_PREFIX) + CTL_UUID_CHARS + 1];
+	char uuid[CTL_UUID_CHARS], name[CTL_DM_NAME_CHARS];
+
+	snprintf(prefix, sizeof(prefix), CTL_DM_UUID_PREFIX "%s-",
+		 ctl_uuid_text(uuid, job->record.uuid));
+	if (ctl_dm_find(prefix, name))
+		return CTL_OK;
+	return ctl_fail(CTL_BUSY, "the vault %s is already attached, as %s",
+			uuid, name);
+}
+
+/*
+ * Two vaults may stand on one device mapper device as far as the kernel's block
+ * layer cares, so our target looks too; this is for the message.
+ */
+static int refuse_in_use(struct job *job)
+{
+	int err;
+
+	err = ctl_device_reopen(&job->data, CTL_READ | CTL_EXCLUSIVE);
+	if (!err && !job->ephemeral)
+		err = ctl_device_reopen(&job->anchor, CTL_READ | CTL_EXCLUSIVE);
+	return err;
+}
+
+static int judge(struct job *job)
+{
+	int err;
+
+	err = ctl_anchor_read(&job->slots, &job->anchor);
+	if (!err)
+		err = ctl_key_read(&job->key, job->options->key_file);
+	if (!err)
+		err = ctl_anchor_newest(&job->slots, &job->anchor, job->key,
+					&job->record);
+	if (!err)
+		err = check_vault(job);
+	return err ? err : refuse_attached(job);
+}
+
+/* ---- The kernel --------------------------------------------------------- */
+
+static char *option_words(const struct ctl_options *o)
+{
+	const bool memory = ctl_given(o, CTL_OPT_MEMORY);
+	const bool commit = ctl_given(o, CTL_OPT_COMMIT);
+	const bool read_only = ctl_given(o, CTL_OPT_READ_ONLY);
+	const bool discards = ctl_given(o, CTL_OPT_DISCARDS);
+	const int words = read_only + discards + 2 * memory + 2 * commit;
+	char memory_text[32] = "", commit_text[32] = "";
+
+	if (!words)
+		return ctl_format("%s", "");
+	if (memory)
+		snprintf(memory_text, sizeof(memory_text),
+			 " memory_mib %" PRIu32, o->memory_mib);
+	if (commit)
+		snprintf(commit_text, sizeof(commit_text),
+			 " commit_seconds %" PRIu32, o->commit_seconds);
+	return ctl_format(" %d%s%s%s%s", words, read_only ? " read_only" : "",
+			  discards ? " allow_discards" : "", memory_text,
+			  commit_text);
+}
+
+/*
+ * Devices by number: a path may hold a blank, and may lead somewhere else by the
+ * time the kernel follows it.
+ */
+static char *table_line(const struct job *job, const char *uuid)
+{
+	const dev_t data = job->data.rdev, anchor = job->anchor.rdev;
+	char *options = option_words(job->options);
+	char *line;
+
+	if (!options)
+		return NULL;
+	if (job->ephemeral)
+		line = ctl_format("%u:%u - -%s", major(data), minor(data), options);
+	else
+		line = ctl_format("%u:%u %u:%u :%d:logon:qvault:%s%s",
+				  major(data), minor(data), major(anchor),
+				  minor(anchor), QVAULT_MASTER_KEY_SIZE, uuid,
+				  options);
+	free(options);
+	return line;
+}
+
+static int load_failed(const struct job *job, int err)
+{
+	char why[CTL_KMSG_CHARS];
+	enum ctl_exit code = ctl_exit_of(err);
+
+	ctl_kmsg_first(job->kmsg, why);
+	return ctl_fail(code, "the kernel does not take the vault: %s%s%s",
+			why, *why ? ": " : "", strerror(-err));
+}
+
+static int resume_failed(const struct job *job, int err)
+{
+	char why[CTL_KMSG_CHARS];
+
+	if (err == -EILSEQ || err == -EBADMSG)
+		return ctl_fail(CTL_WRONG_DEVICE,
+				"what is on data device %s is not what the anchor %s vouches for: they do not belong together, or the data were altered or are out of date",
+				job->data.path, job->anchor.path);
+	ctl_kmsg_first(job->kmsg, why);
+	if (err == -EKEYREJECTED)
+		return ctl_fail(CTL_DENIED, "wrong key for the anchor %s",
+				job->anchor.path);
+	return ctl_fail(ctl_exit_of(err), "the vault does not attach: %s%s%s",
+			why, *why ? ": " : "", strerror(-err));
+}
+
+/* The key is in the keyring only while the kernel reads the table line. */
+static int load(const struct job *job, const char *uuid)
+{
+	char description[sizeof("qvault:") + CTL_UUID_CHARS];
+	char *line = table_line(job, uuid);
+	int32_t serial = 0;
+	int err;
+
+	if (!line)
+		return CTL_NO_MEMORY;
+	snprintf(description, sizeof(description), "qvault:%s", uuid);
+	err = job->ephemeral ? CTL_OK :
+			       ctl_keyring_add(&serial, description, job->key);
+	if (err)
+		goto out;
+	err = ctl_dm_load(job->name, job->sectors, line,
+			  ctl_given(job->options, CTL_OPT_READ_ONLY));
+	if (!job->ephemeral)
+		ctl_keyring_remove(serial);
+	if (err)
+		err = load_failed(job, err);
+out:
+	free(line);
+	return err;
+}
+
+static int create(struct job *job)
+{
+	char uuid[CTL_UUID_CHARS] = "EPHEMERAL", dm_uuid[CTL_DM_UUID_CHARS];
+	int err;
+
+	if (!job->ephemeral)
+		ctl_uuid_text(uuid, job->record.uuid);
+	/* A very long name is cut: the part before it tells vaults apart. */
+	if (snprintf(dm_uuid, sizeof(dm_uuid), CTL_DM_UUID_PREFIX "%s-%s", uuid,
+		     job->name) < 0)
+		return CTL_NO_MEMORY;
+	err = ctl_dm_create(job->name, dm_uuid);
+	if (err)
+		return ctl_fail(ctl_exit_of(err), "cannot create the device %s: %s",
+				job->name, strerror(-err));
+	err = load(job, uuid);
+	if (!err) {
+		err = ctl_dm_resume(job->name);
+		if (err)
+			err = resume_failed(job, err);
+	}
+	if (err)
+		ctl_dm_remove(job->name, CTL_DM_REMOVE_RETRY);
+	return err;
+}
+
+/* No signal may leave half a device behind, or a key in the keyring. */
+static int create_undisturbed(struct job *job)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	err = create(job);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
+static int run(struct job *job)
+{
+	int err;
+
+	err = check_words(job);
+	if (!err)
+		err = open_devices(job);
+	if (!err)
+		err = job->ephemeral ? plan_ephemeral(job) : judge(job);
+	if (!err)
+		err = refuse_in_use(job);
+	if (!err)
+		err = ctl_dm_ready();
+	if (err)
+		return err;
+	/* The kernel claims them for itself. */
+	ctl_device_close(&job->data);
+	ctl_device_close(&job->anchor);
+	return create_undisturbed(job);
+}
+
+int ctl_attach_verb(struct ctl_options *o)
+{
+	struct job job = {
+		.options = o,
+		.name = o->argv[0],
+		.ephemeral = ctl_given(o, CTL_OPT_EPHEMERAL),
+		.data = CTL_DEVICE_CLOSED("data"),
+		.anchor = CTL_DEVICE_CLOSED("anchor"),
+		.kmsg = ctl_kmsg_open(),
+	};
+	int err = run(&job);
+
+	ctl_key_free(job.key);
+	ctl_device_close(&job.anchor);
+	ctl_device_close(&job.data);
+	if (job.kmsg >= 0)
+		close(job.kmsg);
+	return err;
+}

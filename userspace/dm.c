@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The device mapper through libdevmapper, which also keeps /dev/mapper in step
+ * with udev, or makes the nodes itself where there is no udev.
+ */
+#include <errno.h>
+#include <libdevmapper.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dm.h"
+#include "qvault-ctl.h"
+
+/* The library would print several lines of its own for each error. */
+__attribute__((format(printf, 5, 6)))
+static void be_quiet(int level, const char *file, int line, int class,
+		     const char *format, ...)
+{
+	(void)level;
+	(void)file;
+	(void)line;
+	(void)class;
+	(void)format;
+}
+
+static struct dm_task *task_create(int type, const char *name)
+{
+	struct dm_task *task;
+
+	dm_log_with_errno_init(be_quiet);
+	task = dm_task_create(type);
+	if (task && name && !dm_task_set_name(task, name)) {
+		dm_task_destroy(task);
+		task = NULL;
+	}
+	return task;
+}
+
+/* An error that the library found itself, before any ioctl, has no errno. */
+static int task_run(struct dm_task *task)
+{
+	if (dm_task_run(task))
+		return 0;
+	return dm_task_get_errno(task) ? -dm_task_get_errno(task) : -EIO;
+}
+
+/* Run a task that needs no more than a name. */
+static int run_simple(int type, const char *name)
+{
+	struct dm_task *task = task_create(type, name);
+	int err = task ? task_run(task) : -ENOMEM;
+
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+/* Run a task after which udev has something to do, and wait for that. */
+static int run_with_udev(struct dm_task *task)
+{
+	uint32_t cookie = 0;
+	int err;
+
+	if (!dm_task_set_cookie(task, &cookie, 0))
+		return -ENOMEM;
+	err = task_run(task);
+	/* Also after an error: it takes the semaphore away again. */
+	dm_udev_wait(cookie);
+	return err;
+}
+
+int ctl_dm_ready(void)
+{
+	int err = run_simple(DM_DEVICE_VERSION, NULL);
+
+	if (err == -EACCES || err == -EPERM)
+		return ctl_fail(CTL_DENIED,
+				"no permission to use the device mapper: run this as root");
+	if (err)
+		return ctl_fail(CTL_USAGE,
+				"the kernel has no device mapper: modprobe dm_mod, or see that /dev/mapper/control exists");
+	err = run_simple(DM_DEVICE_GET_TARGET_VERSION, "qvault");
+	if (!err)
+		return CTL_OK;
+	return ctl_fail(CTL_USAGE,
+			"the kernel has no target \"qvault\": is the module dm-qvault installed for this kernel (modprobe dm-qvault)?");
+}
+
+bool ctl_dm_valid_name(const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789#+-.:=@_";
+	size_t length = strlen(name);
+
+	return length && length < CTL_DM_NAME_CHARS &&
+	       strspn(name, allowed) == length && strcmp(name, "control") &&
+	       strcmp(name, ".") && strcmp(name, "..");
+}
+
+int ctl_dm_info(const char *name, struct ctl_dm_info *info)
+{
+	struct dm_task *task = task_create(DM_DEVICE_INFO, name);
+	struct dm_info raw;
+	const char *uuid;
+	int err;
+
+	memset(info, 0, sizeof(*info));
+	if (!task)
+		return -ENOMEM;
+	err = task_run(task);
+	if (err)
+		goto out;
+	if (!dm_task_get_info(task, &raw)) {
+		err = -EIO;
+		goto out;
+	}
+	info->exists = raw.exists;
+	info->live = raw.live_table;
+	info->suspended = raw.suspended;
+	info->read_only = raw.read_only;
+	info->open_count = raw.open_count;
+	info->major = raw.major;
+	info->minor = raw.minor;
+	uuid = dm_task_get_uuid(task);
+	if (uuid)
+		strncpy(info->uuid, uuid, sizeof(info->uuid) - 1);
+out:
+	dm_task_destroy(task);
+	return err;
+}
+
+static int find_in(const struct dm_names *names, const char *prefix,
+		   char found[CTL_DM_NAME_CHARS])
+{
+	struct ctl_dm_info info;
+
+	/* An empty list is one entry without a device. */
+	if (!names || !names->dev)
+		return -ENOENT;
+	for (;;) {
+		if (!ctl_dm_info(names->name, &info) &&
+		    !strncmp(info.uuid, prefix, strlen(prefix))) {
+			memset(found, 0, CTL_DM_NAME_CHARS);
+			strncpy(found, names->name, CTL_DM_NAME_CHARS - 1);
+			return 0;
+		}
+		if (!names->next)
+			return -ENOENT;
+		names = (const void *)((const char *)names + names->next);
+	}
+}
+
+int ctl_dm_find(const char *prefix, char name[CTL_DM_NAME_CHARS])
+{
+	struct dm_task *task = task_create(DM_DEVICE_LIST, NULL);
+	int err = task ? task_run(task) : -ENOMEM;
+
+	if (!err)
+		err = find_in(dm_task_get_names(task), prefix, name);
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+int ctl_dm_create(const char *name, const char *uuid)
+{
+	struct dm_task *task = task_create(DM_DEVICE_CREATE, name);
+	int err = -ENOMEM;
+
+	if (task && dm_task_set_uuid(task, uuid) &&
+	    dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
+		err = task_run(task);
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
+		bool read_only)
+{
+	struct dm_task *task = task_create(DM_DEVICE_RELOAD, name);
+	int err = -ENOMEM;
+
+	if (task && dm_task_add_target(task, 0, sectors, "qvault", params) &&
+	    (!read_only || dm_task_set_ro(task)))
+		err = task_run(task);
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+int ctl_dm_resume(const char *name)
+{
+	struct dm_task *task = task_create(DM_DEVICE_RESUME, name);
+	int err = -ENOMEM;
+
+	if (task && dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
+		err = run_with_udev(task);
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+int ctl_dm_remove(const char *name, enum ctl_dm_remove how)
+{
+	struct dm_task *task = task_create(DM_DEVICE_REMOVE, name);
+	bool ok = task;
+	int err = -ENOMEM;
+
+	if (ok && how == CTL_DM_REMOVE_RETRY)
+		ok = dm_task_retry_remove(task);
+	if (ok && how == CTL_DM_REMOVE_DEFERRED)
+		ok = dm_task_deferred_remove(task);
+	if (ok)
+		err = run_with_udev(task);
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+int ctl_dm_message(const char *name, const char *message)
+{
+	struct dm_task *task = task_create(DM_DEVICE_TARGET_MSG, name);
+	int err = -ENOMEM;
+
+	if (task && dm_task_set_sector(task, 0) &&
+	    dm_task_set_message(task, message))
+		err = task_run(task);
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+static int first_target(struct dm_task *task, struct ctl_dm_target *target)
+{
+	char *type = NULL, *params = NULL;
+	uint64_t start, length;
+
+	dm_get_next_target(task, NULL, &start, &length, &type, &params);
+	if (!type)
+		return -ENODATA;
+	target->sectors = length;
+	target->type = strdup(type);
+	target->params = strdup(params ? params : "");
+	return target->type && target->params ? 0 : -ENOMEM;
+}
+
+static int query(int type, const char *name, struct ctl_dm_target *target)
+{
+	struct dm_task *task = task_create(type, name);
+	int err = -ENOMEM;
+
+	memset(target, 0, sizeof(*target));
+	/* Without asking it to flush first: that would be a commit. */
+	if (task && dm_task_no_flush(task))
+		err = task_run(task);
+	if (!err)
+		err = first_target(task, target);
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+int ctl_dm_status(const char *name, struct ctl_dm_target *target)
+{
+	return query(DM_DEVICE_STATUS, name, target);
+}
+
+int ctl_dm_table(const char *name, struct ctl_dm_target *target)
+{
+	return query(DM_DEVICE_TABLE, name, target);
+}
+
+void ctl_dm_target_free(struct ctl_dm_target *target)
+{
+	free(target->type);
+	free(target->params);
+	memset(target, 0, sizeof(*target));
+}

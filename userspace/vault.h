@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Attached vaults, for the verbs that take a name.
+ */
+#ifndef QVAULT_CTL_VAULT_H
+#define QVAULT_CTL_VAULT_H
+
+struct ctl_dm_info;
+
+/* Takes "/dev/mapper/x" for "x". */
+const char *ctl_vault_name(const char *word);
+/* Returns an exit code; says so if there is no such device or it is no vault. */
+int ctl_vault_find(const char *name, struct ctl_dm_info *info);
+
+#endif
