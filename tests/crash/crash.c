@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Record, replay, count.  Runs in a guest as process of root, on four ramdisks.
+ *
+ * usage: crash [--seed N] [--rounds N] [--threads N] [--points N] [--subsets N]
+ *              [--seconds S] [--blocks N] [--log N] [--only POINT]
+ *              [--target NAME] [--options WORDS] [--base DEVICE]
+ */
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "crash.h"
+
+static const struct option options[] = {
+	{ "seed", 1, NULL, 's' },	{ "rounds", 1, NULL, 'r' },
+	{ "threads", 1, NULL, 't' },	{ "points", 1, NULL, 'p' },
+	{ "subsets", 1, NULL, 'u' },	{ "seconds", 1, NULL, 'S' },
+	{ "blocks", 1, NULL, 'b' },	{ "log", 1, NULL, 'l' },
+	{ "only", 1, NULL, 'o' },	{ "target", 1, NULL, 'T' },
+	{ "options", 1, NULL, 'O' },	{ "base", 1, NULL, 'B' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void parse(struct setup *s, int argc, char **argv, u64 *blocks,
+		  u32 *log_blocks)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 's': s->seed = strtoull(optarg, NULL, 0); break;
+		case 'r': s->rounds = atoi(optarg); break;
+		case 't': s->threads = atoi(optarg); break;
+		case 'p': s->points = atoi(optarg); break;
+		case 'u': s->subsets = atoi(optarg); break;
+		case 'S': s->seconds = atof(optarg); break;
+		case 'b': *blocks = strtoull(optarg, NULL, 0); break;
+		case 'l': *log_blocks = atoi(optarg); break;
+		case 'o': s->only = atoll(optarg); break;
+		case 'T': s->target = optarg; break;
+		case 'O': s->options = optarg; break;
+		case 'B': s->record_base = optarg; break;
+		default: die("see the head of crash.c");
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct setup s = {
+		.seed = 1, .rounds = 4, .threads = 4, .subsets = 2, .only = -1,
+		.record_base = "/dev/ram0", .record_log = "/dev/ram1",
+		.replay_base = "/dev/ram2", .replay_log = "/dev/ram3",
+		.target = "qvault", .options = "",
+	};
+	u64 blocks = 820;
+	u32 log_blocks = QVAULT_MIN_LOG_BLOCKS;
+	struct tally t = { 0 };
+	struct oracle o;
+	struct log log;
+	double start = now(), recorded;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	parse(&s, argc, argv, &blocks, &log_blocks);
+	vault_default_params(&s.params, blocks, log_blocks, &s.geo);
+	vault_add_key(&s.params);
+	oracle_init(&o, s.geo.logical_blocks, s.seed);
+	record(&s, &o, &log);
+	recorded = now();
+	printf("crash: seed %llu: %u entries of the log, %u block operations, %u blocks, recorded in %.1f s\n",
+	       (unsigned long long)s.seed, log.nr, o.nr, o.blocks,
+	       recorded - start);
+	replay(&s, &o, &log, &t);
+	printf("crash: %llu prefixes, %llu subsets, %llu torn anchors, %llu crashes within recovery, %llu used after recovery; %.3f s a point\n",
+	       (unsigned long long)t.prefixes, (unsigned long long)t.subsets,
+	       (unsigned long long)t.torn, (unsigned long long)t.second,
+	       (unsigned long long)t.used,
+	       t.points ? (now() - recorded) / t.points : 0);
+	printf("crash: %llu crash points, %llu bad%s\n",
+	       (unsigned long long)t.points, (unsigned long long)t.bad,
+	       t.bad ? "; the same with --seed and --only POINT" : "");
+	log_free(&log);
+	return t.bad || !t.points;
+}

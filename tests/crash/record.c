@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The workload: alone and with several threads, with flushes, FUA writes,
+ * discards, overwrites, checkpoints under load, a full volume, and detach and
+ * attach in the middle.  Each promise that the vault makes is marked in the log
+ * after it was made, so that at every point of the log it is known what must be
+ * there.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crash.h"
+
+struct recorder {
+	struct setup *s;
+	struct oracle *o;
+	struct dm_dev log, data, anchor, vault;
+};
+
+struct worker {
+	struct recorder *r;
+	struct prng prng;
+	u8 *buf;
+	int fd;
+	u32 steps;
+	u32 burst;		/* most blocks of a write */
+	u32 sync_percent;
+};
+
+static void check(int err, const char *what)
+{
+	if (err)
+		die("record: %s: %s", what, strerror(-err));
+}
+
+/* All that had ended before @time is promised. */
+static void mark_time(struct recorder *r, u64 time)
+{
+	check(dm_message(&r->log, "mark F:%llu", (unsigned long long)time),
+	      "mark");
+}
+
+static void do_write(struct worker *w, u32 lba, u32 count, bool fua)
+{
+	struct oracle *o = w->r->o;
+	u32 op = oracle_begin(o, OP_WRITE, lba, count), i;
+
+	for (i = 0; i < count; i++)
+		oracle_fill(o, op + i, w->buf + (size_t)i * BLOCK);
+	check(fua ? write_blocks_fua(w->fd, lba, w->buf, count) :
+		    write_blocks(w->fd, lba, w->buf, count), "write");
+	oracle_end(o, op, count);
+	if (fua)
+		check(dm_message(&w->r->log, "mark W:%u:%u", op, count), "mark");
+}
+
+static void do_flush(struct worker *w)
+{
+	u64 time = oracle_tick(w->r->o);
+
+	if (fsync(w->fd))
+		check(-errno, "fsync");
+	mark_time(w->r, time);
+}
+
+static void do_discard(struct worker *w, u32 lba, u32 count)
+{
+	struct oracle *o = w->r->o;
+	u32 op = oracle_begin(o, OP_ZERO, lba, count);
+	int err = discard_blocks(w->fd, lba, count);
+
+	if (err == -EOPNOTSUPP && strcmp(w->r->s->target, "qvault"))
+		die("the stand-in must support discard");
+	check(err, "discard");
+	oracle_end(o, op, count);
+}
+
+/* Most writes go where writes went before: overwriting is what can go wrong. */
+static u32 pick(struct worker *w, u32 count)
+{
+	u32 blocks = w->r->o->blocks, span = blocks;
+
+	if (prng_chance(&w->prng, 70))
+		span = blocks / 4 + count;
+	if (span > blocks)
+		span = blocks;
+	return prng_below(&w->prng, span - count + 1);
+}
+
+static void step(struct worker *w)
+{
+	u32 dice = prng_below(&w->prng, 100), count, burst = w->burst;
+
+	if (dice < w->sync_percent) {
+		do_flush(w);
+		return;
+	}
+	count = 1 + prng_below(&w->prng, prng_chance(&w->prng, 25) ? burst : 3);
+	if (dice >= 97)
+		do_discard(w, pick(w, count), count);
+	else if (dice == 96)
+		check(strcmp(w->r->s->target, "qvault") ? 0 :
+		      dm_message(&w->r->vault, "checkpoint"), "checkpoint");
+	else
+		do_write(w, pick(w, count), count, dice >= 90);
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+
+	while (w->steps--)
+		step(w);
+	return NULL;
+}
+
+static void open_worker(struct worker *w, struct recorder *r, u64 salt)
+{
+	memset(w, 0, sizeof(*w));
+	w->r = r;
+	w->buf = block_buffer(MAX_IO);
+	prng_seed(&w->prng, r->s->seed ^ salt << 32);
+	w->burst = 24;
+	w->sync_percent = 15;
+	w->fd = open_direct(r->vault.path, O_RDWR);
+	check(w->fd < 0 ? w->fd : 0, "open");
+}
+
+static void close_worker(struct worker *w)
+{
+	close(w->fd);
+	free(w->buf);
+}
+
+static void alone(struct recorder *r, u32 steps, u64 salt)
+{
+	struct worker w;
+
+	open_worker(&w, r, salt);
+	w.steps = steps;
+	work(&w);
+	close_worker(&w);
+}
+
+static void together(struct recorder *r, u32 steps, u64 salt)
+{
+	u32 n = r->s->threads, i;
+	struct worker w[n];
+	pthread_t thread[n];
+
+	for (i = 0; i < n; i++) {
+		open_worker(&w[i], r, salt + i);
+		w[i].steps = steps;
+		if (pthread_create(&thread[i], NULL, work, &w[i]))
+			die("no thread");
+	}
+	for (i = 0; i < n; i++) {
+		pthread_join(thread[i], NULL);
+		close_worker(&w[i]);
+	}
+}
+
+/* Every block mapped: what is written now lives on the spare space alone. */
+static void fill_up(struct recorder *r, u64 salt)
+{
+	u32 lba, n, blocks = r->o->blocks;
+	struct worker w;
+
+	open_worker(&w, r, salt);
+	for (lba = 0; lba < blocks; lba += n) {
+		n = blocks - lba < 200 ? blocks - lba : 200;
+		do_write(&w, lba, n, false);
+	}
+	do_flush(&w);
+	w.burst = 60;
+	w.sync_percent = 10;
+	w.steps = 40;
+	work(&w);
+	close_worker(&w);
+}
+
+static void detach(struct recorder *r)
+{
+	check(dm_remove(&r->vault), "detach");
+	mark_time(r, oracle_tick(r->o));
+}
+
+int attach(const struct setup *s, struct dm_dev *vault, const char *name,
+	   const struct dm_dev *data, const struct dm_dev *anchor,
+	   bool read_only)
+{
+	u64 sectors = s->geo.logical_blocks * QVAULT_SECTORS;
+
+	if (!strcmp(s->target, "linear"))
+		return dm_create1(vault, name, sectors, "linear", read_only,
+				  "%s 0", data->number);
+	return dm_create1(vault, name, sectors, s->target, read_only,
+			  "%s %s %s%s%s", data->number, anchor->number,
+			  vault_key_name, *s->options ? " " : "", s->options);
+}
+
+static void attach_recorded(struct recorder *r)
+{
+	check(attach(r->s, &r->vault, "qvrec", &r->data, &r->anchor, false),
+	      "attach");
+}
+
+static void stack(struct recorder *r)
+{
+	u64 blocks = r->s->geo.data_blocks;
+	char base[32], log[32];
+
+	check(dm_create1(&r->log, "qvlog", (blocks + 2) * QVAULT_SECTORS,
+			 "log-writes", false, "%s %s",
+			 device_number(r->s->record_base, base),
+			 device_number(r->s->record_log, log)), "log-writes");
+	check(dm_create1(&r->data, "qvrdata", blocks * QVAULT_SECTORS,
+			 "linear", false, "%s 0", r->log.number), "data slice");
+	check(dm_create1(&r->anchor, "qvranchor", 2 * QVAULT_SECTORS, "linear",
+			 false, "%s %llu", r->log.number,
+			 (unsigned long long)blocks * QVAULT_SECTORS),
+	      "anchor slice");
+}
+
+static void unstack(struct recorder *r)
+{
+	check(dm_message(&r->log, "mark end"), "mark");
+	check(dm_remove(&r->anchor), "remove");
+	check(dm_remove(&r->data), "remove");
+	check(dm_remove(&r->log), "remove");
+}
+
+static void format_base(struct setup *s)
+{
+	void *anchor = block_buffer(2);
+	int fd = open_direct(s->record_base, O_RDWR);
+
+	check(fd < 0 ? fd : 0, s->record_base);
+	vault_format(&s->params, anchor);
+	check(write_blocks(fd, s->geo.data_blocks, anchor, 2), "format");
+	close(fd);
+	free(anchor);
+}
+
+void record(struct setup *s, struct oracle *o, struct log *log)
+{
+	struct recorder r = { .s = s, .o = o };
+	u32 round;
+
+	format_base(s);
+	stack(&r);
+	for (round = 0; round < s->rounds; round++) {
+		attach_recorded(&r);
+		alone(&r, 60, 100 * round + 1);
+		if (round % 3 == 1)
+			fill_up(&r, 100 * round + 2);
+		together(&r, 40, 100 * round + 10);
+		if (round % 4 == 3)
+			alone(&r, 30, 100 * round + 3);
+		detach(&r);
+	}
+	unstack(&r);
+	check(log_read(s->record_log, log), "reading the log");
+	oracle_index(o);
+}
+
+/* ---- The log ------------------------------------------------------------ */
+
+#define LOG_MAGIC	0x6a736677736872ull
+
+struct disk_super {
+	__le64 magic, version, entries;
+	__le32 sector_size;
+};
+
+struct disk_entry {
+	__le64 sector, sectors, flags, bytes;
+};
+
+/* The log device is read as far as the entries go, a bit at a time. */
+struct reader {
+	int fd;
+	u8 *raw;
+	size_t have, room;
+};
+
+static int need(struct reader *r, size_t bytes)
+{
+	const size_t chunk = 1 << 18;
+
+	while (r->have < bytes) {
+		ssize_t n;
+
+		if (r->have + chunk > r->room) {
+			u8 *more;
+
+			r->room = r->room ? 2 * r->room : 4 * chunk;
+			more = aligned_alloc(BLOCK, r->room);
+			if (!more)
+				die("out of memory");
+			memcpy(more, r->raw, r->have);
+			free(r->raw);
+			r->raw = more;
+		}
+		n = pread(r->fd, r->raw + r->have, chunk, r->have);
+		if (n <= 0)
+			return n ? -errno : -ENODATA;
+		r->have += n;
+	}
+	return 0;
+}
+
+static int parse(struct reader *r, struct log *log)
+{
+	struct disk_super super;
+	size_t at = 512, size;
+	u32 i;
+
+	if (need(r, sizeof(super)))
+		return -EIO;
+	memcpy(&super, r->raw, sizeof(super));
+	if (le(super.magic) != LOG_MAGIC || super.sector_size != 512)
+		return -EINVAL;
+	log->nr = le(super.entries);
+	log->entry = calloc(log->nr + 1, sizeof(*log->entry));
+	if (!log->entry)
+		die("out of memory");
+	for (i = 0; i < log->nr; i++) {
+		struct entry *e = &log->entry[i];
+		struct disk_entry d;
+
+		if (need(r, at + 512))
+			return -EIO;
+		memcpy(&d, r->raw + at, sizeof(d));
+		e->sector = le(d.sector);
+		e->sectors = le(d.sectors);
+		e->flags = le(d.flags);
+		/* An offset for now: the buffer may still move. */
+		e->data = (u8 *)(at + (e->flags & LOG_MARK ? sizeof(d) : 512));
+		size = 512;
+		if (!(e->flags & LOG_DISCARD))
+			size += e->sectors * 512;
+		at += size;
+		if (need(r, at))
+			return -EIO;
+	}
+	for (i = 0; i < log->nr; i++)
+		log->entry[i].data = r->raw + (size_t)log->entry[i].data;
+	log->raw = r->raw;
+	return 0;
+}
+
+int log_read(const char *path, struct log *log)
+{
+	struct reader r = { .fd = open_direct(path, O_RDONLY) };
+	int err;
+
+	memset(log, 0, sizeof(*log));
+	if (r.fd < 0)
+		return r.fd;
+	err = parse(&r, log);
+	close(r.fd);
+	if (err) {
+		free(r.raw);
+		free(log->entry);
+		memset(log, 0, sizeof(*log));
+	} else if (!log->nr || !(log->entry[log->nr - 1].flags & LOG_MARK)) {
+		/* A log that ran full ends anywhere and would hide the rest. */
+		log_free(log);
+		err = -ENOSPC;
+	}
+	return err;
+}
+
+void log_free(struct log *log)
+{
+	free(log->entry);
+	free(log->raw);
+	memset(log, 0, sizeof(*log));
+}

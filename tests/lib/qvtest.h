@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the guest programs of the checks share: device-mapper by ioctl, direct
+ * I/O, random numbers, and a second, independent reading of the format.
+ *
+ * Every function that can fail returns 0 or a negative errno unless it says
+ * otherwise; die() is for what a test cannot go on without.
+ */
+#ifndef QVTEST_H
+#define QVTEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../../dm-qvault/geometry.h"
+
+#define BLOCK	QVAULT_BLOCK_SIZE
+#define MAX_IO	256u		/* blocks of one request */
+
+/* ---- util.c ------------------------------------------------------------- */
+
+void die(const char *format, ...)
+	__attribute__((noreturn, format(printf, 1, 2)));
+double now(void);
+void *block_buffer(size_t blocks);
+
+/* xoshiro-style generator: the same seed gives the same run everywhere. */
+struct prng {
+	u64 s[4];
+};
+void prng_seed(struct prng *p, u64 seed);
+u64 prng_next(struct prng *p);
+u64 prng_below(struct prng *p, u64 limit);
+bool prng_chance(struct prng *p, u32 percent);
+void prng_fill(struct prng *p, void *buf, size_t bytes);
+
+u32 crc32c(u32 crc, const void *buf, size_t bytes);
+
+int open_direct(const char *path, int flags);
+int read_blocks(int fd, u64 block, void *buf, size_t count);
+int write_blocks(int fd, u64 block, const void *buf, size_t count);
+int write_blocks_fua(int fd, u64 block, const void *buf, size_t count);
+int discard_blocks(int fd, u64 block, u64 count);
+u64 device_blocks(int fd);
+/* "major:minor" of a block device, for a table line. */
+const char *device_number(const char *path, char out[32]);
+
+/* ---- dm.c --------------------------------------------------------------- */
+
+struct dm_line {
+	u64 start, sectors;
+	const char *target;
+	const char *args;
+};
+
+/* Where the node of a mapped device is; a static buffer for each of a few. */
+struct dm_dev {
+	char name[64];
+	char path[32];			/* /dev/dm-N */
+	char number[32];		/* major:minor */
+};
+
+int dm_create(struct dm_dev *dev, const char *name, const struct dm_line *line,
+	      int lines, bool read_only);
+int dm_create1(struct dm_dev *dev, const char *name, u64 sectors,
+	       const char *target, bool read_only, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
+int dm_reload(struct dm_dev *dev, const struct dm_line *line, int lines,
+	      bool read_only);
+int dm_suspend(struct dm_dev *dev, bool noflush);
+int dm_resume(struct dm_dev *dev);
+int dm_remove(struct dm_dev *dev);
+int dm_message(struct dm_dev *dev, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+int dm_status(struct dm_dev *dev, bool table, char *buf, size_t size);
+
+/* ---- vault.c ------------------------------------------------------------ */
+
+/* The keys of one volume, derived here and not by the module. */
+struct vault_keys {
+	u8 data[64], meta[64], mac[32], anchor[32];
+};
+
+struct vault_params {
+	u8 uuid[QVAULT_UUID_SIZE];
+	u8 master[QVAULT_MASTER_KEY_SIZE];
+	u64 data_blocks;
+	u64 logical_blocks;
+	u32 log_blocks;
+};
+
+extern const char vault_key_name[];	/* ":64:logon:qvault:test" */
+
+void vault_default_params(struct vault_params *p, u64 data_blocks,
+			  u32 log_blocks, struct qvault_geometry *geo);
+void vault_derive(const struct vault_params *p, struct vault_keys *keys);
+void vault_add_key(const struct vault_params *p);
+/* Fill both anchor slots as format does. */
+void vault_format(const struct vault_params *p, void *anchor);
+bool vault_anchor_valid(const struct vault_keys *keys,
+			const struct qvault_disk_anchor *a);
+/* The newest valid record of two slots, NULL if there is none. */
+const struct qvault_disk_anchor *vault_newest(const struct vault_keys *keys,
+					      const void *anchor);
+void vault_sign_anchor(const struct vault_keys *keys,
+		       struct qvault_disk_anchor *a);
+void vault_seal(const struct vault_keys *keys, enum qvault_kind kind, u64 id,
+		u64 version, const void *plain, void *cipher,
+		u8 tag[QVAULT_TAG_SIZE]);
+/* False if the tag is wrong. */
+bool vault_open(const struct vault_keys *keys, enum qvault_kind kind, u64 id,
+		const struct qvault_disk_ptr *ptr, const void *cipher,
+		void *plain);
+
+/* A structure that the anchored state reaches. */
+struct vault_item {
+	enum qvault_kind kind;
+	u32 level;
+	u64 id;			/* logical block, node index or log sequence */
+	u64 block;		/* where it is on the data device */
+	struct qvault_disk_ptr ptr;
+};
+
+struct vault_walk {
+	struct vault_item *item;
+	size_t nr, room;
+	size_t bad;		/* structures whose tag was wrong */
+	char first_bad[128];
+};
+
+/*
+ * Everything that the newest anchor record reaches on the image of a data
+ * device: log, tree, map, data. Where the log names a block that the tree
+ * names too, both are listed; @current tells by logical block which counts.
+ */
+void vault_walk(struct vault_walk *walk, const struct vault_keys *keys,
+		const struct qvault_geometry *geo, const void *anchor,
+		const void *data, struct qvault_disk_ptr *current);
+void vault_walk_free(struct vault_walk *walk);
+
+static inline u64 le(__le64 x)
+{
+	return x;	/* the laboratories are little-endian */
+}
+
+#endif
