@@ -23,6 +23,7 @@
 #include <linux/bitmap.h>
 #include <linux/errno.h>
 #include <linux/list.h>
+#include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/rwlock.h>
 #include <linux/slab.h>
@@ -66,6 +67,14 @@ void qvault_ptr_from_disk(struct qvault_ptr *ptr,
 			  const struct qvault_disk_ptr *disk);
 void qvault_ptr_to_disk(struct qvault_disk_ptr *disk,
 			const struct qvault_ptr *ptr);
+/* A word of a bitmap that is little-endian on disk. */
+static inline unsigned long qvault_le_long(unsigned long word)
+{
+	return sizeof(word) == sizeof(u64) ?
+		(unsigned long)le64_to_cpu((__force __le64)word) :
+		(unsigned long)le32_to_cpu((__force __le32)word);
+}
+
 static inline u64 qvault_node_id(u32 level, u64 index)
 {
 	return (u64)level << QVAULT_NODE_LEVEL_SHIFT | index;
@@ -119,27 +128,44 @@ enum qvault_hit qvault_delta_lookup(const struct qvault *v,
 void qvault_delta_sort(struct qvault_delta *delta);
 
 /*
- * Nodes that an insert may need, allocated before the spinlock is taken and
- * given back after it.
+ * Nodes that a change may need, allocated before the spinlock is taken:
+ * qvault_delta_prepare() says false and what it lacks, the caller drops the
+ * lock, fills the reserve and tries again.
  */
 struct qvault_reserve {
 	struct list_head nodes;
-	u8 level;			/* what was missing last time */
-	u8 capacity;
+	u32 lacks;			/* capacity of the node that was missing */
 };
 void qvault_reserve_init(struct qvault_reserve *reserve);
 void qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve);
 void qvault_reserve_exit(struct qvault *v, struct qvault_reserve *reserve);
 
+bool qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
+			  u64 logical, u32 count, bool mapped,
+			  struct qvault_reserve *reserve);
+bool qvault_delta_prepare_mark(struct qvault *v, struct qvault_delta *delta,
+			       struct qvault_reserve *reserve);
+void qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
+			 u64 logical, const struct qvault_ptr *ptr);
+void qvault_delta_unmap(struct qvault *v, struct qvault_delta *delta,
+			u64 logical, u32 count);
+void qvault_delta_mark(struct qvault *v, struct qvault_delta *delta, u32 level,
+		       u64 index, struct qvault_reserve *reserve);
+
 /*
- * Called for each data block that an insert supersedes within the same delta,
- * under map_lock.
+ * The next piece of a range that is to be unmapped: blocks of one leaf
+ * (level 0), or one whole subtree.
  */
-bool qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
-			 u64 logical, const struct qvault_ptr *ptr,
-			 struct qvault_reserve *reserve);
-bool qvault_delta_unmap(struct qvault *v, struct qvault_delta *delta,
-			u32 level, u64 index, struct qvault_reserve *reserve);
+struct qvault_piece {
+	u32 level;
+	u64 logical;
+	u64 count;
+};
+void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
+		       u64 count, struct qvault_piece *piece);
+bool qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
+			      const struct qvault_piece *piece,
+			      struct qvault_reserve *reserve);
 
 /* ---- Stream and log (log.c) --------------------------------------------- */
 
@@ -150,36 +176,49 @@ bool qvault_delta_unmap(struct qvault *v, struct qvault_delta *delta,
  * the page then stays open and grows at its end.
  */
 struct qvault_page {
-	struct list_head list;
-	u32 bytes;			/* of entries in the block's payload */
-	struct qvault_disk_log *block;
+	union {
+		struct {
+			struct list_head list;
+			u32 bytes;	/* of entries */
+		};
+		/* Filled in when the page has left the stream. */
+		struct qvault_disk_log_head head;
+	};
+	u8 payload[QVAULT_LOG_PAYLOAD];
 };
+static_assert(sizeof(struct qvault_page) == QVAULT_BLOCK_SIZE);
 
 struct qvault_stream {
-	struct list_head pages;		/* oldest first */
+	struct list_head pages;		/* oldest first; only the last one grows */
 	struct list_head spare;		/* enough for all that is reserved */
 	u32 nr_pages;
 	u32 nr_spare;
 	u64 reserved;			/* bytes of entries yet to come */
+	bool dirty;			/* has entries that no anchor record covers */
+	u32 inline_bytes;		/* of the first page, that the record carries */
 };
 
 /* What a commit takes out of the stream. */
 struct qvault_cut {
-	struct list_head pages;		/* to become log blocks; none: all inline */
+	struct list_head pages;		/* to become log blocks */
 	u32 nr_pages;
-	u32 inline_bytes;		/* of the page that stays open */
-	const void *inline_entries;
+	bool dirty;
 };
 
-u64 qvault_stream_worst(u32 blocks);
+/* Worst case of what entries for so many blocks, or for one unmap, take. */
+#define QVAULT_ENTRY_WORST	(sizeof(struct qvault_disk_entry) + QVAULT_TAG_SIZE)
 u32 qvault_stream_blocks(u64 bytes);
 void qvault_stream_init(struct qvault_stream *stream);
-void qvault_stream_exit(struct qvault_stream *stream);
-void qvault_stream_append(struct qvault *v, u64 logical, u32 count, u64 version,
-			  u64 where, const u8 *tags, u32 tag_stride);
+void qvault_stream_exit(struct qvault *v);
+bool qvault_stream_reserve(struct qvault *v, u32 bytes);
+void qvault_stream_release(struct qvault *v, u32 bytes);
+void qvault_stream_append(struct qvault *v, u64 logical,
+			  const struct qvault_ptr *ptr, u32 count);
 void qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
-void qvault_stream_cut(struct qvault *v, bool freeze, struct qvault_cut *cut);
-void qvault_stream_free_page(struct qvault_page *page);
+void qvault_stream_restore(struct qvault *v, const void *entries, u32 bytes);
+void qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
+		       struct qvault_cut *cut);
+const void *qvault_stream_inline(struct qvault *v);
 
 /* The entries of a log block or of an anchor record, decoded one by one. */
 struct qvault_entry {
@@ -192,9 +231,15 @@ struct qvault_entry {
 int qvault_entry_next(const struct qvault_geometry *geo, const u8 **pos,
 		      u32 *left, struct qvault_entry *entry);
 
-int qvault_log_append(struct qvault *v, struct qvault_cut *cut);
+struct qvault_anchor;
+
+int qvault_log_append(struct qvault *v, struct qvault_cut *cut,
+		      struct qvault_anchor *next);
+int qvault_log_read(struct qvault *v, const struct qvault_anchor *anchor,
+		    struct list_head *pages);
+void qvault_log_free(struct list_head *pages);
 u64 qvault_log_used(const struct qvault *v);
-bool qvault_log_has_room(const struct qvault *v, u32 pages, u64 reserved);
+bool qvault_log_half_full(const struct qvault *v);
 
 /* ---- Node cache (node.c) ------------------------------------------------ */
 
@@ -241,7 +286,7 @@ static inline u64 qvault_node_weight(const struct qvault_ptr *ptr)
 
 int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
 		     const struct qvault_ptr *root, u64 index,
-		     struct qvault_ptr *ptr);
+		     struct qvault_ptr *ptr, u64 *bad);
 
 struct qvault_batch;
 
@@ -250,9 +295,8 @@ struct qvault_step {
 	u64 index;
 	bool loaded;
 	bool dirty;
-	bool had_old;
-	u32 old_slot;			/* that the anchored tree uses */
-	struct qvault_node *old;	/* anchored node, NULL: there is none */
+	struct qvault_ptr anchored;	/* the anchored node's pointer */
+	struct qvault_node *old;	/* and contents; NULL: none, or level 0 */
 	void *data;			/* the new node's contents */
 };
 
@@ -283,22 +327,23 @@ int qvault_cursor_finish(struct qvault_cursor *c);
 /* ---- Allocation (alloc.c) ----------------------------------------------- */
 
 /*
- * A group whose bits are in memory.  A data block is free if its bit is set in
- * neither bitmap.
+ * A group whose bits are in memory.  A data block is busy if the anchored tree
+ * names it, or if it is fresh: allocated since.
  */
 struct qvault_group {
 	struct hlist_node hash;
-	struct list_head lru;
-	struct list_head release;	/* has bits in superseded[] */
+	struct list_head lru;		/* of all groups in memory */
+	struct list_head release[2];	/* while superseded[i] has bits */
 	u64 index;
-	u64 version;			/* of the map block that anchored[] is; 0: none */
-	u32 nr_anchored;
+	u64 version;			/* of the map block this was read from; 0: none */
+	u32 nr_data;
+	u32 nr_busy;
 	u32 nr_fresh;			/* the group stays in memory while not 0 */
 	u32 cursor;			/* where the last search ended */
-	unsigned long *anchored;	/* in use by the anchored tree */
-	unsigned long *fresh;		/* allocated since and not in there */
+	unsigned long *busy;
+	unsigned long *fresh;
 	/*
-	 * Fresh blocks that no pointer in the delta names any more: [0] since
+	 * Fresh blocks that no pointer of the delta names any more: [0] since
 	 * the last commit's cut, [1] those that the running commit covers.
 	 */
 	unsigned long *superseded[2];
@@ -308,11 +353,10 @@ struct qvault_alloc {
 	struct hlist_head *buckets;
 	u32 bucket_shift;
 	struct list_head lru;
-	struct list_head release[2];	/* groups with bits in superseded[i] */
+	struct list_head release[2];
 	u32 nr_groups;
 	u32 limit;
 	u64 hint;			/* group in which the last search succeeded */
-	u64 nr_fresh;
 };
 
 int qvault_alloc_init(struct qvault *v, u32 limit);
@@ -324,18 +368,23 @@ void qvault_alloc_supersede(struct qvault *v, u64 block);
 void qvault_alloc_undo(struct qvault *v, u64 block);
 void qvault_alloc_cut(struct qvault *v);
 void qvault_alloc_release(struct qvault *v);
+void qvault_alloc_anchored(struct qvault *v);
 
-/* The changes that a checkpoint makes to the map, in the order found. */
+/* ---- Changes of the map (changes.c) ------------------------------------- */
+
+#define QVAULT_MAX_CHANGES	32768u
+
+/*
+ * What a checkpoint changes in the map, gathered so that each map block is
+ * visited once for many of them.
+ */
 struct qvault_changes {
 	u64 *item;			/* block << 1 | in use */
 	u32 nr;
-	struct qvault_cursor *cursor;
-	bool started;
+	struct qvault_cursor *cursor;	/* of the map */
 };
-int qvault_changes_add(struct qvault *v, struct qvault_changes *changes,
-		       u64 block, bool in_use);
-int qvault_changes_apply(struct qvault *v, struct qvault_changes *changes);
-int qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_map);
+int qvault_changes_add(struct qvault_changes *changes, u64 block, bool in_use);
+int qvault_changes_apply(struct qvault_changes *changes);
 
 /* ---- Anchor (anchor.c) -------------------------------------------------- */
 
@@ -355,17 +404,21 @@ struct qvault_anchor {
 
 int qvault_anchor_read(struct qvault *v, struct qvault_disk_anchor *newest);
 int qvault_anchor_write(struct qvault *v, struct qvault_anchor *next,
-			const void *inline_entries, u32 inline_bytes);
+			const void *entries, u32 bytes);
+u64 qvault_new_versions(struct qvault *v, u32 count);
+bool qvault_lease_low(const struct qvault *v);
 
 /* ---- Commit, checkpoint, recovery --------------------------------------- */
 
 int qvault_commit(struct qvault *v);
 int qvault_checkpoint(struct qvault *v);
-int qvault_attach(struct qvault *v);
+int qvault_checkpoint_since(struct qvault *v, u64 seen);
+int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record);
 int qvault_detach(struct qvault *v);
 
-/* commit.c, for checkpoint.c and recovery.c only. */
+/* commit.c, for checkpoint.c only. */
 int __qvault_commit(struct qvault *v, bool freeze);
+int __qvault_anchor_tree(struct qvault *v, struct qvault_anchor *next);
 
 /* ---- The life of a read and of a write (map.c) -------------------------- */
 
@@ -417,6 +470,8 @@ struct qvault {
 	bool read_only;
 	bool allow_discards;
 	u32 memory_mib;
+	/* What the table line maps; attach refuses (-EMSGSIZE) others; 0: any. */
+	u64 logical_blocks;
 	void *platform;
 
 	/* Constant from qvault_attach() to qvault_detach(). */
@@ -427,7 +482,7 @@ struct qvault {
 	 * the next commit then refuses.
 	 */
 	enum qvault_mode mode;
-	int error;			/* that made it fail */
+	const char *reason;		/* why qvault_attach() refused, in words */
 
 	struct mutex checkpoint_mutex;
 	struct mutex commit_mutex;
@@ -441,7 +496,6 @@ struct qvault {
 	u8 live;			/* which of them takes writes */
 	bool frozen;			/* the other one is being merged */
 	struct qvault_stream stream;	/* Locking: map_lock */
-	u64 generation;			/* of the mapping's structure: freeze, anchored */
 
 	spinlock_t alloc_lock;
 	struct qvault_alloc alloc;	/* Locking: alloc_lock; see alloc.c */
@@ -451,9 +505,15 @@ struct qvault {
 	/* Next version; used only below anchor.lease. */
 	atomic64_t version;
 
-	/* Writers that wait for room; woken by commits, checkpoints, writes. */
+	/* Operations that wait for room; see get_room(). */
 	wait_queue_head_t room_wait;
-	atomic_t inflight;		/* writes between begin and end */
+	atomic_t inflight;		/* operations that hold room */
+	atomic64_t ended;		/* that gave it back, ever */
+
+	u64 *changes;			/* Locking: checkpoint_mutex */
+	u32 log_limit;			/* blocks of the log that may be used */
+	mempool_t *node_pool;		/* delta nodes, of full capacity */
+	mempool_t *page_pool;		/* stream pages */
 
 	struct qvault_counters counters;
 };
@@ -498,7 +558,7 @@ void qvault_batch_end(struct qvault_batch *batch);
 
 /* Buffers of one block.  Never fail: they wait for one to be given back. */
 void *qvault_buf_get(void);
-void qvault_buf_put(void *buf);
+void qvault_buf_put(void *buf);	/* NULL is fine */
 
 /*
  * AES-256-XTS over one block and the MAC of a block.  @meta picks the key.
@@ -509,12 +569,16 @@ int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
 int qvault_crypto_mac(struct qvault_crypto *crypto,
 		      const struct qvault_disk_seal *head, const void *data,
 		      u8 tag[QVAULT_TAG_SIZE]);
+/* Constant time. */
+bool qvault_tags_differ(const void *a, const void *b, size_t bytes);
 int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
 			     u32 bytes, u8 mac[QVAULT_ANCHOR_MAC_SIZE]);
 
 /*
- * Derives the four keys of a volume from the master key of @crypto.  The
- * labels are in format.h.
+ * Derives the four keys of a volume from the master key of @crypto, once for
+ * each attach; the labels are in format.h.  Called again for the same volume
+ * (after a suspend) the keys may be the ones from before.  -EKEYREJECTED if the
+ * master key is gone already and this is another volume.
  */
 int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid);
 

@@ -1,0 +1,578 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which data blocks are free.
+ *
+ * The anchored map says what the anchored tree uses.  On top of that, groups in
+ * memory know the blocks allocated since (fresh).  A group without fresh blocks
+ * can be dropped at any time and read again, so memory does not grow with the
+ * volume.
+ *
+ * alloc_mutex serializes searches and the loading of groups; alloc_lock guards
+ * every bit and list, because blocks are superseded under map_lock.
+ */
+#include <linux/hash.h>
+
+#include "qvault.h"
+
+int qvault_alloc_init(struct qvault *v, u32 limit)
+{
+	struct qvault_alloc *a = &v->alloc;
+
+	memset(a, 0, sizeof(*a));
+	INIT_LIST_HEAD(&a->lru);
+	INIT_LIST_HEAD(&a->release[0]);
+	INIT_LIST_HEAD(&a->release[1]);
+	a->limit = limit;
+	a->bucket_shift = 8;
+	a->buckets = kvcalloc(1ul << a->bucket_shift, sizeof(*a->buckets),
+			      GFP_KERNEL);
+	return a->buckets ? 0 : -ENOMEM;
+}
+
+static struct qvault_group *group_new(void)
+{
+	struct qvault_group *g;
+
+	g = kzalloc(sizeof(*g), GFP_NOIO | __GFP_NOFAIL);
+	g->busy = qvault_buf_get();
+	g->fresh = qvault_buf_get();
+	g->superseded[0] = qvault_buf_get();
+	g->superseded[1] = qvault_buf_get();
+	bitmap_zero(g->busy, QVAULT_MAP_BITS);
+	bitmap_zero(g->fresh, QVAULT_MAP_BITS);
+	bitmap_zero(g->superseded[0], QVAULT_MAP_BITS);
+	bitmap_zero(g->superseded[1], QVAULT_MAP_BITS);
+	INIT_LIST_HEAD(&g->release[0]);
+	INIT_LIST_HEAD(&g->release[1]);
+	return g;
+}
+
+static void group_free(struct qvault_group *g)
+{
+	qvault_buf_put(g->busy);
+	qvault_buf_put(g->fresh);
+	qvault_buf_put(g->superseded[0]);
+	qvault_buf_put(g->superseded[1]);
+	kfree(g);
+}
+
+void qvault_alloc_exit(struct qvault *v)
+{
+	struct qvault_group *g, *next;
+
+	if (!v->alloc.buckets)
+		return;
+	list_for_each_entry_safe(g, next, &v->alloc.lru, lru)
+		group_free(g);
+	kvfree(v->alloc.buckets);
+	v->alloc.buckets = NULL;
+}
+
+/* ---- Groups in memory ---- */
+
+static struct hlist_head *bucket_of(struct qvault_alloc *a, u64 index)
+{
+	return &a->buckets[hash_64(index, a->bucket_shift)];
+}
+
+/* Context: alloc_lock, or alloc_mutex: either keeps groups from going away. */
+static struct qvault_group *__find(struct qvault *v, u64 index)
+{
+	struct qvault_group *g;
+
+	hlist_for_each_entry(g, bucket_of(&v->alloc, index), hash)
+		if (g->index == index)
+			return g;
+	return NULL;
+}
+
+/* The group and bit of a block that is fresh, or NULL. */
+static struct qvault_group *__find_block(struct qvault *v, u64 block, u32 *bit)
+{
+	u64 index;
+
+	lockdep_assert_held(&v->alloc_lock);
+	if (!qvault_locate(&v->geo, block, &index, bit))
+		return NULL;
+	return __find(v, index);
+}
+
+/* Drop groups that hold nothing but what can be read again. */
+static void shrink(struct qvault *v)
+{
+	struct qvault_alloc *a = &v->alloc;
+	struct qvault_group *g, *next;
+	LIST_HEAD(out);
+
+	lockdep_assert_held(&v->alloc_mutex);
+	spin_lock(&v->alloc_lock);
+	list_for_each_entry_safe(g, next, &a->lru, lru) {
+		if (a->nr_groups < a->limit)
+			break;
+		if (g->nr_fresh)
+			continue;
+		hlist_del(&g->hash);
+		list_move(&g->lru, &out);
+		a->nr_groups--;
+	}
+	spin_unlock(&v->alloc_lock);
+	list_for_each_entry_safe(g, next, &out, lru)
+		group_free(g);
+}
+
+/* A map block in kernel order into @bits, and its version; none: zeros, 0. */
+static int read_map(struct qvault *v, const struct qvault_ptr *root, u64 index,
+		    unsigned long *bits, u64 *version)
+{
+	struct qvault_node *node;
+	struct qvault_ptr ptr;
+	const unsigned long *word;
+	u64 bad = qvault_node_id(0, index);
+	u32 i;
+	int err;
+
+	err = qvault_tree_find(v, QVAULT_KIND_MAP, root, index, &ptr, &bad);
+	if (!err) {
+		*version = ptr.version;
+		if (!ptr.version) {
+			bitmap_zero(bits, QVAULT_MAP_BITS);
+			return 0;
+		}
+		err = qvault_node_get(v, QVAULT_KIND_MAP, 0, index, &ptr, &node);
+	}
+	/* alloc_mutex keeps the tree from being replaced twice: not a race. */
+	if (err)
+		return err == -EILSEQ ?
+		       qvault_corrupt(v, QVAULT_KIND_MAP, bad) : err;
+	word = node->data;
+	for (i = 0; i < QVAULT_BLOCK_SIZE / sizeof(*word); i++)
+		bits[i] = qvault_le_long(word[i]);
+	qvault_node_put(v, node);
+	return 0;
+}
+
+static void anchored_map(struct qvault *v, struct qvault_ptr *root)
+{
+	read_lock(&v->map_lock);
+	*root = v->anchor.map;
+	read_unlock(&v->map_lock);
+}
+
+/* Find a group or read it. */
+static int load(struct qvault *v, u64 index, struct qvault_group **result)
+{
+	struct qvault_alloc *a = &v->alloc;
+	struct qvault_group *g = __find(v, index);
+	struct qvault_ptr root;
+	int err;
+
+	lockdep_assert_held(&v->alloc_mutex);
+	*result = g;
+	if (g) {
+		spin_lock(&v->alloc_lock);
+		list_move_tail(&g->lru, &a->lru);
+		spin_unlock(&v->alloc_lock);
+		return 0;
+	}
+	shrink(v);
+	g = group_new();
+	anchored_map(v, &root);
+	err = read_map(v, &root, index, g->busy, &g->version);
+	if (err) {
+		group_free(g);
+		return err;
+	}
+	g->index = index;
+	g->nr_data = qvault_group_data(&v->geo, index);
+	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
+	spin_lock(&v->alloc_lock);
+	hlist_add_head(&g->hash, bucket_of(a, index));
+	list_add_tail(&g->lru, &a->lru);
+	a->nr_groups++;
+	spin_unlock(&v->alloc_lock);
+	*result = g;
+	return 0;
+}
+
+/* ---- Searching ---- */
+
+/* Take up to @count blocks from @bit on while they are free. */
+static u32 __take(struct qvault *v, struct qvault_group *g, u32 bit, u32 count,
+		  struct qvault_ptr *ptr)
+{
+	u32 n;
+
+	lockdep_assert_held(&v->alloc_lock);
+	for (n = 0; n < count && bit + n < g->nr_data; n++) {
+		if (test_bit(bit + n, g->busy))
+			break;
+		__set_bit(bit + n, g->busy);
+		__set_bit(bit + n, g->fresh);
+		ptr[n].where = qvault_block_of(&v->geo, g->index, bit + n);
+	}
+	g->nr_busy += n;
+	g->nr_fresh += n;
+	return n;
+}
+
+/*
+ * Where a run of @count free blocks begins in [@from, @end); if there is none,
+ * where the longest does.  Returns its length, at most @count.
+ */
+static u32 __longest(const struct qvault_group *g, u32 from, u32 end, u32 count,
+		     u32 *begin)
+{
+	u32 best = 0, start, stop;
+
+	while (best < count) {
+		start = find_next_zero_bit(g->busy, end, from);
+		if (start >= end)
+			break;
+		stop = find_next_bit(g->busy, min(end, start + count), start);
+		if (stop - start > best) {
+			best = stop - start;
+			*begin = start;
+		}
+		from = stop + 1;
+	}
+	return best;
+}
+
+/* Take up to @count blocks of a group: in long runs, after the last ones. */
+static u32 take_from(struct qvault *v, struct qvault_group *g, u32 count,
+		     struct qvault_ptr *ptr)
+{
+	u32 n = 0, run, other, begin = 0, second = 0;
+
+	spin_lock(&v->alloc_lock);
+	while (n < count && g->nr_busy < g->nr_data) {
+		run = __longest(g, g->cursor, g->nr_data, count - n, &begin);
+		if (run < count - n) {
+			other = __longest(g, 0, g->cursor, count - n, &second);
+			if (other > run)
+				begin = second;
+		}
+		run = __take(v, g, begin, count - n, ptr + n);
+		if (WARN_ON_ONCE(!run))
+			break;
+		n += run;
+		g->cursor = begin + run;
+	}
+	spin_unlock(&v->alloc_lock);
+	return n;
+}
+
+/* The home of a block, if it is free, and what follows it. */
+static u32 take_home(struct qvault *v, struct qvault_group *g, u32 bit,
+		     u32 count, struct qvault_ptr *ptr)
+{
+	u32 n;
+
+	spin_lock(&v->alloc_lock);
+	n = __take(v, g, bit, count, ptr);
+	if (n)
+		g->cursor = bit + n;
+	spin_unlock(&v->alloc_lock);
+	return n;
+}
+
+/* Is there a free block in a group that may not be in memory? */
+static int has_free(struct qvault *v, u64 index, bool *result)
+{
+	struct qvault_group *g = __find(v, index);
+	struct qvault_ptr root, ptr;
+	u64 bad;
+	int err;
+
+	if (g) {
+		*result = g->nr_busy < g->nr_data;
+		return 0;
+	}
+	anchored_map(v, &root);
+	err = qvault_tree_find(v, QVAULT_KIND_MAP, &root, index, &ptr, &bad);
+	if (err)
+		return err == -EILSEQ ?
+		       qvault_corrupt(v, QVAULT_KIND_MAP, bad) : err;
+	*result = !ptr.version ||
+		  qvault_node_weight(&ptr) < qvault_group_data(&v->geo, index);
+	return 0;
+}
+
+/* Take blocks anywhere, from the hint on. */
+static int take_anywhere(struct qvault *v, u32 count, struct qvault_ptr *ptr)
+{
+	struct qvault_group *g;
+	u64 i, index = v->alloc.hint;
+	u32 n = 0;
+	bool ok;
+	int err;
+
+	for (i = 0; n < count && i < v->geo.groups; i++) {
+		err = has_free(v, index, &ok);
+		if (!err && ok)
+			err = load(v, index, &g);
+		if (err)
+			return n ?: err;
+		if (ok)
+			n += take_from(v, g, count - n, ptr + n);
+		if (n == count)
+			break;
+		if (++index == v->geo.groups)
+			index = 0;
+	}
+	v->alloc.hint = index;
+	return n ?: -ENOSPC;
+}
+
+/* Would another group be one too many, because all hold fresh blocks? */
+static bool crowded(struct qvault *v)
+{
+	shrink(v);
+	return v->alloc.nr_groups >= v->alloc.limit;
+}
+
+/**
+ * qvault_alloc_blocks() - allocate data blocks
+ * @v: vault
+ * @logical: first block they are for
+ * @count: how many
+ * @ptr: where is set in as many as are returned
+ *
+ * At home if that is free, so that what is written in order stands in order;
+ * else close by, in long runs.
+ *
+ * Context: sleeps; no spinlock held.
+ * Return: how many, 1..@count; -ENOSPC; or another negative errno.
+ */
+int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
+			struct qvault_ptr *ptr)
+{
+	struct qvault_group *g;
+	u64 index;
+	u32 bit;
+	int n = 0, more, err = 0;
+
+	mutex_lock(&v->alloc_mutex);
+	if (!qvault_locate(&v->geo, qvault_home(&v->geo, logical), &index, &bit))
+		err = -EUCLEAN;
+	else if (__find(v, index) || !crowded(v))
+		err = load(v, index, &g);
+	else
+		g = NULL;
+	if (!err && g) {
+		n = take_home(v, g, bit, count, ptr);
+		if (n < count)
+			n += take_from(v, g, count - n, ptr + n);
+	}
+	if (!err && n < count) {
+		more = take_anywhere(v, count - n, ptr + n);
+		if (more > 0)
+			n += more;
+		else
+			err = more;
+	}
+	mutex_unlock(&v->alloc_mutex);
+	return n ?: err;
+}
+
+/* ---- What becomes of a block ---- */
+
+/**
+ * qvault_alloc_replay() - a block that the log names is in use
+ * @v: vault being attached
+ * @block: on the data device
+ *
+ * Context: sleeps.
+ * Return: 0; -EUCLEAN if something else uses it; or another negative errno.
+ */
+int qvault_alloc_replay(struct qvault *v, u64 block)
+{
+	struct qvault_group *g = NULL;
+	u64 index;
+	u32 bit;
+	int err = -EUCLEAN;
+
+	mutex_lock(&v->alloc_mutex);
+	if (qvault_locate(&v->geo, block, &index, &bit))
+		err = load(v, index, &g);
+	if (!err && test_bit(bit, g->busy))
+		err = -EUCLEAN;
+	if (!err) {
+		spin_lock(&v->alloc_lock);
+		__set_bit(bit, g->busy);
+		__set_bit(bit, g->fresh);
+		g->nr_busy++;
+		g->nr_fresh++;
+		spin_unlock(&v->alloc_lock);
+	}
+	mutex_unlock(&v->alloc_mutex);
+	return err;
+}
+
+/**
+ * qvault_alloc_supersede() - the delta has a newer pointer in place of this one
+ * @v: vault
+ * @block: a fresh block
+ *
+ * The anchored state may still name it: it is free after the next commit.
+ * While a vault is being attached no block is fresh yet, and there is nothing
+ * to remember.
+ *
+ * Context: map_lock for writing.
+ */
+void qvault_alloc_supersede(struct qvault *v, u64 block)
+{
+	struct qvault_group *g;
+	u32 bit;
+
+	spin_lock(&v->alloc_lock);
+	g = __find_block(v, block, &bit);
+	if (g) {
+		__set_bit(bit, g->superseded[0]);
+		if (list_empty(&g->release[0]))
+			list_add(&g->release[0], &v->alloc.release[0]);
+	}
+	spin_unlock(&v->alloc_lock);
+}
+
+/**
+ * qvault_alloc_undo() - give back a block to which nothing was written
+ * @v: vault
+ * @block: a fresh block that no pointer names or ever named
+ *
+ * Context: process context.
+ */
+void qvault_alloc_undo(struct qvault *v, u64 block)
+{
+	struct qvault_group *g;
+	u32 bit;
+
+	spin_lock(&v->alloc_lock);
+	g = __find_block(v, block, &bit);
+	if (g) {
+		__clear_bit(bit, g->busy);
+		__clear_bit(bit, g->fresh);
+		g->nr_busy--;
+		g->nr_fresh--;
+	}
+	spin_unlock(&v->alloc_lock);
+}
+
+/* The running commit covers what was superseded so far.  Context: map_lock. */
+void qvault_alloc_cut(struct qvault *v)
+{
+	struct qvault_alloc *a = &v->alloc;
+	struct qvault_group *g, *next;
+
+	spin_lock(&v->alloc_lock);
+	list_for_each_entry_safe(g, next, &a->release[0], release[0]) {
+		swap(g->superseded[0], g->superseded[1]);
+		list_del_init(&g->release[0]);
+		list_add(&g->release[1], &a->release[1]);
+	}
+	spin_unlock(&v->alloc_lock);
+}
+
+static void discard_runs(struct qvault *v, u64 index, const unsigned long *bits)
+{
+	u32 start = 0, stop;
+
+	for (;;) {
+		start = find_next_bit(bits, QVAULT_MAP_BITS, start);
+		if (start >= QVAULT_MAP_BITS)
+			return;
+		stop = find_next_zero_bit(bits, QVAULT_MAP_BITS, start);
+		qvault_dev_discard(v->data, qvault_block_of(&v->geo, index, start),
+				   stop - start);
+		start = stop;
+	}
+}
+
+static void release_group(struct qvault *v, struct qvault_group *g)
+{
+	unsigned long *bits = g->superseded[1];
+	u32 n;
+
+	/* While they are still busy: a discard must not hit their next life. */
+	if (v->allow_discards)
+		discard_runs(v, g->index, bits);
+	spin_lock(&v->alloc_lock);
+	n = bitmap_weight(bits, QVAULT_MAP_BITS);
+	bitmap_andnot(g->busy, g->busy, bits, QVAULT_MAP_BITS);
+	bitmap_andnot(g->fresh, g->fresh, bits, QVAULT_MAP_BITS);
+	bitmap_zero(bits, QVAULT_MAP_BITS);
+	g->nr_busy -= n;
+	g->nr_fresh -= n;
+	list_del_init(&g->release[1]);
+	spin_unlock(&v->alloc_lock);
+}
+
+/**
+ * qvault_alloc_release() - the commit is durable: free what it superseded
+ * @v: vault
+ *
+ * Context: commit_mutex; sleeps.
+ */
+void qvault_alloc_release(struct qvault *v)
+{
+	struct qvault_alloc *a = &v->alloc;
+
+	lockdep_assert_held(&v->commit_mutex);
+	/* Only a commit adds to this list, and fresh groups stay in memory. */
+	while (!list_empty(&a->release[1]))
+		release_group(v, list_first_entry(&a->release[1],
+						  struct qvault_group,
+						  release[1]));
+}
+
+/* Bring one group up to the map that was just anchored. */
+static int refresh(struct qvault *v, struct qvault_group *g,
+		   const struct qvault_ptr *root, unsigned long *map,
+		   unsigned long *freed)
+{
+	u64 version;
+	int err;
+
+	err = read_map(v, root, g->index, map, &version);
+	if (err || version == g->version)
+		return err;
+	if (v->allow_discards) {
+		/* In use by the old tree, not by the new one. */
+		bitmap_andnot(freed, g->busy, g->fresh, QVAULT_MAP_BITS);
+		bitmap_andnot(freed, freed, map, QVAULT_MAP_BITS);
+		discard_runs(v, g->index, freed);
+	}
+	spin_lock(&v->alloc_lock);
+	bitmap_andnot(g->fresh, g->fresh, map, QVAULT_MAP_BITS);
+	bitmap_or(g->busy, map, g->fresh, QVAULT_MAP_BITS);
+	g->nr_fresh = bitmap_weight(g->fresh, QVAULT_MAP_BITS);
+	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
+	g->version = version;
+	spin_unlock(&v->alloc_lock);
+	return 0;
+}
+
+/**
+ * qvault_alloc_anchored() - a checkpoint is durable: free what it superseded
+ * @v: vault
+ *
+ * A group whose map block cannot be read keeps what it knows, which is too much
+ * in use but never too little.
+ *
+ * Context: checkpoint_mutex; sleeps.
+ */
+void qvault_alloc_anchored(struct qvault *v)
+{
+	void *map = qvault_buf_get(), *freed = qvault_buf_get();
+	struct qvault_group *g;
+	struct qvault_ptr root;
+
+	lockdep_assert_held(&v->checkpoint_mutex);
+	mutex_lock(&v->alloc_mutex);
+	anchored_map(v, &root);
+	list_for_each_entry(g, &v->alloc.lru, lru)
+		refresh(v, g, &root, map, freed);
+	mutex_unlock(&v->alloc_mutex);
+	qvault_buf_put(freed);
+	qvault_buf_put(map);
+}

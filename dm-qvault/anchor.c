@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The anchor record: the one thing that the storage cannot touch, and from
+ * which everything else is believed.
+ */
+#include "qvault.h"
+
+/* The MAC covers all that stands before it. */
+#define MAC_COVERS	offsetof(struct qvault_disk_anchor, mac)
+
+static int refuse(struct qvault *v, const char *reason, int err)
+{
+	v->reason = reason;
+	return err;
+}
+
+/* ---- Versions ---- */
+
+/**
+ * qvault_new_versions() - take versions that were never used
+ * @v: vault
+ * @count: how many, consecutive
+ *
+ * Each anchor record leases the versions below its lease field: whoever reads
+ * it starts from there.  So no version repeats, whatever a crash cuts off.
+ *
+ * Context: Any.
+ * Return: the first one.
+ */
+u64 qvault_new_versions(struct qvault *v, u32 count)
+{
+	u64 first = atomic64_fetch_add(count, &v->version);
+
+	/* Cannot be: writers ask for a new lease at half of it. */
+	if (WARN_ON_ONCE(first + count > READ_ONCE(v->anchor.lease)))
+		qvault_fail(v, "versions ran out", -EOVERFLOW);
+	return first;
+}
+
+/* Is it time for an anchor record, to get a new lease? */
+bool qvault_lease_low(const struct qvault *v)
+{
+	return atomic64_read(&v->version) + QVAULT_LEASE / 2 >
+	       READ_ONCE(v->anchor.lease);
+}
+
+/* ---- Reading ---- */
+
+static bool has_magic(const struct qvault_disk_anchor *disk)
+{
+	return !memcmp(disk->magic, QVAULT_ANCHOR_MAGIC, sizeof(disk->magic));
+}
+
+static int read_slot(struct qvault *v, u32 slot, struct qvault_disk_anchor *disk)
+{
+	void *buf = qvault_buf_get();
+	int err;
+
+	err = qvault_dev_read(v->anchor_dev, slot, buf);
+	memcpy(disk, buf, sizeof(*disk));
+	qvault_buf_put(buf);
+	if (err)
+		return refuse(v, "cannot read the anchor", err);
+	if (has_magic(disk) &&
+	    le32_to_cpu(disk->format) != QVAULT_FORMAT_VERSION)
+		return refuse(v, "the anchor has a format version that this module does not know",
+			      -EPROTONOSUPPORT);
+	return 0;
+}
+
+/*
+ * Does the slot hold a record?  One that a crash tore has no valid MAC: it is
+ * as good as none, -ENODATA.
+ */
+static int check_slot(struct qvault *v, u32 slot,
+		      const struct qvault_disk_anchor *disk)
+{
+	u8 mac[QVAULT_ANCHOR_MAC_SIZE];
+	int err;
+
+	if (!has_magic(disk))
+		return -ENODATA;
+	err = qvault_crypto_anchor_mac(v->crypto, disk, MAC_COVERS, mac);
+	if (err)
+		return err;
+	if (qvault_tags_differ(mac, disk->mac, sizeof(mac)))
+		return -ENODATA;
+	if ((le64_to_cpu(disk->sequence) & 1) != slot)
+		return refuse(v, "an anchor record stands in the wrong slot",
+			      -EUCLEAN);
+	return 0;
+}
+
+/* Choose among two slots that were read; the newest ends up in slot[0]. */
+static int choose_slot(struct qvault *v, struct qvault_disk_anchor *slot[2])
+{
+	int err[2], i;
+
+	if (!has_magic(slot[0]) && !has_magic(slot[1]))
+		return refuse(v, "this is not an anchor, or it was never formatted",
+			      -ENODATA);
+	/* Both are of one volume, for format clears what was there. */
+	err[0] = qvault_crypto_derive(v->crypto, has_magic(slot[0]) ?
+				      slot[0]->uuid : slot[1]->uuid);
+	if (err[0])
+		return refuse(v, "cannot derive the keys", err[0]);
+	for (i = 0; i < 2; i++) {
+		err[i] = check_slot(v, i, slot[i]);
+		if (err[i] && err[i] != -ENODATA)
+			return err[i];
+	}
+	if (err[0] && err[1])
+		return refuse(v, "wrong key, or the anchor is damaged",
+			      -EKEYREJECTED);
+	if (err[0] || (!err[1] && le64_to_cpu(slot[1]->sequence) >
+				  le64_to_cpu(slot[0]->sequence)))
+		memcpy(slot[0], slot[1], sizeof(*slot[0]));
+	return 0;
+}
+
+static int read_newest(struct qvault *v, struct qvault_disk_anchor *newest)
+{
+	struct qvault_disk_anchor *slot[2] = { newest, qvault_buf_get() };
+	int err;
+
+	err = read_slot(v, 0, slot[0]);
+	if (!err)
+		err = read_slot(v, 1, slot[1]);
+	if (!err)
+		err = choose_slot(v, slot);
+	qvault_buf_put(slot[1]);
+	return err;
+}
+
+static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
+{
+	u64 head = le64_to_cpu(disk->log_head);
+	u64 tail = le64_to_cpu(disk->log_tail);
+
+	if (le32_to_cpu(disk->cipher) != QVAULT_CIPHER_AES_256_XTS ||
+	    le32_to_cpu(disk->mac_type) != QVAULT_MAC_HMAC_SHA256_128 ||
+	    disk->flags)
+		return refuse(v, "the anchor asks for a cipher, a MAC or a feature that this module does not know",
+			      -EPROTONOSUPPORT);
+	if (qvault_geometry_init(&v->geo, le64_to_cpu(disk->data_blocks),
+				 le64_to_cpu(disk->logical_blocks),
+				 le32_to_cpu(disk->log_blocks)) ||
+	    head + 1 < tail || head + 1 - tail > v->geo.log_blocks ||
+	    le32_to_cpu(disk->inline_bytes) > QVAULT_INLINE_SIZE)
+		return refuse(v, "the anchor record makes no sense", -EUCLEAN);
+	if (v->logical_blocks && v->logical_blocks != v->geo.logical_blocks)
+		return refuse(v, "the table line does not map the size of the volume",
+			      -EMSGSIZE);
+	if (v->geo.data_blocks > qvault_dev_blocks(v->data))
+		return refuse(v, "the data device is smaller than when it was formatted",
+			      -ENXIO);
+	return 0;
+}
+
+/**
+ * qvault_anchor_read() - find the newest valid record
+ * @v: vault being attached; v->geo and v->anchor are set
+ * @newest: the record, for its inline entries
+ *
+ * The first record whose MAC does not verify may be one that a crash tore; two
+ * such records are a wrong key.
+ *
+ * Context: sleeps.
+ * Return: 0 or a negative errno with v->reason set.
+ */
+int qvault_anchor_read(struct qvault *v, struct qvault_disk_anchor *newest)
+{
+	struct qvault_anchor *a = &v->anchor;
+	int err = 0;
+
+	if (!qvault_ephemeral(v))
+		err = read_newest(v, newest);
+	if (!err)
+		err = check_fields(v, newest);
+	if (err)
+		return err;
+	memcpy(a->uuid, newest->uuid, sizeof(a->uuid));
+	a->sequence = le64_to_cpu(newest->sequence);
+	a->epoch = le64_to_cpu(newest->epoch);
+	a->lease = le64_to_cpu(newest->lease);
+	a->commit = le64_to_cpu(newest->commit);
+	a->log_tail = le64_to_cpu(newest->log_tail);
+	a->log_head = le64_to_cpu(newest->log_head);
+	qvault_ptr_from_disk(&a->tree, &newest->tree);
+	qvault_ptr_from_disk(&a->map, &newest->map);
+	qvault_ptr_from_disk(&a->log, &newest->log);
+	return 0;
+}
+
+/* ---- Writing ---- */
+
+/**
+ * qvault_new_anchor() - the record of a volume that holds nothing
+ * @disk: filled in, but for the MAC
+ * @uuid: of the volume
+ * @data_blocks: of the data device
+ * @logical_blocks: of the volume; 0: as many as fit
+ * @log_blocks: of the log
+ *
+ * Context: Any.
+ * Return: 0 or an error of qvault_geometry_init().
+ */
+int qvault_new_anchor(struct qvault_disk_anchor *disk, const u8 *uuid,
+		      u64 data_blocks, u64 logical_blocks, u32 log_blocks)
+{
+	struct qvault_geometry geo;
+	int err;
+
+	err = qvault_geometry_init(&geo, data_blocks, logical_blocks, log_blocks);
+	if (err)
+		return err;
+	memset(disk, 0, sizeof(*disk));
+	memcpy(disk->magic, QVAULT_ANCHOR_MAGIC, sizeof(disk->magic));
+	memcpy(disk->uuid, uuid, sizeof(disk->uuid));
+	disk->format = cpu_to_le32(QVAULT_FORMAT_VERSION);
+	disk->cipher = cpu_to_le32(QVAULT_CIPHER_AES_256_XTS);
+	disk->mac_type = cpu_to_le32(QVAULT_MAC_HMAC_SHA256_128);
+	disk->data_blocks = cpu_to_le64(data_blocks);
+	disk->logical_blocks = cpu_to_le64(geo.logical_blocks);
+	disk->log_blocks = cpu_to_le32(log_blocks);
+	disk->sequence = cpu_to_le64(1);
+	disk->lease = cpu_to_le64(1);
+	disk->log_tail = cpu_to_le64(1);
+	return 0;
+}
+
+static void fill_record(struct qvault *v, struct qvault_disk_anchor *disk,
+			const struct qvault_anchor *a, const void *entries,
+			u32 bytes)
+{
+	/* Cannot fail: these are the numbers the layout was made from. */
+	qvault_new_anchor(disk, a->uuid, v->geo.data_blocks,
+			  v->geo.logical_blocks, v->geo.log_blocks);
+	disk->sequence = cpu_to_le64(a->sequence);
+	disk->epoch = cpu_to_le64(a->epoch);
+	disk->lease = cpu_to_le64(a->lease);
+	disk->commit = cpu_to_le64(a->commit);
+	disk->log_tail = cpu_to_le64(a->log_tail);
+	disk->log_head = cpu_to_le64(a->log_head);
+	qvault_ptr_to_disk(&disk->tree, &a->tree);
+	qvault_ptr_to_disk(&disk->map, &a->map);
+	qvault_ptr_to_disk(&disk->log, &a->log);
+	disk->inline_bytes = cpu_to_le32(bytes);
+	if (bytes)
+		memcpy(disk->inline_entries, entries, bytes);
+}
+
+static int write_record(struct qvault *v, const struct qvault_anchor *next,
+			const void *entries, u32 bytes)
+{
+	struct qvault_disk_anchor *disk;
+	int err;
+
+	if (qvault_ephemeral(v))
+		return 0;
+	disk = qvault_buf_get();
+	fill_record(v, disk, next, entries, bytes);
+	err = qvault_crypto_anchor_mac(v->crypto, disk, MAC_COVERS, disk->mac);
+	if (!err)
+		err = qvault_dev_write_fua(v->anchor_dev, next->sequence & 1,
+					   disk);
+	qvault_buf_put(disk);
+	return err;
+}
+
+/**
+ * qvault_anchor_write() - make a new state the durable one
+ * @v: vault
+ * @next: the state; sequence and lease are set here
+ * @entries: inline entries
+ * @bytes: of them
+ *
+ * All that @next reaches must be durable already.  The record goes into the
+ * slot of the record before the newest, so a torn write costs nothing.
+ *
+ * Context: commit_mutex, or nobody else uses the vault; sleeps.
+ * Return: 0: it is durable, and is v->anchor.  A negative errno: it may be
+ * durable or not, and the caller must stop the vault.
+ */
+int qvault_anchor_write(struct qvault *v, struct qvault_anchor *next,
+			const void *entries, u32 bytes)
+{
+	int err;
+
+	next->sequence = v->anchor.sequence + 1;
+	next->lease = max_t(u64, next->lease,
+			    atomic64_read(&v->version) + QVAULT_LEASE);
+	err = write_record(v, next, entries, bytes);
+	if (err)
+		return err;
+	write_lock(&v->map_lock);
+	v->anchor = *next;
+	write_unlock(&v->map_lock);
+	atomic64_inc(&v->counters.commits);
+	return 0;
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Checkpoint: the delta is merged into the tree, and the log becomes short.
+ *
+ * Commits go on meanwhile, against the old tree and with a new, empty delta in
+ * front of the frozen one.
+ */
+#include "qvault.h"
+
+struct merge {
+	struct qvault *v;
+	struct qvault_batch *batch;
+	struct qvault_cursor tree;
+	struct qvault_cursor map;
+	struct qvault_changes changes;
+	u64 unmapped_from;		/* leaves under a mark, not yet cleared */
+	u64 unmapped_end;
+};
+
+static void merge_init(struct merge *m, struct qvault *v)
+{
+	memset(m, 0, sizeof(*m));
+	m->v = v;
+	m->batch = qvault_batch_begin(v, v->data);
+	qvault_cursor_init(&m->tree, v, QVAULT_KIND_NODE, &v->anchor.tree,
+			   m->batch);
+	qvault_cursor_init(&m->map, v, QVAULT_KIND_MAP, &v->anchor.map,
+			   m->batch);
+	m->changes.item = v->changes;
+	m->changes.cursor = &m->map;
+}
+
+static void merge_exit(struct merge *m)
+{
+	qvault_cursor_exit(&m->map);
+	qvault_cursor_exit(&m->tree);
+	qvault_batch_end(m->batch);
+}
+
+/* Put one pointer into the leaf the cursor is at, or take it out. */
+static int merge_ptr(struct merge *m, struct qvault_disk_ptr *disk,
+		     const struct qvault_ptr *ptr)
+{
+	struct qvault_ptr old;
+	int err = 0;
+
+	qvault_ptr_from_disk(&old, disk);
+	if (!old.version && !ptr->version)
+		return 0;
+	if (old.version)
+		err = qvault_changes_add(&m->changes, old.where, false);
+	if (!err && ptr->version)
+		err = qvault_changes_add(&m->changes, ptr->where, true);
+	qvault_ptr_to_disk(disk, ptr);
+	qvault_cursor_dirty(&m->tree);
+	return err;
+}
+
+static int merge_leaf(struct merge *m, const struct qvault_delta_node *node)
+{
+	static const struct qvault_ptr none;
+	const struct qvault_ptr *ptr = node->ptr;
+	struct qvault_disk_node *disk;
+	void *data;
+	u32 bit;
+	int err;
+
+	if (bitmap_empty(node->present, QVAULT_FANOUT))
+		return 0;
+	err = qvault_cursor_leaf(&m->tree, node->index, &data);
+	if (err)
+		return err;
+	disk = data;
+	for_each_set_bit(bit, node->present, QVAULT_FANOUT) {
+		err = merge_ptr(m, &disk->ptr[bit],
+				test_bit(bit, node->mapped) ? ptr++ : &none);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int clear_leaf(struct merge *m, u64 index)
+{
+	static const struct qvault_ptr none;
+	struct qvault_disk_node *disk;
+	void *data;
+	u32 bit;
+	int err;
+
+	err = qvault_cursor_leaf(&m->tree, index, &data);
+	disk = data;
+	for (bit = 0; !err && bit < QVAULT_FANOUT; bit++)
+		err = merge_ptr(m, &disk->ptr[bit], &none);
+	return err;
+}
+
+/* Clear what is still mapped under the mark, up to leaf @end. */
+static int clear_unmapped(struct merge *m, u64 end)
+{
+	u64 leaf;
+	int err;
+
+	end = min(end, m->unmapped_end);
+	while (m->unmapped_from < end) {
+		err = qvault_cursor_next(&m->tree, m->unmapped_from, end, &leaf);
+		if (err < 0)
+			return err;
+		if (!err)
+			break;
+		err = clear_leaf(m, leaf);
+		if (err)
+			return err;
+		m->unmapped_from = leaf + 1;
+	}
+	m->unmapped_from = max(m->unmapped_from, end);
+	return 0;
+}
+
+static int merge_node(struct merge *m, const struct qvault_delta_node *node)
+{
+	u32 shift = QVAULT_FANOUT_SHIFT * node->level;
+	u64 first = node->index << shift;
+	int err;
+
+	err = clear_unmapped(m, first);
+	if (err)
+		return err;
+	if (!node->level) {
+		/* Under a mark all of the leaf's blocks are present. */
+		if (first < m->unmapped_end)
+			m->unmapped_from = first + 1;
+		return merge_leaf(m, node);
+	}
+	m->unmapped_from = first;
+	m->unmapped_end = min((node->index + 1) << shift,
+			      m->v->geo.tree.count[0]);
+	return 0;
+}
+
+static int merge_delta(struct merge *m, struct qvault_delta *delta)
+{
+	const struct qvault_delta_node *node;
+	int err;
+
+	qvault_delta_sort(delta);
+	list_for_each_entry(node, &delta->nodes, list) {
+		err = merge_node(m, node);
+		if (err)
+			return err;
+	}
+	err = clear_unmapped(m, m->unmapped_end);
+	if (!err)
+		err = qvault_cursor_finish(&m->tree);
+	if (!err)
+		err = qvault_changes_apply(&m->changes);
+	return err ?: qvault_batch_wait(m->batch);
+}
+
+/* The commit that sets the delta aside.  Returns the log's head at it. */
+static int freeze(struct qvault *v, u64 *head)
+{
+	int err;
+
+	mutex_lock(&v->commit_mutex);
+	err = qvault_may_write(v);
+	if (!err)
+		err = __qvault_commit(v, true);
+	*head = v->anchor.log_head;
+	mutex_unlock(&v->commit_mutex);
+	return err;
+}
+
+static int anchor(struct qvault *v, const struct merge *m, u64 head)
+{
+	struct qvault_anchor next;
+	int err;
+
+	mutex_lock(&v->commit_mutex);
+	err = qvault_may_write(v);
+	if (err)
+		goto out;
+	next = v->anchor;
+	next.tree = m->tree.root;
+	next.map = m->map.root;
+	next.log_tail = head + 1;
+	if (next.log_head < next.log_tail)
+		memset(&next.log, 0, sizeof(next.log));
+	err = __qvault_anchor_tree(v, &next);
+	if (err)
+		qvault_fail(v, "checkpoint", err);
+out:
+	mutex_unlock(&v->commit_mutex);
+	return err;
+}
+
+static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta,
+			    u64 head)
+{
+	struct merge *m = kzalloc(sizeof(*m), GFP_NOIO | __GFP_NOFAIL);
+	int err;
+
+	merge_init(m, v);
+	err = merge_delta(m, delta);
+	if (err)
+		qvault_fail(v, "checkpoint", err);
+	else
+		err = anchor(v, m, head);
+	merge_exit(m);
+	kfree(m);
+	return err;
+}
+
+/* The frozen delta says nothing that the anchored tree does not say too. */
+static void thaw(struct qvault *v, struct qvault_delta *delta)
+{
+	write_lock(&v->map_lock);
+	v->frozen = false;
+	write_unlock(&v->map_lock);
+	qvault_delta_clear(v, delta);
+}
+
+/*
+ * After a failure the delta stays frozen: what it holds can still be read.
+ */
+static int checkpoint(struct qvault *v)
+{
+	struct qvault_delta *delta = &v->delta[v->live];
+	u64 head;
+	int err;
+
+	lockdep_assert_held(&v->checkpoint_mutex);
+	err = qvault_may_write(v);
+	if (!err)
+		err = freeze(v, &head);
+	if (err)
+		return err;
+	if (!qvault_delta_empty(delta) || qvault_log_used(v)) {
+		err = merge_and_anchor(v, delta, head);
+		if (err)
+			return err;
+	}
+	thaw(v, delta);
+	qvault_alloc_anchored(v);
+	atomic64_inc(&v->counters.checkpoints);
+	wake_up_all(&v->room_wait);
+	return 0;
+}
+
+/**
+ * qvault_checkpoint() - commit, and make the log short
+ * @v: vault
+ *
+ * Context: sleeps; no lock held.
+ * Return: 0 or a negative errno; the vault has failed then, unless it did not
+ * accept writes anyway.
+ */
+int qvault_checkpoint(struct qvault *v)
+{
+	int err;
+
+	mutex_lock(&v->checkpoint_mutex);
+	err = checkpoint(v);
+	mutex_unlock(&v->checkpoint_mutex);
+	return err;
+}
+
+/**
+ * qvault_checkpoint_since() - make sure that one began and ended
+ * @v: vault
+ * @seen: counters.checkpoints before the caller found that it needs one
+ *
+ * Many writers may need the same one.
+ *
+ * Context: sleeps; no lock held.
+ * Return: as qvault_checkpoint().
+ */
+int qvault_checkpoint_since(struct qvault *v, u64 seen)
+{
+	int err = 0;
+
+	mutex_lock(&v->checkpoint_mutex);
+	if ((u64)atomic64_read(&v->counters.checkpoints) == seen)
+		err = checkpoint(v);
+	mutex_unlock(&v->checkpoint_mutex);
+	return err;
+}

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The stream of entries, and the log that makes it durable.
+ *
+ * Room, in memory and in the log, is promised before a write is issued, so that
+ * neither an insert nor a commit can run out of it.  How many pages R bytes of
+ * entries can open at most:
+ *
+ * A commit closes pages only if they hold more than QVAULT_INLINE_SIZE bytes
+ * together, and a page that another follows is full but for less than the
+ * smallest entry.  So the pages that one commit closes are filled by half at
+ * least, R bytes open R / (QVAULT_INLINE_SIZE / 2) of them, and two more: the
+ * one after a page that was nearly full before, and the one that is last.
+ * Only the commit that a checkpoint begins with may close a page early: it
+ * brings another page with it, and is followed by the move of the log's tail.
+  */
+#include "qvault.h"
+
+/* How many pages entries of so many bytes can open: see above. */
+u32 qvault_stream_blocks(u64 bytes)
+{
+	return DIV_ROUND_UP_ULL(bytes, QVAULT_INLINE_SIZE / 2) + 2;
+}
+
+void qvault_stream_init(struct qvault_stream *stream)
+{
+	memset(stream, 0, sizeof(*stream));
+	INIT_LIST_HEAD(&stream->pages);
+	INIT_LIST_HEAD(&stream->spare);
+}
+
+static void free_pages_of(struct qvault *v, struct list_head *pages)
+{
+	struct qvault_page *page, *next;
+
+	list_for_each_entry_safe(page, next, pages, list) {
+		list_del(&page->list);
+		mempool_free(page, v->page_pool);
+	}
+}
+
+void qvault_stream_exit(struct qvault *v)
+{
+	free_pages_of(v, &v->stream.pages);
+	free_pages_of(v, &v->stream.spare);
+	qvault_stream_init(&v->stream);
+}
+
+/* Blocks of the log that a recovery would read. */
+u64 qvault_log_used(const struct qvault *v)
+{
+	return v->anchor.log_head + 1 - v->anchor.log_tail;
+}
+
+/* Would all that is promised fit, with @bytes more?  Context: map_lock. */
+static bool has_room(const struct qvault *v, u32 bytes)
+{
+	/* One block is kept for the commit that begins a checkpoint. */
+	return qvault_log_used(v) + v->stream.nr_pages + 1 +
+	       qvault_stream_blocks(v->stream.reserved + bytes) <= v->log_limit;
+}
+
+/* Is it time for a checkpoint in the background?  Context: map_lock. */
+bool qvault_log_half_full(const struct qvault *v)
+{
+	return 2 * (qvault_log_used(v) + v->stream.nr_pages) >= v->log_limit;
+}
+
+/**
+ * qvault_stream_reserve() - promise room for entries
+ * @v: vault
+ * @bytes: worst case, see QVAULT_ENTRY_WORST
+ *
+ * Context: May sleep; no lock held.
+ * Return: true, or false if a checkpoint must make room first.
+ */
+bool qvault_stream_reserve(struct qvault *v, u32 bytes)
+{
+	struct qvault_page *page;
+	bool done = false;
+
+	for (;;) {
+		write_lock(&v->map_lock);
+		if (!done) {
+			if (!has_room(v, bytes)) {
+				write_unlock(&v->map_lock);
+				return false;
+			}
+			v->stream.reserved += bytes;
+			done = true;
+		}
+		if (v->stream.nr_spare >=
+		    qvault_stream_blocks(v->stream.reserved)) {
+			write_unlock(&v->map_lock);
+			return true;
+		}
+		write_unlock(&v->map_lock);
+
+		/*
+		 * Pages come back when a commit has written them.  Others may
+		 * wait for one too: each that is added serves all.
+		 */
+		page = mempool_alloc(v->page_pool, GFP_NOWAIT | __GFP_NOWARN);
+		if (!page) {
+			qvault_commit(v);
+			page = mempool_alloc(v->page_pool, GFP_NOIO);
+		}
+		write_lock(&v->map_lock);
+		list_add(&page->list, &v->stream.spare);
+		v->stream.nr_spare++;
+		write_unlock(&v->map_lock);
+	}
+}
+
+/**
+ * qvault_stream_release() - take back a promise, kept or not
+ * @v: vault
+ * @bytes: as reserved
+ *
+ * Context: map_lock for writing.
+ */
+void qvault_stream_release(struct qvault *v, u32 bytes)
+{
+	struct qvault_stream *stream = &v->stream;
+	struct qvault_page *page;
+
+	lockdep_assert_held_write(&v->map_lock);
+	stream->reserved -= bytes;
+	while (stream->nr_spare > qvault_stream_blocks(stream->reserved)) {
+		page = list_first_entry(&stream->spare, struct qvault_page, list);
+		list_del(&page->list);
+		stream->nr_spare--;
+		mempool_free(page, v->page_pool);
+	}
+}
+
+/* The page that takes the next entry: one with room for the smallest. */
+static struct qvault_page *open_page(struct qvault_stream *stream)
+{
+	struct qvault_page *page;
+
+	if (!list_empty(&stream->pages)) {
+		page = list_last_entry(&stream->pages, struct qvault_page, list);
+		if (page->bytes + QVAULT_ENTRY_WORST <= QVAULT_LOG_PAYLOAD)
+			return page;
+	}
+	page = list_first_entry(&stream->spare, struct qvault_page, list);
+	list_move_tail(&page->list, &stream->pages);
+	stream->nr_spare--;
+	stream->nr_pages++;
+	page->bytes = 0;
+	return page;
+}
+
+static void put_entry(struct qvault_page *page, u64 version, u64 where, u64 run)
+{
+	struct qvault_disk_entry disk = {
+		.version = cpu_to_le64(version),
+		.where = cpu_to_le64(where),
+		.run = cpu_to_le64(run),
+	};
+
+	memcpy(page->payload + page->bytes, &disk, sizeof(disk));
+	page->bytes += sizeof(disk);
+}
+
+/* Length of the run that begins at @ptr. */
+static u32 run_length(const struct qvault_ptr *ptr, u32 count)
+{
+	u32 n;
+
+	for (n = 1; n < count; n++)
+		if (ptr[n].where != ptr->where + n ||
+		    ptr[n].version != ptr->version + n)
+			break;
+	return n;
+}
+
+/**
+ * qvault_stream_append() - log that blocks were mapped
+ * @v: vault
+ * @logical: first block
+ * @ptr: pointers of @count blocks
+ * @count: at least 1
+ *
+ * Context: map_lock for writing; room reserved.
+ */
+void qvault_stream_append(struct qvault *v, u64 logical,
+			  const struct qvault_ptr *ptr, u32 count)
+{
+	struct qvault_page *page;
+	u32 i, n;
+
+	while (count) {
+		page = open_page(&v->stream);
+		n = (QVAULT_LOG_PAYLOAD - page->bytes -
+		     sizeof(struct qvault_disk_entry)) / QVAULT_TAG_SIZE;
+		n = run_length(ptr, min(n, count));
+		put_entry(page, ptr->version, ptr->where,
+			  logical | (u64)(n - 1) << QVAULT_RUN_COUNT_SHIFT);
+		for (i = 0; i < n; i++) {
+			memcpy(page->payload + page->bytes, ptr[i].tag,
+			       QVAULT_TAG_SIZE);
+			page->bytes += QVAULT_TAG_SIZE;
+		}
+		logical += n;
+		ptr += n;
+		count -= n;
+	}
+	v->stream.dirty = true;
+}
+
+/* The same for blocks that were unmapped, however many. */
+void qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count)
+{
+	put_entry(open_page(&v->stream), 0, count, logical | QVAULT_RUN_UNMAP);
+	v->stream.dirty = true;
+}
+
+/**
+ * qvault_stream_restore() - put the anchor record's entries back into the stream
+ * @v: vault being attached
+ * @entries: from the record
+ * @bytes: of them
+ *
+ * They stand in no log block, so every record must carry them until they do.
+ *
+ * Context: May sleep; nothing else uses the vault.
+ */
+void qvault_stream_restore(struct qvault *v, const void *entries, u32 bytes)
+{
+	struct qvault_page *page;
+
+	if (!bytes)
+		return;
+	page = mempool_alloc(v->page_pool, GFP_NOIO);
+	memcpy(page->payload, entries, bytes);
+	page->bytes = bytes;
+	list_add_tail(&page->list, &v->stream.pages);
+	v->stream.nr_pages = 1;
+	v->stream.inline_bytes = bytes;
+}
+
+/**
+ * qvault_stream_cut() - what the next anchor record is to cover
+ * @v: vault
+ * @spare: NULL; or a page, to leave nothing inline, in place of the one that
+ *	is then closed early
+ * @cut: set; the pages in it belong to the caller
+ *
+ * If everything fits into the anchor record the page stays in the stream, and
+ * stream.inline_bytes says how much of it the record carries.
+ *
+ * Context: map_lock for writing, commit_mutex.
+ */
+void qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
+		       struct qvault_cut *cut)
+{
+	struct qvault_stream *stream = &v->stream;
+	struct qvault_page *first;
+
+	lockdep_assert_held_write(&v->map_lock);
+	INIT_LIST_HEAD(&cut->pages);
+	cut->nr_pages = 0;
+	cut->dirty = stream->dirty || (spare && stream->nr_pages);
+	stream->dirty = false;
+	if (spare) {
+		list_add(&spare->list, &stream->spare);
+		stream->nr_spare++;
+	}
+	if (!stream->nr_pages)
+		return;
+	first = list_first_entry(&stream->pages, struct qvault_page, list);
+	if (!spare && stream->nr_pages == 1 &&
+	    first->bytes <= QVAULT_INLINE_SIZE) {
+		stream->inline_bytes = first->bytes;
+		return;
+	}
+	list_splice_init(&stream->pages, &cut->pages);
+	cut->nr_pages = stream->nr_pages;
+	stream->nr_pages = 0;
+	stream->inline_bytes = 0;
+}
+
+/*
+ * The stream.inline_bytes that the anchor record carries, or NULL.  They do not
+ * change any more, and only a cut takes the page away.
+ *
+ * Context: commit_mutex.
+ */
+const void *qvault_stream_inline(struct qvault *v)
+{
+	const void *entries = NULL;
+
+	read_lock(&v->map_lock);
+	if (v->stream.inline_bytes)
+		entries = list_first_entry(&v->stream.pages, struct qvault_page,
+					   list)->payload;
+	read_unlock(&v->map_lock);
+	return entries;
+}
+
+/* ---- The log ---- */
+
+/* Seal one page as the log block after @next->log. */
+static int append_page(struct qvault *v, struct qvault_page *page,
+		       struct qvault_anchor *next, struct qvault_batch *batch)
+{
+	struct qvault_disk_log_head head = {};
+	void *cipher = qvault_buf_get();
+	struct qvault_ptr ptr;
+	int err;
+
+	ptr.where = next->log_head + 1;
+	ptr.version = qvault_new_versions(v, 1);
+	qvault_ptr_to_disk(&head.prev, &next->log);
+	head.sequence = cpu_to_le64(ptr.where);
+	head.bytes = cpu_to_le32(page->bytes);
+	memset(page->payload + page->bytes, 0, QVAULT_LOG_PAYLOAD - page->bytes);
+	page->head = head;
+	err = qvault_seal(v, QVAULT_KIND_LOG, ptr.where, ptr.version, page,
+			  cipher, ptr.tag);
+	if (err) {
+		qvault_buf_put(cipher);
+		return err;
+	}
+	qvault_batch_write(batch, qvault_log_block(&v->geo, ptr.where), cipher);
+	next->log = ptr;
+	next->log_head = ptr.where;
+	atomic64_inc(&v->counters.log_blocks);
+	return 0;
+}
+
+/**
+ * qvault_log_append() - write what was cut out of the stream
+ * @v: vault
+ * @cut: its pages are freed in any case
+ * @next: the anchor record to be; head and pointer of the log move on
+ *
+ * When it returns, the writes have ended but are not durable.
+ *
+ * Context: commit_mutex; sleeps.
+ * Return: 0 or a negative errno.
+ */
+int qvault_log_append(struct qvault *v, struct qvault_cut *cut,
+		      struct qvault_anchor *next)
+{
+	struct qvault_page *page, *tmp;
+	struct qvault_batch *batch;
+	int err = 0, err2;
+
+	if (list_empty(&cut->pages))
+		return 0;
+	if (qvault_ephemeral(v)) {
+		/* No log; but its length still bounds the delta. */
+		next->log_head += cut->nr_pages;
+		free_pages_of(v, &cut->pages);
+		return 0;
+	}
+	batch = qvault_batch_begin(v, v->data);
+	list_for_each_entry_safe(page, tmp, &cut->pages, list) {
+		list_del(&page->list);
+		if (!err)
+			err = append_page(v, page, next, batch);
+		mempool_free(page, v->page_pool);
+	}
+	err2 = qvault_batch_wait(batch);
+	qvault_batch_end(batch);
+	return err ?: err2;
+}
+
+void qvault_log_free(struct list_head *pages)
+{
+	struct qvault_page *page, *next;
+
+	list_for_each_entry_safe(page, next, pages, list) {
+		list_del(&page->list);
+		kfree(page);
+	}
+}
+
+/* Read the log block that @ptr names into @page; its header gives the next. */
+static int read_page(struct qvault *v, struct qvault_ptr *ptr, u64 sequence,
+		     void *cipher, struct qvault_page *page)
+{
+	u32 bytes;
+	int err;
+
+	if ((ptr->where & QVAULT_WHERE_MASK) != sequence)
+		return -EUCLEAN;
+	err = qvault_dev_read(v->data, qvault_log_block(&v->geo, sequence),
+			      cipher);
+	if (err)
+		return err;
+	err = qvault_unseal(v, QVAULT_KIND_LOG, sequence, ptr, cipher, page, page);
+	if (err)
+		return err == -EILSEQ ?
+		       qvault_corrupt(v, QVAULT_KIND_LOG, sequence) : err;
+	bytes = le32_to_cpu(page->head.bytes);
+	if (le64_to_cpu(page->head.sequence) != sequence ||
+	    bytes > QVAULT_LOG_PAYLOAD)
+		return -EUCLEAN;
+	qvault_ptr_from_disk(ptr, &page->head.prev);
+	page->bytes = bytes;
+	return 0;
+}
+
+/**
+ * qvault_log_read() - read and verify the log that an anchor record names
+ * @v: vault being attached
+ * @anchor: the record
+ * @pages: list that gets the pages, oldest first; free with qvault_log_free()
+ *
+ * From the newest block, which the record vouches for, back to the tail.
+ *
+ * Context: sleeps; nothing else uses the vault.
+ * Return: 0; -EILSEQ if a block is not the one that was written; -EUCLEAN if
+ * one is authentic but makes no sense; or another negative errno.
+ */
+int qvault_log_read(struct qvault *v, const struct qvault_anchor *anchor,
+		    struct list_head *pages)
+{
+	struct qvault_ptr ptr = anchor->log;
+	void *cipher = qvault_buf_get();
+	struct qvault_page *page;
+	u64 sequence;
+	int err = 0;
+
+	for (sequence = anchor->log_head; sequence >= anchor->log_tail;
+	     sequence--) {
+		page = kmalloc(sizeof(*page), GFP_NOIO);
+		if (!page) {
+			err = -ENOMEM;
+			break;
+		}
+		err = read_page(v, &ptr, sequence, cipher, page);
+		INIT_LIST_HEAD(&page->list);
+		list_add(&page->list, pages);
+		if (err)
+			break;
+	}
+	qvault_buf_put(cipher);
+	return err;
+}
+
+/**
+ * qvault_entry_next() - decode the next entry
+ * @geo: layout
+ * @pos: where it begins; moved on
+ * @left: bytes of entries from there; reduced
+ * @entry: set
+ *
+ * The bytes are authentic, so what is wrong with them is our own doing; the
+ * checks keep that from becoming a wild access.
+ *
+ * Context: Any.
+ * Return: 1; 0 at the end; -EUCLEAN.
+ */
+int qvault_entry_next(const struct qvault_geometry *geo, const u8 **pos,
+		      u32 *left, struct qvault_entry *entry)
+{
+	struct qvault_disk_entry disk;
+	u64 group, run;
+	u32 bit, tags = 0;
+
+	if (!*left)
+		return 0;
+	if (*left < sizeof(disk))
+		return -EUCLEAN;
+	memcpy(&disk, *pos, sizeof(disk));
+	run = le64_to_cpu(disk.run);
+	entry->version = le64_to_cpu(disk.version);
+	entry->where = le64_to_cpu(disk.where);
+	entry->logical = run & QVAULT_WHERE_MASK;
+	entry->tags = *pos + sizeof(disk);
+	if (run & QVAULT_RUN_UNMAP) {
+		entry->count = entry->where;
+		if (entry->version)
+			return -EUCLEAN;
+	} else {
+		entry->count = (run >> QVAULT_RUN_COUNT_SHIFT &
+				QVAULT_RUN_COUNT_MASK) + 1;
+		tags = entry->count * QVAULT_TAG_SIZE;
+		if (!entry->version || *left - sizeof(disk) < tags ||
+		    !qvault_locate(geo, entry->where, &group, &bit) ||
+		    entry->count > qvault_group_data(geo, group) - bit)
+			return -EUCLEAN;
+	}
+	if (!entry->count || entry->logical >= geo->logical_blocks ||
+	    entry->count > geo->logical_blocks - entry->logical)
+		return -EUCLEAN;
+	*pos += sizeof(disk) + tags;
+	*left -= sizeof(disk) + tags;
+	return 1;
+}

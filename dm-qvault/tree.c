@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The radix trees: pointers of data blocks by logical block (nodes), and of map
+ * blocks by group.  Fixed geometry, like page tables; a zero pointer is an
+ * empty subtree.
+ */
+#include "qvault.h"
+
+static const struct qvault_tree_geometry *tree_of(const struct qvault *v,
+						  enum qvault_kind kind)
+{
+	return kind == QVAULT_KIND_MAP ? &v->geo.map : &v->geo.tree;
+}
+
+/* Place, in a node of @level, of the child above leaf @leaf. */
+static u32 slot_of(u32 level, u64 leaf)
+{
+	return leaf >> (QVAULT_FANOUT_SHIFT * (level - 1)) & (QVAULT_FANOUT - 1);
+}
+
+/* Index of the node of @level above leaf @leaf. */
+static u64 index_of(u32 level, u64 leaf)
+{
+	return leaf >> (QVAULT_FANOUT_SHIFT * level);
+}
+
+/**
+ * qvault_tree_find() - pointer of a leaf
+ * @v: vault
+ * @kind: which tree
+ * @root: its root
+ * @index: leaf or map block
+ * @ptr: set; version 0 if there is none
+ * @bad: on -EILSEQ set to the id of the node that failed; may be NULL
+ *
+ * Context: May sleep.
+ * Return: 0; -EILSEQ if a node on the path is not there (any more): see
+ * qvault_node_get(); or another negative errno.
+ */
+int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
+		     const struct qvault_ptr *root, u64 index,
+		     struct qvault_ptr *ptr, u64 *bad)
+{
+	const struct qvault_disk_node *disk;
+	struct qvault_node *node;
+	u32 level;
+	int err;
+
+	*ptr = *root;
+	for (level = tree_of(v, kind)->top; level && ptr->version; level--) {
+		err = qvault_node_get(v, kind, level, index_of(level, index),
+				      ptr, &node);
+		if (err) {
+			if (bad)
+				*bad = qvault_node_id(level,
+						      index_of(level, index));
+			return err;
+		}
+		disk = node->data;
+		qvault_ptr_from_disk(ptr, &disk->ptr[slot_of(level, index)]);
+		qvault_node_put(v, node);
+	}
+	return 0;
+}
+
+/* ---- Cursor ---- */
+
+int qvault_cursor_init(struct qvault_cursor *c, struct qvault *v,
+		       enum qvault_kind kind, const struct qvault_ptr *anchored,
+		       struct qvault_batch *batch)
+{
+	memset(c, 0, sizeof(*c));
+	c->v = v;
+	c->kind = kind;
+	c->tree = tree_of(v, kind);
+	c->batch = batch;
+	c->anchored = *anchored;
+	c->root = *anchored;
+	return 0;
+}
+
+static void unload(struct qvault_cursor *c, struct qvault_step *step)
+{
+	qvault_node_put(c->v, step->old);
+	qvault_buf_put(step->data);
+	memset(step, 0, sizeof(*step));
+}
+
+void qvault_cursor_exit(struct qvault_cursor *c)
+{
+	u32 level;
+
+	for (level = 0; level <= c->tree->top; level++)
+		unload(c, &c->step[level]);
+}
+
+static u64 weight_of(const struct qvault_cursor *c, u32 level,
+		     const struct qvault_step *step)
+{
+	const struct qvault_disk_node *disk = step->data;
+	struct qvault_ptr ptr;
+	u64 weight = 0;
+	u32 i;
+
+	if (!level && c->kind == QVAULT_KIND_MAP)
+		return bitmap_weight(step->data, QVAULT_MAP_BITS);
+	for (i = 0; i < QVAULT_FANOUT; i++) {
+		qvault_ptr_from_disk(&ptr, &disk->ptr[i]);
+		if (ptr.version)
+			weight += level ? qvault_node_weight(&ptr) : 1;
+	}
+	return weight;
+}
+
+/* Map blocks are little-endian on disk; in memory they are a kernel bitmap. */
+static void swap_bitmap(void *data)
+{
+	unsigned long *word = data;
+	u32 i;
+
+	for (i = 0; i < QVAULT_BLOCK_SIZE / sizeof(*word); i++)
+		word[i] = qvault_le_long(word[i]);
+}
+
+static int write_node(struct qvault_cursor *c, u32 level,
+		      const struct qvault_step *step, struct qvault_ptr *ptr)
+{
+	u64 weight = weight_of(c, level, step);
+	bool bitmap = !level && c->kind == QVAULT_KIND_MAP;
+	void *cipher;
+	u32 slot;
+	int err;
+
+	memset(ptr, 0, sizeof(*ptr));
+	if (!weight)
+		return 0;
+	slot = step->anchored.version ? !qvault_node_slot(&step->anchored) : 0;
+	ptr->version = qvault_new_versions(c->v, 1);
+	ptr->where = weight << 1 | slot;
+	if (bitmap)
+		swap_bitmap(step->data);
+	cipher = qvault_buf_get();
+	err = qvault_seal(c->v, c->kind, qvault_node_id(level, step->index),
+			  ptr->version, step->data, cipher, ptr->tag);
+	if (err) {
+		qvault_buf_put(cipher);
+		return err;
+	}
+	qvault_batch_write(c->batch,
+			   qvault_node_block(&c->v->geo, c->kind, level,
+					     step->index, slot), cipher);
+	qvault_node_put(c->v, qvault_node_add(c->v, ptr->version, step->data));
+	atomic64_inc(&c->v->counters.node_blocks);
+	return 0;
+}
+
+/* Write the node of @level if it changed, and tell its parent. */
+static int leave(struct qvault_cursor *c, u32 level)
+{
+	struct qvault_step *step = &c->step[level];
+	struct qvault_disk_node *parent;
+	struct qvault_ptr ptr;
+	int err;
+
+	if (step->dirty) {
+		err = write_node(c, level, step, &ptr);
+		if (err)
+			return err;
+		if (level == c->tree->top) {
+			c->root = ptr;
+		} else {
+			parent = c->step[level + 1].data;
+			qvault_ptr_to_disk(&parent->ptr[step->index &
+							(QVAULT_FANOUT - 1)],
+					   &ptr);
+			c->step[level + 1].dirty = true;
+		}
+	}
+	unload(c, step);
+	return 0;
+}
+
+/* Leave @level and all below it, from the bottom. */
+static int leave_to(struct qvault_cursor *c, u32 level)
+{
+	u32 below;
+	int err;
+
+	for (below = 0; below <= level; below++) {
+		err = leave(c, below);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int get(struct qvault_cursor *c, u32 level, u64 index,
+	       const struct qvault_ptr *ptr, struct qvault_node **node)
+{
+	int err = qvault_node_get(c->v, c->kind, level, index, ptr, node);
+
+	/* Nobody but us changes the tree: what is not there is corrupt. */
+	if (err == -EILSEQ)
+		qvault_corrupt(c->v, c->kind, qvault_node_id(level, index));
+	return err;
+}
+
+/* Pointers of the node below @parent: as it is now, and as anchored. */
+static void child_ptrs(struct qvault_cursor *c, u32 level, u64 index,
+		       struct qvault_ptr *now, struct qvault_ptr *anchored)
+{
+	const struct qvault_step *parent = &c->step[level + 1];
+	const struct qvault_disk_node *disk = parent->data;
+	u32 i = index & (QVAULT_FANOUT - 1);
+
+	qvault_ptr_from_disk(now, &disk->ptr[i]);
+	memset(anchored, 0, sizeof(*anchored));
+	if (parent->old) {
+		disk = parent->old->data;
+		qvault_ptr_from_disk(anchored, &disk->ptr[i]);
+	}
+}
+
+static int fill(struct qvault_cursor *c, u32 level, struct qvault_step *step,
+		const struct qvault_ptr *now)
+{
+	struct qvault_node *node;
+	int err;
+
+	step->data = qvault_buf_get();
+	if (now->version) {
+		err = get(c, level, step->index, now, &node);
+		if (err)
+			return err;
+		memcpy(step->data, node->data, QVAULT_BLOCK_SIZE);
+		qvault_node_put(c->v, node);
+	} else {
+		memset(step->data, 0, QVAULT_BLOCK_SIZE);
+	}
+	if (!level && c->kind == QVAULT_KIND_MAP)
+		swap_bitmap(step->data);
+	if (level && step->anchored.version)
+		return get(c, level, step->index, &step->anchored, &step->old);
+	return 0;
+}
+
+static int load(struct qvault_cursor *c, u32 level, u64 leaf)
+{
+	u64 index = index_of(level, leaf);
+	struct qvault_step *step = &c->step[level];
+	struct qvault_ptr now;
+	int err;
+
+	if (step->loaded && step->index == index)
+		return 0;
+	err = leave_to(c, level);
+	if (err)
+		return err;
+	step->index = index;
+	if (level == c->tree->top) {
+		now = c->root;
+		step->anchored = c->anchored;
+	} else {
+		child_ptrs(c, level, index, &now, &step->anchored);
+	}
+	err = fill(c, level, step, &now);
+	if (err) {
+		unload(c, step);
+		return err;
+	}
+	step->loaded = true;
+	return 0;
+}
+
+/* Load the path from the root down to @level. */
+static int load_path(struct qvault_cursor *c, u32 level, u64 leaf)
+{
+	int err = 0, l;
+
+	for (l = c->tree->top; !err && l >= (int)level; l--)
+		err = load(c, l, leaf);
+	return err;
+}
+
+/**
+ * qvault_cursor_leaf() - go to a leaf
+ * @c: cursor
+ * @index: of the leaf; not before the one it is at, unless finished since
+ * @data: set to its contents, which the caller may change; zeros if there was
+ *	none.  Valid until the cursor moves.
+ *
+ * Context: sleeps.
+ * Return: 0 or a negative errno; -EILSEQ was reported.
+ */
+int qvault_cursor_leaf(struct qvault_cursor *c, u64 index, void **data)
+{
+	int err = load_path(c, 0, index);
+
+	*data = err ? NULL : c->step[0].data;
+	return err;
+}
+
+/* The caller has changed the leaf the cursor is at. */
+void qvault_cursor_dirty(struct qvault_cursor *c)
+{
+	c->step[0].dirty = true;
+}
+
+/**
+ * qvault_cursor_next() - find the next leaf that is not empty
+ * @c: cursor of a tree with more than one level
+ * @from: first leaf to look at
+ * @end: leaf after the last one
+ * @index: set
+ *
+ * Empty subtrees cost nothing, however large they are.
+ *
+ * Context: sleeps.
+ * Return: 1; 0 if there is none; or a negative errno.
+ */
+int qvault_cursor_next(struct qvault_cursor *c, u64 from, u64 end, u64 *index)
+{
+	const struct qvault_disk_node *disk;
+	u32 level = c->tree->top, shift;
+	int err;
+
+	while (from < end) {
+		err = load_path(c, level, from);
+		if (err)
+			return err;
+		shift = QVAULT_FANOUT_SHIFT * (level - 1);
+		disk = c->step[level].data;
+		if (disk->ptr[slot_of(level, from)].version) {
+			if (level == 1) {
+				*index = from;
+				return 1;
+			}
+			level--;
+			continue;
+		}
+		from = ((from >> shift) + 1) << shift;
+		/* Past the end of this node: go on from the root. */
+		if (!(from >> shift & (QVAULT_FANOUT - 1)))
+			level = c->tree->top;
+	}
+	return 0;
+}
+
+/**
+ * qvault_cursor_finish() - write what has changed
+ * @c: cursor; c->root is then the new tree's
+ *
+ * The writes may still be under way: see qvault_batch_wait().  The cursor may
+ * be used again from the first leaf on.
+ *
+ * Context: sleeps.
+ * Return: 0 or a negative errno.
+ */
+int qvault_cursor_finish(struct qvault_cursor *c)
+{
+	return leave_to(c, c->tree->top);
+}
