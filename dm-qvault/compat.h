@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every difference between the kernels that are supported, and nowhere else.
+ * The code reads as for the newest kernel; what an older one lacks is given
+ * here.  Each item asks for the thing itself and not for a version, since
+ * stable kernels receive new interfaces too.
+ *
+ * What changed between 6.1 and 7.3 and needs nothing here, because it is
+ * avoided:
+ *   dm_io()		submit_bio() with bios of our own
+ *   prepare_ioctl	none: see target.c
+ *   hmac_sha256_*()	the hmac(sha256) shash is a thin wrapper over them where
+ *			they exist, and is the only fast form where they do not
+ *   queue limits	only fields that are in all of them
+ */
+#ifndef QVAULT_COMPAT_H
+#define QVAULT_COMPAT_H
+
+#include <linux/blkdev.h>
+#include <linux/workqueue.h>
+
+/* The mode of an open block device was an fmode_t before it had its own type. */
+#ifndef BLK_OPEN_READ
+typedef fmode_t blk_mode_t;
+#define BLK_OPEN_READ	FMODE_READ
+#define BLK_OPEN_WRITE	FMODE_WRITE
+#endif
+
+/*
+ * Writes of zeros that unmap got a limit of their own, which must be zero or
+ * the same as the other one.  A field cannot be asked for here: Kbuild does.
+ */
+static inline void qvault_limit_write_zeroes(struct queue_limits *limits,
+					     unsigned int sectors)
+{
+	limits->max_write_zeroes_sectors = sectors;
+#ifdef QVAULT_HAVE_WZEROES_UNMAP
+	limits->max_hw_wzeroes_unmap_sectors = sectors;
+#endif
+}
+
+#endif
