@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ciphers and keys.
+ *
+ * The ciphers come from the crypto API without a mask: on 6.1 and 6.12 the fast
+ * xts(aes) drivers call themselves asynchronous, since they hand over to a
+ * thread where vector registers may not be used, and a mask that excludes
+ * ASYNC would silently pick one that is several times slower.  Hence requests
+ * on the heap and a wait, which costs nothing when the driver answers at once,
+ * as it does in process context.
+ */
+#include <crypto/algapi.h>
+#include <crypto/hash.h>
+#include <crypto/skcipher.h>
+#include <linux/scatterlist.h>
+
+#include "platform.h"
+
+#define SHA256_SIZE	32u
+#define XTS_KEY_SIZE	64u
+#define MAC_KEY_SIZE	32u
+
+/* Requests kept for bad times: one lets everybody go on, one by one. */
+#define MIN_REQUESTS	4
+
+struct qvault_crypto {
+	struct crypto_skcipher *xts[2];	/* data, metadata */
+	struct crypto_shash *block_mac;
+	struct crypto_shash *anchor_mac;
+	mempool_t requests;		/* for either of xts[] */
+
+	/* Written by qvault_crypto_derive() only, before anything else. */
+	bool derived;
+	u8 uuid[QVAULT_UUID_SIZE];	/* for which the keys were derived */
+	u8 master[QVAULT_MASTER_KEY_SIZE];	/* until then */
+};
+
+static int alloc_ciphers(struct qvault_crypto *crypto)
+{
+	struct crypto_skcipher *xts;
+	struct crypto_shash *mac;
+	unsigned int i, size = 0;
+
+	for (i = 0; i < ARRAY_SIZE(crypto->xts); i++) {
+		xts = crypto_alloc_skcipher("xts(aes)", 0, 0);
+		if (IS_ERR(xts))
+			return PTR_ERR(xts);
+		crypto->xts[i] = xts;
+		size = max(size, crypto_skcipher_reqsize(xts));
+	}
+	mac = crypto_alloc_shash("hmac(sha256)", 0, 0);
+	if (IS_ERR(mac))
+		return PTR_ERR(mac);
+	crypto->block_mac = mac;
+	mac = crypto_alloc_shash("hmac(sha256)", 0, 0);
+	if (IS_ERR(mac))
+		return PTR_ERR(mac);
+	crypto->anchor_mac = mac;
+	return mempool_init_kmalloc_pool(&crypto->requests, MIN_REQUESTS,
+					 sizeof(struct skcipher_request) + size);
+}
+
+/**
+ * qvault_crypto_new() - ciphers without keys, and a master key to derive them of
+ * @master: is copied; the caller wipes it
+ *
+ * Context: May sleep.
+ * Return: What qvault_crypto_free() takes, or an ERR_PTR().
+ */
+struct qvault_crypto *qvault_crypto_new(const u8 master[QVAULT_MASTER_KEY_SIZE])
+{
+	struct qvault_crypto *crypto;
+	int err;
+
+	crypto = kzalloc(sizeof(*crypto), GFP_KERNEL);
+	if (!crypto)
+		return ERR_PTR(-ENOMEM);
+	err = alloc_ciphers(crypto);
+	if (err) {
+		qvault_crypto_free(crypto);
+		return ERR_PTR(err);
+	}
+	memcpy(crypto->master, master, QVAULT_MASTER_KEY_SIZE);
+	return crypto;
+}
+
+/**
+ * qvault_crypto_free() - forget ciphers and keys
+ * @crypto: complete, half-built or NULL
+ *
+ * The crypto API wipes the keys of what it frees.
+ *
+ * Context: May sleep.
+ */
+void qvault_crypto_free(struct qvault_crypto *crypto)
+{
+	if (!crypto)
+		return;
+	mempool_exit(&crypto->requests);
+	crypto_free_shash(crypto->anchor_mac);
+	crypto_free_shash(crypto->block_mac);
+	crypto_free_skcipher(crypto->xts[1]);
+	crypto_free_skcipher(crypto->xts[0]);
+	kfree_sensitive(crypto);
+}
+
+/* ---- Keys --------------------------------------------------------------- */
+
+/* T(i) of RFC 5869, section 2.3, under the pseudorandom key of @prk. */
+static int hkdf_block(struct crypto_shash *prk, const u8 *prev, const char *label,
+		      u8 i, u8 out[SHA256_SIZE])
+{
+	SHASH_DESC_ON_STACK(desc, prk);
+	int err;
+
+	desc->tfm = prk;
+	err = crypto_shash_init(desc);
+	if (!err && prev)
+		err = crypto_shash_update(desc, prev, SHA256_SIZE);
+	if (!err)
+		err = crypto_shash_update(desc, label, strlen(label));
+	if (!err)
+		err = crypto_shash_finup(desc, &i, 1, out);
+	shash_desc_zero(desc);
+	return err;
+}
+
+/* Two blocks of output are enough for every key; @size is a whole number. */
+static int hkdf_expand(struct crypto_shash *prk, const char *label,
+		       u8 *key, u32 size)
+{
+	const u8 *prev = NULL;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < size / SHA256_SIZE && !err; i++) {
+		err = hkdf_block(prk, prev, label, i + 1, key + i * SHA256_SIZE);
+		prev = key + i * SHA256_SIZE;
+	}
+	return err;
+}
+
+/* Makes @prk the HMAC under the pseudorandom key that @master gives. */
+static int hkdf_extract(struct crypto_shash *prk, const u8 *uuid,
+			const u8 master[QVAULT_MASTER_KEY_SIZE])
+{
+	u8 key[SHA256_SIZE];
+	int err;
+
+	err = crypto_shash_setkey(prk, uuid, QVAULT_UUID_SIZE);
+	if (!err)
+		err = crypto_shash_tfm_digest(prk, master,
+					      QVAULT_MASTER_KEY_SIZE, key);
+	if (!err)
+		err = crypto_shash_setkey(prk, key, sizeof(key));
+	memzero_explicit(key, sizeof(key));
+	return err;
+}
+
+static int set_xts_key(struct crypto_skcipher *xts, struct crypto_shash *prk,
+		       const char *label)
+{
+	u8 key[XTS_KEY_SIZE];
+	int err;
+
+	err = hkdf_expand(prk, label, key, sizeof(key));
+	if (!err)
+		err = crypto_skcipher_setkey(xts, key, sizeof(key));
+	memzero_explicit(key, sizeof(key));
+	return err;
+}
+
+static int set_mac_key(struct crypto_shash *mac, struct crypto_shash *prk,
+		       const char *label)
+{
+	u8 key[MAC_KEY_SIZE];
+	int err;
+
+	err = hkdf_expand(prk, label, key, sizeof(key));
+	if (!err)
+		err = crypto_shash_setkey(mac, key, sizeof(key));
+	memzero_explicit(key, sizeof(key));
+	return err;
+}
+
+static int derive_keys(struct qvault_crypto *crypto, struct crypto_shash *prk,
+		       const u8 *uuid)
+{
+	int err;
+
+	err = hkdf_extract(prk, uuid, crypto->master);
+	if (!err)
+		err = set_xts_key(crypto->xts[0], prk, QVAULT_LABEL_DATA);
+	if (!err)
+		err = set_xts_key(crypto->xts[1], prk, QVAULT_LABEL_META);
+	if (!err)
+		err = set_mac_key(crypto->block_mac, prk, QVAULT_LABEL_MAC);
+	if (!err)
+		err = set_mac_key(crypto->anchor_mac, prk, QVAULT_LABEL_ANCHOR);
+	return err;
+}
+
+/**
+ * qvault_crypto_derive() - derive the keys of a volume
+ * @crypto: from qvault_crypto_new()
+ * @uuid: of the volume, QVAULT_UUID_SIZE bytes
+ *
+ * The master key is wiped once it has served.  A vault that is suspended and
+ * resumed comes here again and finds its keys in place; if its anchor names
+ * another volume meanwhile, it is refused, and the table must be loaded anew.
+ *
+ * Context: May sleep.  Nothing else uses @crypto meanwhile.
+ * Return: 0 or a negative errno; -EKEYREJECTED if the keys are another's.
+ */
+int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid)
+{
+	struct crypto_shash *prk;
+	int err;
+
+	if (crypto->derived)
+		return memcmp(crypto->uuid, uuid, QVAULT_UUID_SIZE) ?
+			-EKEYREJECTED : 0;
+	prk = crypto_alloc_shash("hmac(sha256)", 0, 0);
+	if (IS_ERR(prk))
+		return PTR_ERR(prk);
+	err = derive_keys(crypto, prk, uuid);
+	crypto_free_shash(prk);
+	if (err)
+		return err;
+	memcpy(crypto->uuid, uuid, QVAULT_UUID_SIZE);
+	crypto->derived = true;
+	memzero_explicit(crypto->master, sizeof(crypto->master));
+	return 0;
+}
+
+/* ---- Blocks ------------------------------------------------------------- */
+
+/**
+ * qvault_crypto_xts() - encrypt or decrypt a block
+ * @crypto: with derived keys
+ * @meta: under the key for metadata, else for data
+ * @encrypt: encrypt, else decrypt
+ * @tweak: 16 bytes, never used twice for encryption under one key
+ * @src: a block of linear memory; read once
+ * @dst: likewise; may be @src
+ *
+ * Context: May sleep; makes progress without memory.
+ * Return: 0 or a negative errno, in which case @dst is undefined.
+ */
+int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
+		      const u8 tweak[16], const void *src, void *dst)
+{
+	struct skcipher_request *req;
+	struct scatterlist from, to;
+	DECLARE_CRYPTO_WAIT(wait);
+	u8 iv[16];
+	int err;
+
+	memcpy(iv, tweak, sizeof(iv));
+	sg_init_one(&from, src, QVAULT_BLOCK_SIZE);
+	sg_init_one(&to, dst, QVAULT_BLOCK_SIZE);
+
+	req = mempool_alloc(&crypto->requests, GFP_NOIO);
+	skcipher_request_set_tfm(req, crypto->xts[meta]);
+	/*
+	 * Not MAY_SLEEP: the cipher would then allocate with GFP_KERNEL, which
+	 * may wait for this very write.
+	 */
+	skcipher_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG,
+				      crypto_req_done, &wait);
+	skcipher_request_set_crypt(req, &from, &to, QVAULT_BLOCK_SIZE, iv);
+	err = crypto_wait_req(encrypt ? crypto_skcipher_encrypt(req) :
+					crypto_skcipher_decrypt(req), &wait);
+	mempool_free(req, &crypto->requests);
+	return err;
+}
+
+/**
+ * qvault_crypto_mac() - compute the tag of a sealed block
+ * @crypto: with derived keys
+ * @head: what the block is
+ * @data: its ciphertext, one block
+ * @tag: receives the tag
+ *
+ * Context: May sleep.
+ * Return: 0 or a negative errno.
+ */
+int qvault_crypto_mac(struct qvault_crypto *crypto,
+		      const struct qvault_disk_seal *head, const void *data,
+		      u8 tag[QVAULT_TAG_SIZE])
+{
+	SHASH_DESC_ON_STACK(desc, crypto->block_mac);
+	u8 mac[SHA256_SIZE];
+	int err;
+
+	desc->tfm = crypto->block_mac;
+	err = crypto_shash_init(desc);
+	if (!err)
+		err = crypto_shash_update(desc, (const u8 *)head, sizeof(*head));
+	if (!err)
+		err = crypto_shash_finup(desc, data, QVAULT_BLOCK_SIZE, mac);
+	if (!err)
+		memcpy(tag, mac, QVAULT_TAG_SIZE);
+	memzero_explicit(mac, sizeof(mac));
+	shash_desc_zero(desc);
+	return err;
+}
+
+/**
+ * qvault_crypto_anchor_mac() - compute the MAC of an anchor record
+ * @crypto: with derived keys
+ * @data: what it covers
+ * @bytes: of @data
+ * @mac: receives it
+ *
+ * Context: May sleep.
+ * Return: 0 or a negative errno.
+ */
+int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
+			     u32 bytes, u8 mac[QVAULT_ANCHOR_MAC_SIZE])
+{
+	return crypto_shash_tfm_digest(crypto->anchor_mac, data, bytes, mac);
+}
+
+/**
+ * qvault_tags_differ() - compare in constant time
+ * @a: one
+ * @b: other
+ * @bytes: of each
+ *
+ * Context: Any.
+ * Return: Whether they differ.
+ */
+bool qvault_tags_differ(const void *a, const void *b, size_t bytes)
+{
+	return crypto_memneq(a, b, bytes);
+}
