@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The two devices as the engine sees them: single blocks, batches of writes,
+ * flushes.  What it waits for needs no memory: such bios stand on the stack.
+ */
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/mm.h>
+
+#include "platform.h"
+
+/* Most blocks that a batch has on their way, and in one bio. */
+#define BATCH_LIMIT	128u
+#define BATCH_RUN	16u
+
+static sector_t sector_of(u64 block)
+{
+	return block << (QVAULT_BLOCK_SHIFT - SECTOR_SHIFT);
+}
+
+/**
+ * qvault_dev_blocks() - size of a device
+ * @dev: the device
+ *
+ * Context: Any.
+ * Return: Number of whole blocks.
+ */
+u64 qvault_dev_blocks(struct qvault_dev *dev)
+{
+	return bdev_nr_sectors(dev->bdev) >> (QVAULT_BLOCK_SHIFT - SECTOR_SHIFT);
+}
+
+static int single_block(struct qvault_dev *dev, u64 block, void *buf,
+			blk_opf_t opf)
+{
+	struct bio_vec vec;
+	struct bio bio;
+	int err;
+
+	bio_init(&bio, dev->bdev, &vec, 1, opf);
+	bio.bi_iter.bi_sector = sector_of(block);
+	__bio_add_page(&bio, virt_to_page(buf), QVAULT_BLOCK_SIZE,
+		       offset_in_page(buf));
+	err = submit_bio_wait(&bio);
+	bio_uninit(&bio);
+	return err;
+}
+
+/**
+ * qvault_dev_read() - read a block
+ * @dev: from which device
+ * @block: its number
+ * @buf: linear memory
+ *
+ * Context: May sleep.
+ * Return: 0 or a negative errno.
+ */
+int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf)
+{
+	return single_block(dev, block, buf, REQ_OP_READ | REQ_SYNC | REQ_META);
+}
+
+/**
+ * qvault_dev_write_fua() - write a block; it is durable when this returns 0
+ * @dev: to which device
+ * @block: its number
+ * @buf: linear memory
+ *
+ * Context: May sleep.
+ * Return: 0, or a negative errno, after which either content may be there.
+ */
+int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf)
+{
+	return single_block(dev, block, buf,
+			    REQ_OP_WRITE | REQ_FUA | REQ_SYNC | REQ_META);
+}
+
+/**
+ * qvault_dev_flush() - make durable whatever was written and has ended
+ * @dev: the device
+ *
+ * Context: May sleep.
+ * Return: 0 or a negative errno.
+ */
+int qvault_dev_flush(struct qvault_dev *dev)
+{
+	return blkdev_issue_flush(dev->bdev);
+}
+
+/**
+ * qvault_dev_discard() - tell a device that blocks hold nothing any more
+ * @dev: the device
+ * @block: the first one
+ * @count: how many
+ *
+ * Context: May sleep.
+ */
+void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
+{
+	if (bdev_max_discard_sectors(dev->bdev))
+		blkdev_issue_discard(dev->bdev, sector_of(block),
+				     sector_of(count), GFP_NOIO);
+}
+
+/* ---- Batches ------------------------------------------------------------ */
+
+struct qvault_batch {
+	struct qvault_target *qt;
+	struct qvault_dev *dev;
+	struct bio *bio;		/* being filled, or NULL */
+	u64 next;			/* block that would continue it */
+
+	spinlock_t lock;		/* taken with interrupts off */
+	wait_queue_head_t wait;
+	u32 inflight;			/* blocks; Locking: lock */
+	int err;			/* Locking: lock */
+};
+
+size_t qvault_batch_size(void)
+{
+	return sizeof(struct qvault_batch);
+}
+
+/**
+ * qvault_batch_begin() - begin a batch of writes
+ * @v: the vault
+ * @dev: to which device
+ *
+ * Context: May sleep.
+ * Return: The batch; never NULL.
+ */
+struct qvault_batch *qvault_batch_begin(struct qvault *v, struct qvault_dev *dev)
+{
+	struct qvault_target *qt = qvault_target_of(v);
+	struct qvault_batch *batch = mempool_alloc(&qt->batches, GFP_NOIO);
+
+	memset(batch, 0, sizeof(*batch));
+	batch->qt = qt;
+	batch->dev = dev;
+	spin_lock_init(&batch->lock);
+	init_waitqueue_head(&batch->wait);
+	return batch;
+}
+
+static void batch_end_io(struct bio *bio)
+{
+	struct qvault_batch *batch = bio->bi_private;
+	int err = blk_status_to_errno(bio->bi_status);
+	u32 i, blocks = bio->bi_vcnt;
+	unsigned long flags;
+
+	for (i = 0; i < blocks; i++)
+		qvault_buf_put(page_address(bio->bi_io_vec[i].bv_page));
+	bio_put(bio);
+
+	/* Under the lock to the end: who waits frees the batch. */
+	spin_lock_irqsave(&batch->lock, flags);
+	if (err && !batch->err)
+		batch->err = err;
+	batch->inflight -= blocks;
+	wake_up(&batch->wait);
+	spin_unlock_irqrestore(&batch->lock, flags);
+}
+
+static void batch_submit(struct qvault_batch *batch)
+{
+	struct bio *bio = batch->bio;
+
+	if (!bio)
+		return;
+	batch->bio = NULL;
+	submit_bio(bio);
+}
+
+static void batch_open(struct qvault_batch *batch, u64 block)
+{
+	struct bio *bio;
+
+	spin_lock_irq(&batch->lock);
+	wait_event_lock_irq(batch->wait, batch->inflight < BATCH_LIMIT, batch->lock);
+	spin_unlock_irq(&batch->lock);
+	bio = bio_alloc_bioset(batch->dev->bdev, BATCH_RUN,
+			       REQ_OP_WRITE | REQ_SYNC | REQ_META, GFP_NOIO,
+			       batch->dev->bios);
+	bio->bi_iter.bi_sector = sector_of(block);
+	bio->bi_end_io = batch_end_io;
+	bio->bi_private = batch;
+	batch->bio = bio;
+}
+
+/* Like bio_add_page() but never merges: a vector is a buffer to give back. */
+static void batch_add(struct qvault_batch *batch, void *buf)
+{
+	struct bio *bio = batch->bio;
+
+	__bio_add_page(bio, virt_to_page(buf), QVAULT_BLOCK_SIZE, 0);
+	spin_lock_irq(&batch->lock);
+	batch->inflight++;
+	spin_unlock_irq(&batch->lock);
+}
+
+/**
+ * qvault_batch_write() - write a block
+ * @batch: as part of this
+ * @block: where to
+ * @buf: from qvault_buf_get(); is given back when the write has ended
+ *
+ * Blocks that follow each other become one bio, which is submitted when it is
+ * full, when another block comes, or by qvault_batch_wait().
+ *
+ * Context: May sleep.
+ */
+void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf)
+{
+	if (batch->bio && block != batch->next)
+		batch_submit(batch);
+	if (!batch->bio)
+		batch_open(batch, block);
+	batch_add(batch, buf);
+	batch->next = block + 1;
+	if (batch->bio->bi_vcnt == BATCH_RUN)
+		batch_submit(batch);
+}
+
+/**
+ * qvault_batch_wait() - wait for all writes of a batch so far
+ * @batch: the batch
+ *
+ * Context: May sleep.
+ * Return: 0, or the first error since the batch began.
+ */
+int qvault_batch_wait(struct qvault_batch *batch)
+{
+	int err;
+
+	batch_submit(batch);
+	spin_lock_irq(&batch->lock);
+	wait_event_lock_irq(batch->wait, !batch->inflight, batch->lock);
+	err = batch->err;
+	spin_unlock_irq(&batch->lock);
+	return err;
+}
+
+/**
+ * qvault_batch_end() - wait for a batch and free it
+ * @batch: the batch
+ *
+ * Context: May sleep.
+ */
+void qvault_batch_end(struct qvault_batch *batch)
+{
+	qvault_batch_wait(batch);
+	mempool_free(batch, &batch->qt->batches);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel's side of a vault: a dm target with its devices, threads and
+ * reserves.  The engine (qvault.h) sees of it only struct qvault_dev and the
+ * functions at the end of that header.
+ *
+ * Threads.  Each kind of work has a queue of its own with its own rescuer,
+ * since one may wait for another but never in a circle:
+ *
+ *	write_wq	writes, discards	wait for room: commit, checkpoint
+ *	read_wq		reads			wait for the devices only
+ *	end_wq		ends of data I/O	wait for the devices only
+ *	commit_wq	flushes, FUA		wait for the devices only
+ *	checkpoint_wq	checkpoints		wait for commits and the devices
+ *
+ * Reserves.  Whoever waits for a page holds no page that is not already on its
+ * way to a device, so pages always come back.  What is taken after a device
+ * answered (scratch, cipher requests) comes from reserves of its own and is
+ * held for no longer than it takes to compute.
+ */
+#ifndef QVAULT_PLATFORM_H
+#define QVAULT_PLATFORM_H
+
+#include <linux/bio.h>
+#include <linux/device-mapper.h>
+#include <linux/mempool.h>
+#include <linux/ratelimit.h>
+#include <linux/workqueue.h>
+
+#include "args.h"
+#include "compat.h"
+#include "qvault.h"
+
+#define DM_MSG_PREFIX "qvault"
+
+/* A device that a vault uses; at most one vault may use it at a time. */
+struct qvault_claim {
+	struct list_head list;		/* Locking: registry.c */
+	dev_t dev;
+	const void *owner;		/* NULL: not claimed */
+};
+
+struct qvault_dev {
+	struct dm_dev *dm_dev;		/* NULL: there is none */
+	struct block_device *bdev;
+	struct bio_set *bios;
+	struct qvault_claim claim;
+};
+
+struct qvault_target {
+	struct qvault v;
+	struct dm_target *ti;
+	struct qvault_args args;
+	struct qvault_dev data;
+	struct qvault_dev anchor;
+
+	struct workqueue_struct *write_wq;
+	struct workqueue_struct *read_wq;
+	struct workqueue_struct *end_wq;
+	struct workqueue_struct *commit_wq;
+	struct workqueue_struct *checkpoint_wq;
+
+	struct bio_set bios;		/* front pad: struct qvault_run */
+	mempool_t pages;		/* ciphertext on its way */
+	mempool_t scratch;		/* struct qvault_scratch */
+	mempool_t writes;		/* of QVAULT_MAX_RUN blocks */
+	mempool_t reads;		/* of QVAULT_MAX_RUN blocks */
+	mempool_t batches;
+	bool buffers;			/* qvault_buffers_add() done */
+	bool engine;			/* qvault_init() was called */
+
+	/* Attach, detach and messages exclude each other. */
+	struct mutex life_mutex;
+	bool attached;			/* Locking: life_mutex */
+	/*
+	 * Whether the threads may start work by themselves.  Read without a
+	 * lock: who clears it flushes the queues afterwards.
+	 */
+	bool active;
+
+	/* Bios between map() and their end. */
+	atomic_t inflight;
+
+	spinlock_t flush_lock;
+	struct bio_list flushes;	/* that wait for a commit; flush_lock */
+	struct work_struct commit_work;
+	struct delayed_work commit_timer;
+	struct work_struct checkpoint_work;
+
+	struct ratelimit_state events;
+};
+
+static inline struct qvault_target *qvault_target_of(struct qvault *v)
+{
+	return container_of(v, struct qvault_target, v);
+}
+
+/* Two blocks of linear memory that no device can reach. */
+struct qvault_scratch {
+	u8 copy[QVAULT_BLOCK_SIZE];
+	u8 bounce[QVAULT_BLOCK_SIZE];
+};
+
+/* The life of a bio that dm gave us: dm's per-bio data. */
+struct qvault_io {
+	struct qvault_target *qt;
+	struct work_struct work;
+	struct bvec_iter iter;		/* where its data begin */
+	u64 logical;			/* first block, in the vault */
+	u32 count;			/* blocks */
+	atomic_t pending;		/* parts, and one for who starts them */
+	blk_status_t status;		/* of the first part that failed */
+	void *map;			/* read.c */
+};
+
+/* A bio of ours over blocks that follow each other on the data device. */
+struct qvault_run {
+	struct work_struct work;
+	void *owner;			/* a chunk (write.c) or an io (read.c) */
+	u32 first;			/* block in the owner */
+	u32 count;
+	struct bio bio;			/* last: see bioset_init() */
+};
+
+static inline struct qvault_run *qvault_run_of(struct bio *bio)
+{
+	return container_of(bio, struct qvault_run, bio);
+}
+
+/* ---- registry.c --------------------------------------------------------- */
+
+int qvault_claim(struct qvault_claim *claim, dev_t dev, const void *owner);
+void qvault_unclaim(struct qvault_claim *claim);
+
+/* ---- crypto.c, key.c ---------------------------------------------------- */
+
+struct qvault_crypto *qvault_crypto_new(const u8 master[QVAULT_MASTER_KEY_SIZE]);
+void qvault_crypto_free(struct qvault_crypto *crypto);
+int qvault_key_get(const struct qvault_args *args,
+		   u8 master[QVAULT_MASTER_KEY_SIZE], char **error);
+
+/* ---- io.c, pool.c ------------------------------------------------------- */
+
+int qvault_buffers_init(void);
+void qvault_buffers_exit(void);
+int qvault_buffers_add(void);
+void qvault_buffers_remove(void);
+int qvault_pools_init(struct qvault_target *qt);
+void qvault_pools_exit(struct qvault_target *qt);
+size_t qvault_batch_size(void);
+
+/* ---- bio.c -------------------------------------------------------------- */
+
+/* Blocks that follow each other on the data device, being cut into runs. */
+struct qvault_span {
+	struct qvault_target *qt;
+	void *owner;			/* becomes that of the runs */
+	atomic_t *pending;		/* counts them */
+	u64 block;			/* on the device, of block @first */
+	u32 first;			/* in the owner */
+	u32 end;			/* exclusive */
+	blk_opf_t opf;
+	u16 ioprio;
+	bio_end_io_t *end_io;
+	struct qvault_run *run;		/* being filled, or NULL */
+};
+
+void *qvault_span_add(struct qvault_span *span, u32 i);
+void qvault_span_submit(struct qvault_span *span);
+void qvault_span_drop(struct qvault_span *span);
+void qvault_run_free(struct qvault_target *qt, struct qvault_run *run);
+
+void *qvault_bio_block(struct bio *bio, struct bvec_iter iter);
+void qvault_bio_gather(struct bio *bio, struct bvec_iter iter, void *to);
+void qvault_bio_scatter(struct bio *bio, struct bvec_iter iter, const void *from);
+void qvault_bio_zero(struct bio *bio, struct bvec_iter iter, u32 bytes);
+
+static inline struct bio *qvault_io_bio(struct qvault_io *io)
+{
+	return dm_bio_from_per_bio_data(io, sizeof(*io));
+}
+
+static inline struct bvec_iter qvault_io_iter(struct qvault_io *io, u32 i)
+{
+	struct bvec_iter iter = io->iter;
+
+	bio_advance_iter(qvault_io_bio(io), &iter, i << QVAULT_BLOCK_SHIFT);
+	return iter;
+}
+
+int qvault_map_bio(struct qvault_target *qt, struct bio *bio);
+void qvault_io_put(struct qvault_io *io, int err);
+void qvault_bio_end(struct qvault_target *qt, struct bio *bio, blk_status_t status);
+
+/* ---- read.c, write.c ---------------------------------------------------- */
+
+size_t qvault_read_size(void);
+size_t qvault_write_size(void);
+void qvault_read_work(struct work_struct *work);
+void qvault_read_free(struct qvault_io *io);
+void qvault_write_work(struct work_struct *work);
+void qvault_unmap_work(struct work_struct *work);
+
+/* ---- flush.c ------------------------------------------------------------ */
+
+void qvault_flush_init(struct qvault_target *qt);
+void qvault_flush_bio(struct qvault_target *qt, struct bio *bio);
+void qvault_flush_arm(struct qvault_target *qt);
+void qvault_flush_stop(struct qvault_target *qt);
+
+/* ---- status.c ----------------------------------------------------------- */
+
+void qvault_status(struct dm_target *ti, status_type_t type,
+		   unsigned int flags, char *result, unsigned int maxlen);
+
+#endif

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that is there when there is none: what lets a vault write while the
+ * machine waits for that write to get memory back.
+ */
+#include <linux/mm.h>
+
+#include "platform.h"
+
+/* Blocks of the engine that one vault may hold before any comes back. */
+#define BUFFERS_PER_VAULT	128
+
+#define MIN_PAGES	64
+#define MIN_SCRATCH	2
+#define MIN_CHUNKS	2
+#define MIN_BATCHES	2
+#define MIN_BIOS	16
+
+/*
+ * The engine's buffers.  One pool serves all vaults, also those that stand on
+ * other vaults, so each vault adds as much to it as it may hold.
+ */
+static mempool_t buffers;
+static DEFINE_MUTEX(buffers_mutex);
+static unsigned int buffer_users;	/* Locking: buffers_mutex */
+
+int qvault_buffers_init(void)
+{
+	return mempool_init_page_pool(&buffers, BUFFERS_PER_VAULT, 0);
+}
+
+void qvault_buffers_exit(void)
+{
+	mempool_exit(&buffers);
+}
+
+/**
+ * qvault_buffers_add() - make the pool large enough for one more vault
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int qvault_buffers_add(void)
+{
+	int err;
+
+	mutex_lock(&buffers_mutex);
+	err = mempool_resize(&buffers, BUFFERS_PER_VAULT * (buffer_users + 1));
+	if (!err)
+		buffer_users++;
+	mutex_unlock(&buffers_mutex);
+	return err;
+}
+
+/**
+ * qvault_buffers_remove() - undo qvault_buffers_add()
+ *
+ * Context: May sleep.
+ */
+void qvault_buffers_remove(void)
+{
+	mutex_lock(&buffers_mutex);
+	buffer_users--;
+	/* Making it smaller cannot fail; if it did, it would only be larger. */
+	(void)mempool_resize(&buffers, BUFFERS_PER_VAULT * max(buffer_users, 1u));
+	mutex_unlock(&buffers_mutex);
+}
+
+/**
+ * qvault_buf_get() - get a buffer of one block
+ *
+ * Context: May sleep.
+ * Return: Linear memory, contents undefined; never NULL.
+ */
+void *qvault_buf_get(void)
+{
+	struct page *page = mempool_alloc(&buffers, GFP_NOIO);
+
+	return page_address(page);
+}
+
+/**
+ * qvault_buf_put() - give a buffer back
+ * @buf: from qvault_buf_get(), or NULL
+ *
+ * Context: Any.
+ */
+void qvault_buf_put(void *buf)
+{
+	if (buf)
+		mempool_free(virt_to_page(buf), &buffers);
+}
+
+/**
+ * qvault_pools_init() - set up the reserves of a vault
+ * @qt: all zeros as far as they are concerned
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM; either way qvault_pools_exit() cleans up.
+ */
+int qvault_pools_init(struct qvault_target *qt)
+{
+	int err;
+
+	err = bioset_init(&qt->bios, MIN_BIOS, offsetof(struct qvault_run, bio),
+			  BIOSET_NEED_BVECS);
+	if (!err)
+		err = mempool_init_page_pool(&qt->pages, MIN_PAGES, 0);
+	if (!err)
+		err = mempool_init_kmalloc_pool(&qt->scratch, MIN_SCRATCH,
+						sizeof(struct qvault_scratch));
+	if (!err)
+		err = mempool_init_kmalloc_pool(&qt->writes, MIN_CHUNKS,
+						qvault_write_size());
+	if (!err)
+		err = mempool_init_kmalloc_pool(&qt->reads, MIN_CHUNKS,
+						qvault_read_size());
+	if (!err)
+		err = mempool_init_kmalloc_pool(&qt->batches, MIN_BATCHES,
+						qvault_batch_size());
+	if (!err)
+		err = qvault_buffers_add();
+	if (!err)
+		qt->buffers = true;
+	return err;
+}
+
+/**
+ * qvault_pools_exit() - free the reserves of a vault
+ * @qt: half set up or not at all will do
+ *
+ * Context: May sleep.  Nothing is in flight.
+ */
+void qvault_pools_exit(struct qvault_target *qt)
+{
+	if (qt->buffers)
+		qvault_buffers_remove();
+	qt->buffers = false;
+	mempool_exit(&qt->batches);
+	mempool_exit(&qt->reads);
+	mempool_exit(&qt->writes);
+	mempool_exit(&qt->scratch);
+	mempool_exit(&qt->pages);
+	bioset_exit(&qt->bios);
+}
