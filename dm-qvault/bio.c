@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where a bio comes in and where it ends, and the bios of ours in between.
+ */
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/highmem.h>
+#include <linux/wait_bit.h>
+
+#include "platform.h"
+
+/* ---- A block inside a bio ----------------------------------------------- */
+
+/**
+ * qvault_bio_block() - see a block of a bio as linear memory
+ * @bio: the bio
+ * @iter: where the block begins
+ *
+ * A bio is made of segments of any size at any offset, so a block may be in
+ * several; most often it is one whole page.
+ *
+ * Context: Any.
+ * Return: The block's memory, or NULL if it has to be gathered or scattered.
+ */
+void *qvault_bio_block(struct bio *bio, struct bvec_iter iter)
+{
+	struct bio_vec vec = mp_bvec_iter_bvec(bio->bi_io_vec, iter);
+
+	if (vec.bv_len < QVAULT_BLOCK_SIZE || PageHighMem(vec.bv_page))
+		return NULL;
+	return page_address(vec.bv_page) + vec.bv_offset;
+}
+
+/**
+ * qvault_bio_gather() - copy a block out of a bio
+ * @bio: the bio
+ * @iter: where the block begins
+ * @to: a block
+ *
+ * Context: Any.
+ */
+void qvault_bio_gather(struct bio *bio, struct bvec_iter iter, void *to)
+{
+	struct bio_vec vec;
+
+	iter.bi_size = QVAULT_BLOCK_SIZE;
+	while (iter.bi_size) {
+		vec = bio_iter_iovec(bio, iter);
+		memcpy_from_bvec(to, &vec);
+		to += vec.bv_len;
+		bio_advance_iter_single(bio, &iter, vec.bv_len);
+	}
+}
+
+/**
+ * qvault_bio_scatter() - copy a block into a bio
+ * @bio: the bio
+ * @iter: where the block begins
+ * @from: a block
+ *
+ * Context: Any.
+ */
+void qvault_bio_scatter(struct bio *bio, struct bvec_iter iter, const void *from)
+{
+	struct bio_vec vec;
+
+	iter.bi_size = QVAULT_BLOCK_SIZE;
+	while (iter.bi_size) {
+		vec = bio_iter_iovec(bio, iter);
+		memcpy_to_bvec(&vec, from);
+		from += vec.bv_len;
+		bio_advance_iter_single(bio, &iter, vec.bv_len);
+	}
+}
+
+/**
+ * qvault_bio_zero() - write zeros into a bio
+ * @bio: the bio
+ * @iter: where they begin
+ * @bytes: how many
+ *
+ * Context: Any.
+ */
+void qvault_bio_zero(struct bio *bio, struct bvec_iter iter, u32 bytes)
+{
+	struct bio_vec vec;
+
+	iter.bi_size = bytes;
+	while (iter.bi_size) {
+		vec = bio_iter_iovec(bio, iter);
+		memzero_bvec(&vec);
+		bio_advance_iter_single(bio, &iter, vec.bv_len);
+	}
+}
+
+/* ---- Runs --------------------------------------------------------------- */
+
+static struct qvault_run *run_begin(struct qvault_span *span, u32 i)
+{
+	struct qvault_dev *dev = &span->qt->data;
+	struct qvault_run *run;
+	struct bio *bio;
+
+	bio = bio_alloc_bioset(dev->bdev, span->end - i, span->opf, GFP_NOIO,
+			       dev->bios);
+	bio->bi_iter.bi_sector = (span->block + i - span->first) *
+				 QVAULT_SECTORS;
+	bio->bi_end_io = span->end_io;
+	bio->bi_ioprio = span->ioprio;
+	run = qvault_run_of(bio);
+	run->owner = span->owner;
+	run->first = i;
+	run->count = 0;
+	atomic_inc(span->pending);
+	return run;
+}
+
+static void *run_add(struct qvault_span *span, gfp_t gfp)
+{
+	struct page *page = mempool_alloc(&span->qt->pages, gfp);
+
+	if (!page)
+		return NULL;
+	/* Unlike bio_add_page() this never merges: a vector is a block. */
+	__bio_add_page(&span->run->bio, page, QVAULT_BLOCK_SIZE, 0);
+	span->run->count++;
+	return page_address(page);
+}
+
+/**
+ * qvault_span_add() - get memory for one more block of a span
+ * @span: the span; its blocks are added in order
+ * @i: the block, counted as in the owner
+ *
+ * If there is no page at once, what there is so far is submitted before waiting
+ * for one: pages come back only from the device.
+ *
+ * Context: May sleep.
+ * Return: A block of linear memory, part of @span->run.
+ */
+void *qvault_span_add(struct qvault_span *span, u32 i)
+{
+	void *block = NULL;
+
+	if (span->run)
+		block = run_add(span, GFP_NOWAIT | __GFP_NOWARN);
+	if (block)
+		return block;
+	qvault_span_submit(span);
+	span->run = run_begin(span, i);
+	return run_add(span, GFP_NOIO);
+}
+
+/**
+ * qvault_span_submit() - submit the run that is being filled
+ * @span: with a run or without
+ *
+ * Context: May sleep.
+ */
+void qvault_span_submit(struct qvault_span *span)
+{
+	struct qvault_run *run = span->run;
+
+	span->run = NULL;
+	if (run)
+		submit_bio(&run->bio);
+}
+
+/**
+ * qvault_span_drop() - give up the run that is being filled
+ * @span: with a run or without
+ *
+ * Context: Any.  The caller still holds a count of span->pending.
+ */
+void qvault_span_drop(struct qvault_span *span)
+{
+	if (!span->run)
+		return;
+	qvault_run_free(span->qt, span->run);
+	span->run = NULL;
+	atomic_dec(span->pending);
+}
+
+/**
+ * qvault_run_free() - free a run and its pages
+ * @qt: whose it is
+ * @run: ended or never submitted
+ *
+ * Context: Any.
+ */
+void qvault_run_free(struct qvault_target *qt, struct qvault_run *run)
+{
+	struct bio *bio = &run->bio;
+	u32 i;
+
+	for (i = 0; i < run->count; i++)
+		mempool_free(bio->bi_io_vec[i].bv_page, &qt->pages);
+	bio_put(bio);
+}
+
+/* ---- In and out --------------------------------------------------------- */
+
+/**
+ * qvault_bio_end() - end a bio that dm gave us
+ * @qt: the target
+ * @bio: the bio
+ * @status: how it ended
+ *
+ * Context: Any.  Once no bio is in flight @qt may go away.
+ */
+void qvault_bio_end(struct qvault_target *qt, struct bio *bio, blk_status_t status)
+{
+	bio->bi_status = status;
+	bio_endio(bio);
+	if (atomic_dec_and_test(&qt->inflight))
+		wake_up_var(&qt->inflight);
+}
+
+/**
+ * qvault_io_put() - end one part of a bio
+ * @io: its life
+ * @err: 0, or a negative errno with which the whole bio will end
+ *
+ * Context: Process.  May free @io.
+ */
+void qvault_io_put(struct qvault_io *io, int err)
+{
+	struct qvault_target *qt = io->qt;
+	struct bio *bio = qvault_io_bio(io);
+
+	if (unlikely(err))
+		WRITE_ONCE(io->status, errno_to_blk_status(err));
+	if (!atomic_dec_and_test(&io->pending))
+		return;
+	if (!op_is_write(bio_op(bio)))
+		qvault_read_free(io);
+	else if (!io->status)
+		qvault_flush_arm(qt);
+	if (bio->bi_opf & REQ_FUA && !io->status)
+		qvault_flush_bio(qt, bio);
+	else
+		qvault_bio_end(qt, bio, io->status);
+}
+
+static bool aligned(struct qvault_target *qt, struct bio *bio)
+{
+	if (likely(!((bio->bi_iter.bi_sector | bio_sectors(bio)) &
+		     (QVAULT_SECTORS - 1))))
+		return true;
+	DMERR_LIMIT("%s: I/O of %u sectors at %llu is not in blocks of %u bytes",
+		    dm_table_device_name(qt->ti->table), bio_sectors(bio),
+		    (unsigned long long)bio->bi_iter.bi_sector,
+		    QVAULT_BLOCK_SIZE);
+	return false;
+}
+
+static void start(struct qvault_target *qt, struct bio *bio,
+		  struct workqueue_struct *wq, work_func_t func)
+{
+	struct qvault_io *io = dm_per_bio_data(bio, sizeof(*io));
+
+	io->qt = qt;
+	io->iter = bio->bi_iter;
+	io->logical = dm_target_offset(qt->ti, bio->bi_iter.bi_sector) /
+		      QVAULT_SECTORS;
+	io->count = bio_sectors(bio) / QVAULT_SECTORS;
+	atomic_set(&io->pending, 1);
+	io->status = BLK_STS_OK;
+	io->map = NULL;
+	INIT_WORK(&io->work, func);
+	queue_work(wq, &io->work);
+}
+
+static bool writable(struct qvault_target *qt)
+{
+	return !qvault_may_write(&qt->v);
+}
+
+/**
+ * qvault_map_bio() - take a bio from dm
+ * @qt: the target
+ * @bio: the bio
+ *
+ * All the work is done in threads: the crypto needs them, and here nothing may
+ * wait.
+ *
+ * Context: As dm's map(): may not wait for other bios.
+ * Return: DM_MAPIO_SUBMITTED or DM_MAPIO_KILL.
+ */
+int qvault_map_bio(struct qvault_target *qt, struct bio *bio)
+{
+	if (!aligned(qt, bio))
+		return DM_MAPIO_KILL;
+	if (op_is_write(bio_op(bio)) && bio_sectors(bio) && !writable(qt))
+		return DM_MAPIO_KILL;
+
+	atomic_inc(&qt->inflight);
+	if (!bio_sectors(bio)) {
+		qvault_flush_bio(qt, bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		start(qt, bio, qt->read_wq, qvault_read_work);
+		break;
+	case REQ_OP_WRITE:
+		start(qt, bio, qt->write_wq, qvault_write_work);
+		break;
+	case REQ_OP_DISCARD:
+	case REQ_OP_WRITE_ZEROES:
+		start(qt, bio, qt->write_wq, qvault_unmap_work);
+		break;
+	default:
+		atomic_dec(&qt->inflight);
+		return DM_MAPIO_KILL;
+	}
+	return DM_MAPIO_SUBMITTED;
+}

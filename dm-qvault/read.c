@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of a read: look up, read into pages of our own, and block by block
+ * copy to memory that the device cannot reach, verify and decrypt from there.
+ * Nothing reaches the bio that has not been verified.
+ */
+#include <linux/highmem.h>
+#include <linux/sched/mm.h>
+
+#include "platform.h"
+
+/*
+ * A long run is cut into bios of so many blocks, so that its blocks are
+ * decrypted by several threads; the block layer merges them on the way down.
+ */
+#define READ_RUN	64u
+
+/* The pointers of a bio's blocks. */
+struct read_map {
+	bool pooled;
+	struct qvault_ptr ptr[];
+};
+
+static size_t map_size(u32 count)
+{
+	return sizeof(struct read_map) + count * sizeof(struct qvault_ptr);
+}
+
+size_t qvault_read_size(void)
+{
+	return map_size(QVAULT_MAX_RUN);
+}
+
+static struct read_map *map_alloc(struct qvault_target *qt, u32 count)
+{
+	struct read_map *map;
+
+	map = kmalloc(map_size(count), GFP_NOWAIT | __GFP_NOWARN);
+	if (likely(map)) {
+		map->pooled = false;
+		return map;
+	}
+	map = mempool_alloc(&qt->reads, GFP_NOIO);
+	map->pooled = true;
+	return map;
+}
+
+/**
+ * qvault_read_free() - free what a read has allocated
+ * @io: its life, at the end
+ *
+ * Context: Any.
+ */
+void qvault_read_free(struct qvault_io *io)
+{
+	struct read_map *map = io->map;
+
+	if (map && map->pooled)
+		mempool_free(map, &io->qt->reads);
+	else
+		kfree(map);
+	io->map = NULL;
+}
+
+/* ---- Verify and decrypt ------------------------------------------------- */
+
+static void flush_block(struct bio *bio, struct bvec_iter iter)
+{
+	struct bio_vec vec;
+
+	iter.bi_size = QVAULT_BLOCK_SIZE;
+	while (iter.bi_size) {
+		vec = bio_iter_iovec(bio, iter);
+		flush_dcache_page(vec.bv_page);
+		bio_advance_iter_single(bio, &iter, vec.bv_len);
+	}
+}
+
+static int unseal_into(struct qvault_io *io, u32 i, const struct qvault_ptr *ptr,
+		       const void *cipher, struct qvault_scratch *scratch)
+{
+	struct bio *bio = qvault_io_bio(io);
+	struct bvec_iter iter = qvault_io_iter(io, i);
+	void *block = qvault_bio_block(bio, iter);
+	int err;
+
+	err = qvault_read_unseal(&io->qt->v, io->logical + i, ptr, cipher,
+				 block ?: scratch->bounce, scratch->copy);
+	if (err)
+		return err;
+	if (block)
+		flush_block(bio, iter);
+	else
+		qvault_bio_scatter(bio, iter, scratch->bounce);
+	return 0;
+}
+
+/*
+ * The tag of block @i did not match.  If the block has moved since it was
+ * looked up, its old place may hold anything by now, and it is read again from
+ * the new one.  If it has not, the device gave back what was never written.
+ */
+static int look_again(struct qvault_io *io, u32 i, void *cipher,
+		      struct qvault_scratch *scratch)
+{
+	struct qvault_target *qt = io->qt;
+	struct read_map *map = io->map;
+	struct qvault_ptr ptr;
+	int err;
+
+	for (;;) {
+		err = qvault_lookup(&qt->v, io->logical + i, 1, &ptr);
+		if (err)
+			return err;
+		if (ptr.version == map->ptr[i].version)
+			return qvault_corrupt(&qt->v, QVAULT_KIND_DATA,
+					      io->logical + i);
+		map->ptr[i] = ptr;
+		if (!ptr.version) {
+			qvault_bio_zero(qvault_io_bio(io), qvault_io_iter(io, i),
+					QVAULT_BLOCK_SIZE);
+			return 0;
+		}
+		err = qvault_dev_read(&qt->data, ptr.where & QVAULT_WHERE_MASK,
+				      cipher);
+		if (!err)
+			err = unseal_into(io, i, &ptr, cipher, scratch);
+		if (err != -EILSEQ)
+			return err;
+	}
+}
+
+static int unseal_block(struct qvault_io *io, u32 i, void *cipher,
+			struct qvault_scratch *scratch)
+{
+	struct read_map *map = io->map;
+	int err;
+
+	err = unseal_into(io, i, &map->ptr[i], cipher, scratch);
+	if (unlikely(err == -EILSEQ))
+		err = look_again(io, i, cipher, scratch);
+	return err;
+}
+
+static int unseal_run(struct qvault_run *run)
+{
+	struct qvault_io *io = run->owner;
+	struct qvault_scratch *scratch;
+	int err = 0;
+	u32 i;
+
+	scratch = mempool_alloc(&io->qt->scratch, GFP_NOIO);
+	for (i = 0; i < run->count && !err; i++)
+		err = unseal_block(io, run->first + i,
+				   page_address(run->bio.bi_io_vec[i].bv_page),
+				   scratch);
+	mempool_free(scratch, &io->qt->scratch);
+	return err;
+}
+
+static void run_end_work(struct work_struct *work)
+{
+	struct qvault_run *run = container_of(work, struct qvault_run, work);
+	struct qvault_io *io = run->owner;
+	unsigned int noio = memalloc_noio_save();
+	int err = blk_status_to_errno(run->bio.bi_status);
+
+	if (!err)
+		err = unseal_run(run);
+	qvault_run_free(io->qt, run);
+	qvault_io_put(io, err);
+	memalloc_noio_restore(noio);
+}
+
+static void run_end_io(struct bio *bio)
+{
+	struct qvault_run *run = qvault_run_of(bio);
+	struct qvault_io *io = run->owner;
+
+	INIT_WORK(&run->work, run_end_work);
+	queue_work(io->qt->end_wq, &run->work);
+}
+
+/* ---- Start -------------------------------------------------------------- */
+
+static void read_run(struct qvault_io *io, u32 first, u32 count)
+{
+	const struct read_map *map = io->map;
+	struct bio *bio = qvault_io_bio(io);
+	struct qvault_span span = {
+		.qt = io->qt,
+		.owner = io,
+		.pending = &io->pending,
+		.block = map->ptr[first].where & QVAULT_WHERE_MASK,
+		.first = first,
+		.end = first + count,
+		.opf = REQ_OP_READ | (bio->bi_opf & (REQ_SYNC | REQ_IDLE | REQ_PRIO)),
+		.ioprio = bio->bi_ioprio,
+		.end_io = run_end_io,
+	};
+	u32 i;
+
+	for (i = first; i < first + count; i++)
+		qvault_span_add(&span, i);
+	qvault_span_submit(&span);
+}
+
+/* Blocks from @first on that are all unmapped, or follow each other. */
+static u32 run_length(const struct read_map *map, u32 first, u32 end)
+{
+	const struct qvault_ptr *ptr = &map->ptr[first];
+	u32 n = 1;
+
+	if (!ptr->version) {
+		while (first + n < end && !ptr[n].version)
+			n++;
+		return n;
+	}
+	end = min(end, first + READ_RUN);
+	while (first + n < end && ptr[n].version &&
+	       ptr[n].where == ptr->where + n)
+		n++;
+	return n;
+}
+
+static int read_runs(struct qvault_io *io)
+{
+	struct read_map *map = io->map;
+	u32 first, count;
+	int err;
+
+	err = qvault_lookup(&io->qt->v, io->logical, io->count, map->ptr);
+	if (err)
+		return err;
+	atomic64_add(io->count, &io->qt->v.counters.reads);
+	for (first = 0; first < io->count; first += count) {
+		count = run_length(map, first, io->count);
+		if (map->ptr[first].version)
+			read_run(io, first, count);
+		else
+			qvault_bio_zero(qvault_io_bio(io),
+					qvault_io_iter(io, first),
+					count << QVAULT_BLOCK_SHIFT);
+	}
+	return 0;
+}
+
+/**
+ * qvault_read_work() - read a bio
+ * @work: of its struct qvault_io
+ *
+ * Context: A thread that may wait for the devices.
+ */
+void qvault_read_work(struct work_struct *work)
+{
+	struct qvault_io *io = container_of(work, struct qvault_io, work);
+	unsigned int noio = memalloc_noio_save();
+
+	io->map = map_alloc(io->qt, io->count);
+	qvault_io_put(io, read_runs(io));
+	memalloc_noio_restore(noio);
+}

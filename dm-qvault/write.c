@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of a write: admission, sealing into pages of our own, one bio for
+ * each run of blocks that follow each other on the device, and once all of them
+ * have ended, the new pointers.  The old blocks stay as they are.
+ */
+#include <linux/sched/mm.h>
+
+#include "platform.h"
+
+/* What one qvault_write_begin() admits of a bio. */
+struct write_chunk {
+	struct work_struct work;
+	struct qvault_io *io;
+	u32 first;			/* block in the bio */
+	bool pooled;
+	atomic_t pending;		/* runs, and one for who starts them */
+	int err;			/* of the first run that failed */
+	struct qvault_write w;		/* last: its pointers follow */
+};
+
+static size_t chunk_size(u32 count)
+{
+	return sizeof(struct write_chunk) + count * sizeof(struct qvault_ptr);
+}
+
+size_t qvault_write_size(void)
+{
+	return chunk_size(QVAULT_MAX_RUN);
+}
+
+static struct write_chunk *chunk_alloc(struct qvault_target *qt, u32 count)
+{
+	struct write_chunk *chunk;
+
+	chunk = kmalloc(chunk_size(count), GFP_NOWAIT | __GFP_NOWARN);
+	if (likely(chunk)) {
+		chunk->pooled = false;
+		return chunk;
+	}
+	chunk = mempool_alloc(&qt->writes, GFP_NOIO);
+	chunk->pooled = true;
+	return chunk;
+}
+
+static void chunk_free(struct qvault_target *qt, struct write_chunk *chunk)
+{
+	if (chunk->pooled)
+		mempool_free(chunk, &qt->writes);
+	else
+		kfree(chunk);
+}
+
+static void chunk_end_work(struct work_struct *work)
+{
+	struct write_chunk *chunk = container_of(work, struct write_chunk, work);
+	struct qvault_io *io = chunk->io;
+	struct qvault_target *qt = io->qt;
+	unsigned int noio = memalloc_noio_save();
+	int err;
+
+	err = qvault_write_end(&qt->v, &chunk->w, chunk->err);
+	chunk_free(qt, chunk);
+	qvault_io_put(io, err);
+	memalloc_noio_restore(noio);
+}
+
+/* The engine is told in a thread of its own: it may sleep, a bio's end may not. */
+static void chunk_put(struct write_chunk *chunk)
+{
+	if (atomic_dec_and_test(&chunk->pending))
+		queue_work(chunk->io->qt->end_wq, &chunk->work);
+}
+
+static void run_end_io(struct bio *bio)
+{
+	struct qvault_run *run = qvault_run_of(bio);
+	struct write_chunk *chunk = run->owner;
+
+	if (unlikely(bio->bi_status))
+		WRITE_ONCE(chunk->err, blk_status_to_errno(bio->bi_status));
+	qvault_run_free(chunk->io->qt, run);
+	chunk_put(chunk);
+}
+
+/*
+ * The bio's page is read exactly once, by the cipher or by the copy: whoever
+ * writes to it meanwhile changes what is stored, never whether it verifies.
+ */
+static int seal_block(struct write_chunk *chunk, u32 i, void *cipher,
+		      struct qvault_scratch *scratch)
+{
+	struct qvault_io *io = chunk->io;
+	struct bio *bio = qvault_io_bio(io);
+	struct bvec_iter iter = qvault_io_iter(io, chunk->first + i);
+	void *plain = qvault_bio_block(bio, iter);
+
+	if (!plain) {
+		qvault_bio_gather(bio, iter, scratch->bounce);
+		plain = scratch->bounce;
+	}
+	return qvault_write_seal(&io->qt->v, &chunk->w, i, plain, cipher);
+}
+
+static u32 run_length(const struct qvault_write *w, u32 first)
+{
+	u32 n = 1;
+
+	while (first + n < w->count &&
+	       w->ptr[first + n].where == w->ptr[first].where + n)
+		n++;
+	return n;
+}
+
+static int write_run(struct write_chunk *chunk, u32 first, u32 count,
+		     struct qvault_scratch *scratch)
+{
+	struct bio *bio = qvault_io_bio(chunk->io);
+	struct qvault_span span = {
+		.qt = chunk->io->qt,
+		.owner = chunk,
+		.pending = &chunk->pending,
+		.block = chunk->w.ptr[first].where & QVAULT_WHERE_MASK,
+		.first = first,
+		.end = first + count,
+		.opf = REQ_OP_WRITE | (bio->bi_opf & (REQ_SYNC | REQ_IDLE)),
+		.ioprio = bio->bi_ioprio,
+		.end_io = run_end_io,
+	};
+	int err = 0;
+	u32 i;
+
+	for (i = first; i < first + count && !err; i++)
+		err = seal_block(chunk, i, qvault_span_add(&span, i), scratch);
+	if (err)
+		qvault_span_drop(&span);
+	else
+		qvault_span_submit(&span);
+	return err;
+}
+
+static void write_runs(struct write_chunk *chunk)
+{
+	struct qvault_target *qt = chunk->io->qt;
+	struct qvault_scratch *scratch = mempool_alloc(&qt->scratch, GFP_NOIO);
+	u32 first = 0, count;
+	int err = 0;
+
+	while (first < chunk->w.count && !err) {
+		count = run_length(&chunk->w, first);
+		err = write_run(chunk, first, count, scratch);
+		first += count;
+	}
+	if (err)
+		WRITE_ONCE(chunk->err, err);
+	mempool_free(scratch, &qt->scratch);
+}
+
+/* Admits and starts blocks from @first on; says in @count how many. */
+static int write_chunk(struct qvault_io *io, u32 first, u32 *count)
+{
+	u32 want = min(io->count - first, QVAULT_MAX_RUN);
+	struct write_chunk *chunk = chunk_alloc(io->qt, want);
+	int err;
+
+	chunk->w.logical = io->logical + first;
+	chunk->w.count = want;
+	err = qvault_write_begin(&io->qt->v, &chunk->w);
+	if (err) {
+		chunk_free(io->qt, chunk);
+		return err;
+	}
+	*count = chunk->w.count;
+	INIT_WORK(&chunk->work, chunk_end_work);
+	chunk->io = io;
+	chunk->first = first;
+	chunk->err = 0;
+	atomic_set(&chunk->pending, 1);
+	atomic_inc(&io->pending);
+	write_runs(chunk);
+	chunk_put(chunk);
+	return 0;
+}
+
+/**
+ * qvault_write_work() - write a bio
+ * @work: of its struct qvault_io
+ *
+ * Context: A thread that may wait until there is room.
+ */
+void qvault_write_work(struct work_struct *work)
+{
+	struct qvault_io *io = container_of(work, struct qvault_io, work);
+	unsigned int noio = memalloc_noio_save();
+	u32 first = 0, count = 0;
+	int err = 0;
+
+	while (first < io->count && !err) {
+		err = write_chunk(io, first, &count);
+		first += count;
+	}
+	qvault_io_put(io, err);
+	memalloc_noio_restore(noio);
+}
+
+/**
+ * qvault_unmap_work() - do a discard or a write of zeros
+ * @work: of the bio's struct qvault_io
+ *
+ * Context: A thread that may wait until there is room.
+ */
+void qvault_unmap_work(struct work_struct *work)
+{
+	struct qvault_io *io = container_of(work, struct qvault_io, work);
+	unsigned int noio = memalloc_noio_save();
+
+	qvault_io_put(io, qvault_unmap(&io->qt->v, io->logical, io->count));
+	memalloc_noio_restore(noio);
+}
