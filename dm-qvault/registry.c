@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which devices are in use by which vault.
+ *
+ * Two vaults on one anchor would both write under the same versions, which
+ * gives secrecy away, and either would see the other's writes as an attack.
+ * dm does not prevent it: it opens a device for every table that names it.  A
+ * reload must name the devices of the table that it replaces, so they are not
+ * claimed when a table is constructed but when it begins to use them.
+ */
+#include "platform.h"
+
+static DEFINE_MUTEX(claims_mutex);
+static LIST_HEAD(claims);		/* Locking: claims_mutex */
+
+/**
+ * qvault_claim() - claim a device
+ * @claim: stands for it until qvault_unclaim()
+ * @dev: the device
+ * @owner: who claims it; may claim the same @claim again
+ *
+ * Context: May sleep.
+ * Return: 0, or -EBUSY if another vault has the device.
+ */
+int qvault_claim(struct qvault_claim *claim, dev_t dev, const void *owner)
+{
+	struct qvault_claim *other;
+	int err = 0;
+
+	mutex_lock(&claims_mutex);
+	if (claim->owner)
+		goto out;
+	list_for_each_entry(other, &claims, list)
+		if (other->dev == dev)
+			err = -EBUSY;
+	if (err)
+		goto out;
+	claim->dev = dev;
+	claim->owner = owner;
+	list_add(&claim->list, &claims);
+out:
+	mutex_unlock(&claims_mutex);
+	return err;
+}
+
+/**
+ * qvault_unclaim() - give a device back
+ * @claim: claimed or not
+ *
+ * Context: May sleep.
+ */
+void qvault_unclaim(struct qvault_claim *claim)
+{
+	mutex_lock(&claims_mutex);
+	if (claim->owner)
+		list_del(&claim->list);
+	claim->owner = NULL;
+	mutex_unlock(&claims_mutex);
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What `dmsetup status` and `dmsetup table` say, and what IMA measures.
+ */
+#include "platform.h"
+
+static const char *mode_name(enum qvault_mode mode)
+{
+	switch (mode) {
+	case QVAULT_MODE_DETACHED:
+		return "detached";
+	case QVAULT_MODE_WRITE:
+		return "write";
+	case QVAULT_MODE_READ_ONLY:
+		return "read-only";
+	case QVAULT_MODE_FAILED:
+		return "failed";
+	}
+	return "unknown";
+}
+
+static unsigned long long count(const atomic64_t *counter)
+{
+	return atomic64_read(counter);
+}
+
+static const char *anchor_name(const struct qvault_target *qt)
+{
+	return qt->anchor.dm_dev ? qt->anchor.dm_dev->name : "-";
+}
+
+static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
+			u64 *log_used)
+{
+	read_lock(&v->map_lock);
+	*anchor = v->anchor;
+	*log_used = qvault_log_used(v);
+	read_unlock(&v->map_lock);
+}
+
+/*
+ * <mode> <epoch> <sequence> <commit>
+ * <mapped blocks>/<logical blocks> <used log blocks>/<log blocks>
+ * <blocks read> <blocks written> <blocks unmapped>
+ * <anchor records written> <flushes of the data device>
+ * <log blocks written> <node and map blocks written>
+ * <checkpoints> <corruptions>
+ *
+ * The number of mapped blocks is that of the last checkpoint.  New fields come
+ * at the end; readers must not mind more than they know.
+ */
+static void status_info(struct qvault_target *qt, char *result, unsigned int maxlen)
+{
+	struct qvault *v = &qt->v;
+	const struct qvault_counters *c = &v->counters;
+	struct qvault_anchor anchor;
+	unsigned int sz = 0;
+	u64 log_used;
+
+	take_anchor(v, &anchor, &log_used);
+	DMEMIT("%s %llu %llu %llu", mode_name(READ_ONCE(v->mode)),
+	       anchor.epoch, anchor.sequence, anchor.commit);
+	DMEMIT(" %llu/%llu %llu/%u", qvault_node_weight(&anchor.tree),
+	       v->geo.logical_blocks, log_used, v->geo.log_blocks);
+	DMEMIT(" %llu %llu %llu", count(&c->reads), count(&c->writes),
+	       count(&c->unmaps));
+	DMEMIT(" %llu %llu", count(&c->commits), count(&c->flushes));
+	DMEMIT(" %llu %llu", count(&c->log_blocks), count(&c->node_blocks));
+	DMEMIT(" %llu %llu", count(&c->checkpoints), count(&c->corruptions));
+}
+
+/* What an IMA policy may want to see in the log: never a key, nor its name. */
+static void status_ima(struct qvault_target *qt, char *result, unsigned int maxlen)
+{
+	struct dm_target *ti = qt->ti;
+	unsigned int sz = 0;
+
+	DMEMIT_TARGET_NAME_VERSION(ti->type);
+	DMEMIT(",data_device=%s,anchor_device=%s", qt->data.dm_dev->name,
+	       anchor_name(qt));
+	DMEMIT(",read_only=%c,allow_discards=%c;", qt->v.read_only ? 'y' : 'n',
+	       qt->args.allow_discards ? 'y' : 'n');
+}
+
+/**
+ * qvault_status() - dm's status()
+ * @ti: the target
+ * @type: what is asked for
+ * @flags: not used: nothing is flushed for it
+ * @result: where to write
+ * @maxlen: of @result
+ *
+ * Context: May sleep.
+ */
+void qvault_status(struct dm_target *ti, status_type_t type,
+		   unsigned int flags, char *result, unsigned int maxlen)
+{
+	struct qvault_target *qt = ti->private;
+
+	*result = '\0';
+	switch (type) {
+	case STATUSTYPE_INFO:
+		status_info(qt, result, maxlen);
+		break;
+	case STATUSTYPE_TABLE:
+		qvault_args_print(&qt->args, qt->data.dm_dev->name,
+				  anchor_name(qt), result, maxlen);
+		break;
+	case STATUSTYPE_IMA:
+		status_ima(qt, result, maxlen);
+		break;
+	}
+}

@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The dm target: from a table line to a vault, and back.
+ *
+ * A reload constructs the new table while the old one still writes.  So the
+ * constructor only parses, opens and fetches the key; all that touches the
+ * devices' contents happens in preresume(), and the way back, also on removal,
+ * in postsuspend().
+ *
+ * There is no prepare_ioctl(): an ioctl that went through to the data device
+ * would read or write behind the vault's back.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/sched/mm.h>
+#include <linux/wait_bit.h>
+
+#include "platform.h"
+
+/* ---- Construction ------------------------------------------------------- */
+
+static int open_device(struct qvault_target *qt, struct qvault_dev *dev,
+		       const char *path, char *missing)
+{
+	blk_mode_t mode = BLK_OPEN_READ;
+	struct dm_target *ti = qt->ti;
+	int err;
+
+	if (!qt->v.read_only)
+		mode |= BLK_OPEN_WRITE;
+	err = dm_get_device(ti, path, mode, &dev->dm_dev);
+	if (err) {
+		dev->dm_dev = NULL;
+		ti->error = missing;
+		return err;
+	}
+	dev->bdev = dev->dm_dev->bdev;
+	dev->bios = &qt->bios;
+	if (bdev_logical_block_size(dev->bdev) > QVAULT_BLOCK_SIZE) {
+		ti->error = "Device has logical blocks of more than 4096 bytes";
+		return -EINVAL;
+	}
+	if (bdev_is_zoned(dev->bdev)) {
+		ti->error = "Device is zoned";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int open_devices(struct qvault_target *qt)
+{
+	int err;
+
+	err = open_device(qt, &qt->data, qt->args.data, "Cannot open data device");
+	if (err)
+		return err;
+	qt->v.data = &qt->data;
+	if (!qt->args.anchor)
+		return 0;
+	err = open_device(qt, &qt->anchor, qt->args.anchor,
+			  "Cannot open anchor device");
+	if (err)
+		return err;
+	qt->v.anchor_dev = &qt->anchor;
+	if (qt->anchor.bdev->bd_dev == qt->data.bdev->bd_dev) {
+		qt->ti->error = "Data and anchor are the same device";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int get_key(struct qvault_target *qt)
+{
+	u8 master[QVAULT_MASTER_KEY_SIZE];
+	struct qvault_crypto *crypto;
+	int err;
+
+	err = qvault_key_get(&qt->args, master, &qt->ti->error);
+	if (err)
+		goto out;
+	crypto = qvault_crypto_new(master);
+	if (IS_ERR(crypto)) {
+		qt->ti->error = "Cannot set up xts(aes) and hmac(sha256)";
+		err = PTR_ERR(crypto);
+		goto out;
+	}
+	qt->v.crypto = crypto;
+out:
+	memzero_explicit(master, sizeof(master));
+	return err;
+}
+
+static int make_queues(struct qvault_target *qt)
+{
+	const char *name = dm_table_device_name(qt->ti->table);
+	const unsigned int flags = WQ_MEM_RECLAIM | WQ_UNBOUND;
+
+	qt->write_wq = alloc_workqueue("qvault_write/%s", flags, 0, name);
+	qt->read_wq = alloc_workqueue("qvault_read/%s", flags, 0, name);
+	qt->end_wq = alloc_workqueue("qvault_end/%s", flags, 0, name);
+	qt->commit_wq = alloc_ordered_workqueue("qvault_commit/%s",
+						WQ_MEM_RECLAIM, name);
+	qt->checkpoint_wq = alloc_ordered_workqueue("qvault_checkpoint/%s",
+						    WQ_MEM_RECLAIM, name);
+	if (qt->write_wq && qt->read_wq && qt->end_wq && qt->commit_wq &&
+	    qt->checkpoint_wq)
+		return 0;
+	qt->ti->error = "Cannot make work queues";
+	return -ENOMEM;
+}
+
+static int make_pools(struct qvault_target *qt)
+{
+	int err = qvault_pools_init(qt);
+
+	if (err)
+		qt->ti->error = "Cannot allocate memory for the reserves";
+	return err;
+}
+
+static int make_engine(struct qvault_target *qt)
+{
+	int err = qvault_init(&qt->v);
+
+	qt->engine = true;
+	if (err)
+		qt->ti->error = "Cannot allocate memory for the vault";
+	return err;
+}
+
+static int parse_table(struct qvault_target *qt, unsigned int argc, char **argv)
+{
+	struct dm_target *ti = qt->ti;
+	int err;
+
+	err = qvault_args_parse(&qt->args, argc, argv, &ti->error);
+	if (err)
+		return err;
+	if (ti->len % QVAULT_SECTORS) {
+		ti->error = "Length is not a multiple of 8 sectors";
+		return -EINVAL;
+	}
+	qt->v.logical_blocks = ti->len / QVAULT_SECTORS;
+	qt->v.memory_mib = qt->args.memory_mib;
+	qt->v.allow_discards = qt->args.allow_discards;
+	qt->v.read_only = qt->args.read_only ||
+			  !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
+	if (qt->v.read_only && !qt->args.anchor) {
+		ti->error = "An ephemeral vault cannot be read-only";
+		return -EINVAL;
+	}
+	err = dm_set_target_max_io_len(ti, QVAULT_MAX_RUN * QVAULT_SECTORS);
+	if (err)
+		ti->error = "Cannot limit the size of I/O";
+	return err;
+}
+
+static void set_features(struct dm_target *ti)
+{
+	ti->per_io_data_size = sizeof(struct qvault_io);
+	/* A flush is a commit, whatever the data device knows of flushes. */
+	ti->num_flush_bios = 1;
+	ti->flush_supported = true;
+	/* A discard is an unmap, whatever the data device knows of discards. */
+	ti->num_discard_bios = 1;
+	ti->discards_supported = true;
+	ti->num_write_zeroes_bios = 1;
+	/* Sealed pages of ours stand behind each page that is swapped out. */
+	ti->limit_swap_bios = true;
+}
+
+static void free_queue(struct workqueue_struct *wq)
+{
+	if (wq)
+		destroy_workqueue(wq);
+}
+
+/* The one way down, from whatever there is. */
+static void teardown(struct qvault_target *qt)
+{
+	free_queue(qt->checkpoint_wq);
+	free_queue(qt->commit_wq);
+	free_queue(qt->write_wq);
+	free_queue(qt->read_wq);
+	free_queue(qt->end_wq);
+	if (qt->engine)
+		qvault_exit(&qt->v);
+	qvault_crypto_free(qt->v.crypto);
+	qvault_pools_exit(qt);
+	if (qt->anchor.dm_dev)
+		dm_put_device(qt->ti, qt->anchor.dm_dev);
+	if (qt->data.dm_dev)
+		dm_put_device(qt->ti, qt->data.dm_dev);
+	qvault_args_free(&qt->args);
+	mutex_destroy(&qt->life_mutex);
+	kfree(qt);
+}
+
+/*
+ * <data_dev> <anchor_dev|-> <key|-> [<#opts> <opt>...], see args.c
+ */
+static int qvault_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct qvault_target *qt;
+	int err;
+
+	qt = kzalloc(sizeof(*qt), GFP_KERNEL);
+	if (!qt) {
+		ti->error = "Cannot allocate memory for the target";
+		return -ENOMEM;
+	}
+	qt->ti = ti;
+	qt->v.platform = qt;
+	mutex_init(&qt->life_mutex);
+	atomic_set(&qt->inflight, 0);
+	ratelimit_state_init(&qt->events, 5 * HZ, 10);
+	qvault_flush_init(qt);
+
+	err = parse_table(qt, argc, argv);
+	if (!err)
+		err = open_devices(qt);
+	if (!err)
+		err = get_key(qt);
+	if (!err)
+		err = make_pools(qt);
+	if (!err)
+		err = make_queues(qt);
+	if (!err)
+		err = make_engine(qt);
+	if (err) {
+		teardown(qt);
+		return err;
+	}
+	set_features(ti);
+	ti->private = qt;
+	return 0;
+}
+
+/* ---- Attach and detach -------------------------------------------------- */
+
+static void unclaim_devices(struct qvault_target *qt)
+{
+	qvault_unclaim(&qt->anchor.claim);
+	qvault_unclaim(&qt->data.claim);
+}
+
+static int claim_device(struct qvault_target *qt, struct qvault_dev *dev)
+{
+	int err = qvault_claim(&dev->claim, dev->bdev->bd_dev, qt);
+
+	if (err)
+		DMERR("%s: device %s is in use by another vault",
+		      dm_table_device_name(qt->ti->table), dev->dm_dev->name);
+	return err;
+}
+
+static int claim_devices(struct qvault_target *qt)
+{
+	int err;
+
+	err = claim_device(qt, &qt->data);
+	if (!err && qt->anchor.dm_dev)
+		err = claim_device(qt, &qt->anchor);
+	if (err)
+		unclaim_devices(qt);
+	return err;
+}
+
+/* An ephemeral vault is formatted anew each time, in memory only. */
+static int format_ephemeral(struct qvault_target *qt,
+			    struct qvault_disk_anchor *record)
+{
+	u64 blocks = qvault_dev_blocks(&qt->data);
+	u8 uuid[QVAULT_UUID_SIZE];
+	int err;
+
+	get_random_bytes(uuid, sizeof(uuid));
+	err = qvault_new_anchor(record, uuid, blocks, qt->v.logical_blocks,
+				qvault_default_log_blocks(blocks));
+	if (err)
+		qt->v.reason = "the data device is too small for the table line";
+	return err ?: qvault_crypto_derive(qt->v.crypto, uuid);
+}
+
+static int attach_engine(struct qvault_target *qt)
+{
+	struct qvault_disk_anchor *record = qvault_buf_get();
+	int err = 0;
+
+	qt->v.reason = NULL;
+	if (qvault_ephemeral(&qt->v))
+		err = format_ephemeral(qt, record);
+	if (!err)
+		err = qvault_attach(&qt->v, record);
+	qvault_buf_put(record);
+	return err;
+}
+
+static int attach(struct qvault_target *qt)
+{
+	int err;
+
+	lockdep_assert_held(&qt->life_mutex);
+	/* An ephemeral vault stays attached while it is suspended. */
+	if (qt->attached)
+		return 0;
+	err = claim_devices(qt);
+	if (err)
+		return err;
+	err = attach_engine(qt);
+	if (err) {
+		DMERR("%s: cannot attach: %s (%d)",
+		      dm_table_device_name(qt->ti->table),
+		      qt->v.reason ?: "I/O error or no memory", err);
+		unclaim_devices(qt);
+		return err;
+	}
+	qt->attached = true;
+	return 0;
+}
+
+static void detach(struct qvault_target *qt)
+{
+	int err;
+
+	lockdep_assert_held(&qt->life_mutex);
+	if (!qt->attached)
+		return;
+	err = qvault_detach(&qt->v);
+	if (err)
+		DMERR("%s: what was not flushed may be lost: detach failed (%d)",
+		      dm_table_device_name(qt->ti->table), err);
+	qt->attached = false;
+	unclaim_devices(qt);
+}
+
+/*
+ * Memory must not be reclaimed through the device that is about to be resumed
+ * or has just been suspended.
+ */
+static int qvault_preresume(struct dm_target *ti)
+{
+	struct qvault_target *qt = ti->private;
+	unsigned int noio = memalloc_noio_save();
+	int err;
+
+	mutex_lock(&qt->life_mutex);
+	WRITE_ONCE(qt->active, true);
+	err = attach(qt);
+	if (err)
+		qvault_flush_stop(qt);
+	mutex_unlock(&qt->life_mutex);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+static void qvault_postsuspend(struct dm_target *ti)
+{
+	struct qvault_target *qt = ti->private;
+	unsigned int noio = memalloc_noio_save();
+
+	mutex_lock(&qt->life_mutex);
+	/* dm has waited for bios on suspend, but not always on removal. */
+	wait_var_event(&qt->inflight, !atomic_read(&qt->inflight));
+	qvault_flush_stop(qt);
+	/* An ephemeral vault is gone for good once its key is. */
+	if (!qvault_ephemeral(&qt->v))
+		detach(qt);
+	mutex_unlock(&qt->life_mutex);
+	memalloc_noio_restore(noio);
+}
+
+static void qvault_dtr(struct dm_target *ti)
+{
+	struct qvault_target *qt = ti->private;
+
+	mutex_lock(&qt->life_mutex);
+	wait_var_event(&qt->inflight, !atomic_read(&qt->inflight));
+	qvault_flush_stop(qt);
+	detach(qt);
+	mutex_unlock(&qt->life_mutex);
+	teardown(qt);
+}
+
+/* ---- Service ------------------------------------------------------------ */
+
+static int qvault_map(struct dm_target *ti, struct bio *bio)
+{
+	return qvault_map_bio(ti->private, bio);
+}
+
+static int qvault_message(struct dm_target *ti, unsigned int argc, char **argv,
+			  char *result, unsigned int maxlen)
+{
+	struct qvault_target *qt = ti->private;
+	unsigned int noio = memalloc_noio_save();
+	int err = -EINVAL;
+
+	mutex_lock(&qt->life_mutex);
+	if (!qt->attached || !qt->active)
+		err = -ENODEV;
+	else if (argc == 1 && !strcmp(argv[0], "commit"))
+		err = qvault_commit(&qt->v);
+	else if (argc == 1 && !strcmp(argv[0], "checkpoint"))
+		err = qvault_checkpoint(&qt->v);
+	else
+		DMERR("%s: unknown message: commit and checkpoint are known",
+		      dm_table_device_name(ti->table));
+	mutex_unlock(&qt->life_mutex);
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+/*
+ * The anchor is not named here: this is for limits that bios to the vault have
+ * to respect, and none of them reaches it.
+ */
+static int qvault_iterate_devices(struct dm_target *ti,
+				  iterate_devices_callout_fn fn, void *data)
+{
+	struct qvault_target *qt = ti->private;
+
+	return fn(ti, qt->data.dm_dev, 0,
+		  qvault_dev_blocks(&qt->data) * QVAULT_SECTORS, data);
+}
+
+static void qvault_io_hints(struct dm_target *ti, struct queue_limits *limits)
+{
+	const unsigned int most = round_down(UINT_MAX >> SECTOR_SHIFT,
+					     QVAULT_SECTORS);
+
+	limits->logical_block_size = QVAULT_BLOCK_SIZE;
+	limits->physical_block_size = max(limits->physical_block_size,
+					  QVAULT_BLOCK_SIZE);
+	limits->io_min = max(limits->io_min, QVAULT_BLOCK_SIZE);
+	/* An unmap is a change of pointers: the data device's limits do not count. */
+	limits->discard_granularity = QVAULT_BLOCK_SIZE;
+	limits->discard_alignment = 0;
+	limits->max_hw_discard_sectors = most;
+	limits->max_discard_sectors = most;
+	qvault_limit_write_zeroes(limits, most);
+}
+
+static struct target_type qvault_target = {
+	.name = "qvault",
+	.version = {1, 0, 0},
+	.module = THIS_MODULE,
+	.ctr = qvault_ctr,
+	.dtr = qvault_dtr,
+	.map = qvault_map,
+	.preresume = qvault_preresume,
+	.postsuspend = qvault_postsuspend,
+	.status = qvault_status,
+	.message = qvault_message,
+	.iterate_devices = qvault_iterate_devices,
+	.io_hints = qvault_io_hints,
+};
+
+static int __init qvault_module_init(void)
+{
+	int err;
+
+	err = qvault_buffers_init();
+	if (err)
+		return err;
+	err = dm_register_target(&qvault_target);
+	if (err)
+		qvault_buffers_exit();
+	return err;
+}
+
+static void __exit qvault_module_exit(void)
+{
+	dm_unregister_target(&qvault_target);
+	qvault_buffers_exit();
+}
+
+module_init(qvault_module_init);
+module_exit(qvault_module_exit);
+
+MODULE_DESCRIPTION(DM_NAME " target for secrecy and freshness on untrusted storage");
+MODULE_AUTHOR("The dm-qvault authors");
+MODULE_ALIAS("dm-qvault");
+MODULE_LICENSE("GPL");
