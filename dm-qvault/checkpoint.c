@@ -157,16 +157,25 @@ static int merge_delta(struct merge *m, struct qvault_delta *delta)
 	return err ?: qvault_batch_wait(m->batch);
 }
 
-/* The commit that sets the delta aside.  Returns the log's head at it. */
-static int freeze(struct qvault *v, u64 *head)
+/*
+ * The commit that sets the delta aside.  Sets @head to the log's head at it,
+ * and says in @idle whether there is nothing in the log up to there.
+ */
+static int freeze(struct qvault *v, u64 *head, bool *idle)
 {
+	struct qvault_page *spare = qvault_page_get(v);
 	int err;
 
+	if (!spare)
+		return -EIO;
 	mutex_lock(&v->commit_mutex);
 	err = qvault_may_write(v);
 	if (!err)
-		err = __qvault_commit(v, true);
+		err = __qvault_commit(v, spare);
+	else
+		mempool_free(spare, v->page_pool);
 	*head = v->anchor.log_head;
+	*idle = !qvault_log_used(v);
 	mutex_unlock(&v->commit_mutex);
 	return err;
 }
@@ -226,16 +235,17 @@ static void thaw(struct qvault *v, struct qvault_delta *delta)
 static int checkpoint(struct qvault *v)
 {
 	struct qvault_delta *delta = &v->delta[v->live];
+	bool idle;
 	u64 head;
 	int err;
 
 	lockdep_assert_held(&v->checkpoint_mutex);
 	err = qvault_may_write(v);
 	if (!err)
-		err = freeze(v, &head);
+		err = freeze(v, &head, &idle);
 	if (err)
 		return err;
-	if (!qvault_delta_empty(delta) || qvault_log_used(v)) {
+	if (!idle || !qvault_delta_empty(delta)) {
 		err = merge_and_anchor(v, delta, head);
 		if (err)
 			return err;

@@ -39,23 +39,21 @@ static int flush_and_anchor(struct qvault *v, struct qvault_anchor *next)
 /**
  * __qvault_commit() - the straight line of a commit
  * @v: vault
- * @freeze: for a checkpoint: also set the delta aside, with nothing of it left
- *	inline in the anchor, so that each pointer of it stands in the log
- *	before the tail to be, and in no later record
+ * @spare: NULL; or, for a checkpoint, a page for the stream: then the delta is
+ *	set aside too, with nothing of it left inline in the anchor, so that
+ *	each pointer of it stands in the log before the tail to be, and in no
+ *	later record
  *
  * Context: commit_mutex; sleeps.
  * Return: 0, or a negative errno, and then the vault has failed.
  */
-int __qvault_commit(struct qvault *v, bool freeze)
+int __qvault_commit(struct qvault *v, struct qvault_page *spare)
 {
 	struct qvault_anchor next;
-	struct qvault_page *spare = NULL;
 	struct qvault_cut cut;
 	int err;
 
 	lockdep_assert_held(&v->commit_mutex);
-	if (freeze)
-		spare = mempool_alloc(v->page_pool, GFP_NOIO);
 	next = v->anchor;
 
 	/* What happens from here on belongs to the next commit. */
@@ -107,7 +105,7 @@ int qvault_commit(struct qvault *v)
 	mutex_lock(&v->commit_mutex);
 	err = qvault_may_write(v);
 	if (!err)
-		err = __qvault_commit(v, false);
+		err = __qvault_commit(v, NULL);
 	mutex_unlock(&v->commit_mutex);
 	return err;
 }

@@ -67,6 +67,34 @@ bool qvault_log_half_full(const struct qvault *v)
 }
 
 /**
+ * qvault_page_get() - a page for the stream
+ * @v: vault
+ *
+ * When memory is short, pages come back as commits write them.
+ *
+ * Context: sleeps; no lock held but checkpoint_mutex.
+ * Return: the page; NULL if the vault accepts no writes.
+ */
+struct qvault_page *qvault_page_get(struct qvault *v)
+{
+	struct qvault_page *page;
+
+	for (;;) {
+		page = kmalloc(sizeof(*page),
+			       GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+		if (!page)
+			page = mempool_alloc(v->page_pool,
+					     GFP_NOWAIT | __GFP_NOWARN);
+		if (page)
+			return page;
+		if (qvault_commit(v))
+			return NULL;
+		/* Those that were promised to others follow when they end. */
+		wait_event_timeout(v->room_wait, qvault_may_write(v), HZ / 50);
+	}
+}
+
+/**
  * qvault_stream_reserve() - promise room for entries
  * @v: vault
  * @bytes: worst case, see QVAULT_ENTRY_WORST
@@ -76,40 +104,29 @@ bool qvault_log_half_full(const struct qvault *v)
  */
 bool qvault_stream_reserve(struct qvault *v, u32 bytes)
 {
+	struct qvault_stream *stream = &v->stream;
 	struct qvault_page *page;
-	bool done = false;
+	bool ok;
 
-	for (;;) {
-		write_lock(&v->map_lock);
-		if (!done) {
-			if (!has_room(v, bytes)) {
-				write_unlock(&v->map_lock);
-				return false;
-			}
-			v->stream.reserved += bytes;
-			done = true;
-		}
-		if (v->stream.nr_spare >=
-		    qvault_stream_blocks(v->stream.reserved)) {
-			write_unlock(&v->map_lock);
-			return true;
-		}
+	write_lock(&v->map_lock);
+	ok = has_room(v, bytes);
+	if (ok)
+		stream->reserved += bytes;
+	/* Others may lack pages too: each that is added serves all. */
+	while (ok && stream->nr_spare < qvault_stream_blocks(stream->reserved)) {
 		write_unlock(&v->map_lock);
-
-		/*
-		 * Pages come back when a commit has written them.  Others may
-		 * wait for one too: each that is added serves all.
-		 */
-		page = mempool_alloc(v->page_pool, GFP_NOWAIT | __GFP_NOWARN);
-		if (!page) {
-			qvault_commit(v);
-			page = mempool_alloc(v->page_pool, GFP_NOIO);
-		}
+		page = qvault_page_get(v);
 		write_lock(&v->map_lock);
-		list_add(&page->list, &v->stream.spare);
-		v->stream.nr_spare++;
-		write_unlock(&v->map_lock);
+		if (page) {
+			list_add(&page->list, &stream->spare);
+			stream->nr_spare++;
+		} else {
+			stream->reserved -= bytes;
+			ok = false;
+		}
 	}
+	write_unlock(&v->map_lock);
+	return ok;
 }
 
 /**

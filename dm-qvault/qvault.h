@@ -210,6 +210,7 @@ struct qvault_cut {
 u32 qvault_stream_blocks(u64 bytes);
 void qvault_stream_init(struct qvault_stream *stream);
 void qvault_stream_exit(struct qvault *v);
+struct qvault_page *qvault_page_get(struct qvault *v);
 bool qvault_stream_reserve(struct qvault *v, u32 bytes);
 void qvault_stream_release(struct qvault *v, u32 bytes);
 void qvault_stream_append(struct qvault *v, u64 logical,
@@ -417,7 +418,7 @@ int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record);
 int qvault_detach(struct qvault *v);
 
 /* commit.c, for checkpoint.c only. */
-int __qvault_commit(struct qvault *v, bool freeze);
+int __qvault_commit(struct qvault *v, struct qvault_page *spare);
 int __qvault_anchor_tree(struct qvault *v, struct qvault_anchor *next);
 
 /* ---- The life of a read and of a write (map.c) -------------------------- */
