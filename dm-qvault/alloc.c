@@ -29,24 +29,6 @@ int qvault_alloc_init(struct qvault *v, u32 limit)
 	return a->buckets ? 0 : -ENOMEM;
 }
 
-static struct qvault_group *group_new(void)
-{
-	struct qvault_group *g;
-
-	g = kzalloc(sizeof(*g), GFP_NOIO | __GFP_NOFAIL);
-	g->busy = qvault_buf_get();
-	g->fresh = qvault_buf_get();
-	g->superseded[0] = qvault_buf_get();
-	g->superseded[1] = qvault_buf_get();
-	bitmap_zero(g->busy, QVAULT_MAP_BITS);
-	bitmap_zero(g->fresh, QVAULT_MAP_BITS);
-	bitmap_zero(g->superseded[0], QVAULT_MAP_BITS);
-	bitmap_zero(g->superseded[1], QVAULT_MAP_BITS);
-	INIT_LIST_HEAD(&g->release[0]);
-	INIT_LIST_HEAD(&g->release[1]);
-	return g;
-}
-
 static void group_free(struct qvault_group *g)
 {
 	qvault_buf_put(g->busy);
@@ -54,6 +36,33 @@ static void group_free(struct qvault_group *g)
 	qvault_buf_put(g->superseded[0]);
 	qvault_buf_put(g->superseded[1]);
 	kfree(g);
+}
+
+static unsigned long *new_bitmap(bool must)
+{
+	unsigned long *bits = must ? qvault_buf_get() : qvault_buf_try();
+
+	if (bits)
+		bitmap_zero(bits, QVAULT_MAP_BITS);
+	return bits;
+}
+
+/* NULL, unless there @must be one, if memory is short. */
+static struct qvault_group *group_new(bool must)
+{
+	struct qvault_group *g;
+
+	g = kzalloc(sizeof(*g), GFP_NOIO | __GFP_NOFAIL);
+	INIT_LIST_HEAD(&g->release[0]);
+	INIT_LIST_HEAD(&g->release[1]);
+	g->busy = new_bitmap(must);
+	g->fresh = new_bitmap(must);
+	g->superseded[0] = new_bitmap(must);
+	g->superseded[1] = new_bitmap(must);
+	if (g->busy && g->fresh && g->superseded[0] && g->superseded[1])
+		return g;
+	group_free(g);
+	return NULL;
 }
 
 void qvault_alloc_exit(struct qvault *v)
@@ -158,8 +167,9 @@ static void anchored_map(struct qvault *v, struct qvault_ptr *root)
 	read_unlock(&v->map_lock);
 }
 
-/* Find a group or read it. */
-static int load(struct qvault *v, u64 index, struct qvault_group **result)
+/* Find a group or read it; -ENOMEM only if it need not be this one. */
+static int load(struct qvault *v, u64 index, bool must,
+		struct qvault_group **result)
 {
 	struct qvault_alloc *a = &v->alloc;
 	struct qvault_group *g = __find(v, index);
@@ -175,7 +185,9 @@ static int load(struct qvault *v, u64 index, struct qvault_group **result)
 		return 0;
 	}
 	shrink(v);
-	g = group_new();
+	g = group_new(must);
+	if (!g)
+		return -ENOMEM;
 	anchored_map(v, &root);
 	err = read_map(v, &root, index, g->busy, &g->version);
 	if (err) {
@@ -310,7 +322,7 @@ static int take_anywhere(struct qvault *v, u32 count, struct qvault_ptr *ptr)
 	for (i = 0; n < count && i < v->geo.groups; i++) {
 		err = has_free(v, index, &ok);
 		if (!err && ok)
-			err = load(v, index, &g);
+			err = load(v, index, true, &g);
 		if (err)
 			return n ?: err;
 		if (ok)
@@ -347,7 +359,7 @@ static bool crowded(struct qvault *v)
 int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 			struct qvault_ptr *ptr)
 {
-	struct qvault_group *g;
+	struct qvault_group *g = NULL;
 	u64 index;
 	u32 bit;
 	int n = 0, more, err = 0;
@@ -356,9 +368,9 @@ int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 	if (!qvault_locate(&v->geo, qvault_home(&v->geo, logical), &index, &bit))
 		err = -EUCLEAN;
 	else if (__find(v, index) || !crowded(v))
-		err = load(v, index, &g);
-	else
-		g = NULL;
+		err = load(v, index, false, &g);
+	if (err == -ENOMEM)
+		err = 0;
 	if (!err && g) {
 		n = take_home(v, g, bit, count, ptr);
 		if (n < count)
@@ -394,7 +406,7 @@ int qvault_alloc_replay(struct qvault *v, u64 block)
 
 	mutex_lock(&v->alloc_mutex);
 	if (qvault_locate(&v->geo, block, &index, &bit))
-		err = load(v, index, &g);
+		err = load(v, index, true, &g);
 	if (!err && test_bit(bit, g->busy))
 		err = -EUCLEAN;
 	if (!err) {

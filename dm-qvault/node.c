@@ -76,13 +76,14 @@ static struct qvault_node *find(struct qvault_cache *cache, u64 version)
 	return node;
 }
 
-/* Take out what was not used for longest while there are too many. */
-static void __shrink(struct qvault_cache *cache, struct list_head *out)
+/* Take out what was not used for longest while there are more than @limit. */
+static void __shrink(struct qvault_cache *cache, u32 limit,
+		     struct list_head *out)
 {
 	struct qvault_node *node;
 
 	lockdep_assert_held(&cache->lock);
-	while (cache->nr > cache->limit && !list_empty(&cache->lru)) {
+	while (cache->nr > limit && !list_empty(&cache->lru)) {
 		node = list_first_entry(&cache->lru, struct qvault_node, lru);
 		hlist_del(&node->hash);
 		list_move(&node->lru, out);
@@ -98,6 +99,24 @@ static void free_list(struct list_head *nodes)
 		list_del(&node->lru);
 		free_node(node);
 	}
+}
+
+/*
+ * A buffer for a node.  When memory is short the cache becomes smaller with
+ * each node that it takes: it must not live on the reserve.
+ */
+static void *node_buf(struct qvault_cache *cache)
+{
+	void *buf = qvault_buf_try();
+	LIST_HEAD(out);
+
+	if (buf)
+		return buf;
+	spin_lock(&cache->lock);
+	__shrink(cache, cache->nr > 2 ? cache->nr - 2 : 0, &out);
+	spin_unlock(&cache->lock);
+	free_list(&out);
+	return qvault_buf_get();
 }
 
 /* A node for @data, which it takes over; one that was there already wins. */
@@ -120,7 +139,7 @@ static struct qvault_node *insert(struct qvault *v, u64 version, void *data)
 		hlist_add_head(&node->hash, bucket_of(cache, version));
 		cache->nr++;
 	}
-	__shrink(cache, &out);
+	__shrink(cache, cache->limit, &out);
 	spin_unlock(&cache->lock);
 	free_list(&out);
 	if (there) {
@@ -154,8 +173,8 @@ int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
 	*node = find(&v->cache, ptr->version);
 	if (*node)
 		return 0;
+	data = node_buf(&v->cache);
 	cipher = qvault_buf_get();
-	data = qvault_buf_get();
 	err = qvault_dev_read(v->data,
 			      qvault_node_block(&v->geo, kind, level, index,
 						qvault_node_slot(ptr)),
@@ -184,7 +203,7 @@ int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
 struct qvault_node *qvault_node_add(struct qvault *v, u64 version,
 				    const void *data)
 {
-	void *copy = qvault_buf_get();
+	void *copy = node_buf(&v->cache);
 
 	memcpy(copy, data, QVAULT_BLOCK_SIZE);
 	return insert(v, version, copy);
@@ -200,7 +219,7 @@ void qvault_node_put(struct qvault *v, struct qvault_node *node)
 	spin_lock(&cache->lock);
 	if (!--node->refs) {
 		list_add_tail(&node->lru, &cache->lru);
-		__shrink(cache, &out);
+		__shrink(cache, cache->limit, &out);
 	}
 	spin_unlock(&cache->lock);
 	free_list(&out);

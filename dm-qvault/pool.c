@@ -80,6 +80,17 @@ void *qvault_buf_get(void)
 }
 
 /**
+ * qvault_buf_try() - get a buffer, but not from the reserve
+ *
+ * Context: May sleep.
+ * Return: Linear memory, contents undefined; NULL if memory is short.
+ */
+void *qvault_buf_try(void)
+{
+	return (void *)__get_free_page(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+}
+
+/**
  * qvault_buf_put() - give a buffer back
  * @buf: from qvault_buf_get(), or NULL
  *

@@ -559,6 +559,8 @@ void qvault_batch_end(struct qvault_batch *batch);
 
 /* Buffers of one block.  Never fail: they wait for one to be given back. */
 void *qvault_buf_get(void);
+/* The same for who can do without: NULL rather than from the reserve. */
+void *qvault_buf_try(void);
 void qvault_buf_put(void *buf);	/* NULL is fine */
 
 /*
