@@ -7,6 +7,7 @@
 #include <libdevmapper.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dm.h"
 #include "qvault-ctl.h"
@@ -36,12 +37,17 @@ static struct dm_task *task_create(int type, const char *name)
 	return task;
 }
 
-/* An error that the library found itself, before any ioctl, has no errno. */
+/*
+ * An error that the library found itself, before any ioctl, has no errno; then
+ * it could not open or make the control node.
+ */
 static int task_run(struct dm_task *task)
 {
 	if (dm_task_run(task))
 		return 0;
-	return dm_task_get_errno(task) ? -dm_task_get_errno(task) : -EIO;
+	if (dm_task_get_errno(task))
+		return -dm_task_get_errno(task);
+	return geteuid() ? -EACCES : -EIO;
 }
 
 /* Run a task that needs no more than a name. */

@@ -46,6 +46,15 @@ static const struct ctl_verb verbs[] = {
 		.run = ctl_detach_verb,
 	},
 	{
+		.name = "status",
+		.arguments = "<name>",
+		.about = "show an attached vault",
+		.allowed = CTL_ALLOW(JSON),
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_status_verb,
+	},
+	{
 		.name = "dump",
 		.arguments = "<anchor>",
 		.about = "show what an anchor says; with a key, verify it",

@@ -40,7 +40,7 @@ static int check_type(const char *name)
 	return err;
 }
 
-int ctl_vault_find(const char *name, struct ctl_dm_info *info)
+static int look_up(const char *name, struct ctl_dm_info *info)
 {
 	int err;
 
@@ -52,7 +52,27 @@ int ctl_vault_find(const char *name, struct ctl_dm_info *info)
 		return ctl_fail(CTL_DENIED,
 				"no permission to use the device mapper: run this as root");
 	/* No device mapper, no device. */
-	if (err || !info->exists)
+	if (err)
+		info->exists = false;
+	return CTL_OK;
+}
+
+int ctl_vault_exists(const char *name, bool *exists)
+{
+	struct ctl_dm_info info;
+	int err = look_up(name, &info);
+
+	*exists = !err && info.exists;
+	return err;
+}
+
+int ctl_vault_find(const char *name, struct ctl_dm_info *info)
+{
+	int err = look_up(name, info);
+
+	if (err)
+		return err;
+	if (!info->exists)
 		return ctl_fail(CTL_WRONG_DEVICE, "no vault %s is attached", name);
 	if (!info->live && strncmp(info->uuid, CTL_DM_UUID_PREFIX,
 				   sizeof(CTL_DM_UUID_PREFIX) - 1))
