@@ -12,7 +12,7 @@
  */
 #include <linux/hash.h>
 
-#include "qvault.h"
+#include "alloc.h"
 
 int qvault_alloc_init(struct qvault *v, u32 limit)
 {
@@ -84,8 +84,8 @@ static struct hlist_head *bucket_of(struct qvault_alloc *a, u64 index)
 	return &a->buckets[hash_64(index, a->bucket_shift)];
 }
 
-/* Context: alloc_lock, or alloc_mutex: either keeps groups from going away. */
-static struct qvault_group *__find(struct qvault *v, u64 index)
+/* The group if it is in memory, or NULL; contract in alloc.h. */
+struct qvault_group *__qvault_group_find(struct qvault *v, u64 index)
 {
 	struct qvault_group *g;
 
@@ -93,17 +93,6 @@ static struct qvault_group *__find(struct qvault *v, u64 index)
 		if (g->index == index)
 			return g;
 	return NULL;
-}
-
-/* The group and bit of a block that is fresh, or NULL. */
-static struct qvault_group *__find_block(struct qvault *v, u64 block, u32 *bit)
-{
-	u64 index;
-
-	lockdep_assert_held(&v->alloc_lock);
-	if (!qvault_locate(&v->geo, block, &index, bit))
-		return NULL;
-	return __find(v, index);
 }
 
 /* Drop groups that hold nothing but what can be read again. */
@@ -129,8 +118,19 @@ static void shrink(struct qvault *v)
 		group_free(g);
 }
 
-/* A map block in kernel order into @bits, and its version; none: zeros, 0. */
-static int read_map(struct qvault *v, const struct qvault_ptr *root, u64 index,
+/**
+ * qvault_map_read() - read a map block
+ * @v: vault
+ * @root: of the map: the anchored one, or the one before it
+ * @index: group
+ * @bits: set, QVAULT_MAP_BITS in the order of the kernel's bitmaps
+ * @version: set to the block's, 0 if there is none and @bits are zeros
+ *
+ * Context: alloc_mutex, which keeps a checkpoint from replacing a tree twice;
+ * so what is not there is corrupt, and reported.  Sleeps.
+ * Return: 0 or a negative errno.
+ */
+int qvault_map_read(struct qvault *v, const struct qvault_ptr *root, u64 index,
 		    unsigned long *bits, u64 *version)
 {
 	struct qvault_node *node;
@@ -149,7 +149,6 @@ static int read_map(struct qvault *v, const struct qvault_ptr *root, u64 index,
 		}
 		err = qvault_node_get(v, QVAULT_KIND_MAP, 0, index, &ptr, &node);
 	}
-	/* alloc_mutex keeps the tree from being replaced twice: not a race. */
 	if (err)
 		return err == -EILSEQ ?
 		       qvault_corrupt(v, QVAULT_KIND_MAP, bad) : err;
@@ -160,7 +159,8 @@ static int read_map(struct qvault *v, const struct qvault_ptr *root, u64 index,
 	return 0;
 }
 
-static void anchored_map(struct qvault *v, struct qvault_ptr *root)
+/* The root of the map in the newest durable anchor record. */
+void qvault_map_root(struct qvault *v, struct qvault_ptr *root)
 {
 	read_lock(&v->map_lock);
 	*root = v->anchor.map;
@@ -172,7 +172,7 @@ static int load(struct qvault *v, u64 index, bool must,
 		struct qvault_group **result)
 {
 	struct qvault_alloc *a = &v->alloc;
-	struct qvault_group *g = __find(v, index);
+	struct qvault_group *g = __qvault_group_find(v, index);
 	struct qvault_ptr root;
 	int err;
 
@@ -188,8 +188,8 @@ static int load(struct qvault *v, u64 index, bool must,
 	g = group_new(must);
 	if (!g)
 		return -ENOMEM;
-	anchored_map(v, &root);
-	err = read_map(v, &root, index, g->busy, &g->version);
+	qvault_map_root(v, &root);
+	err = qvault_map_read(v, &root, index, g->busy, &g->version);
 	if (err) {
 		group_free(g);
 		return err;
@@ -291,7 +291,7 @@ static u32 take_home(struct qvault *v, struct qvault_group *g, u32 bit,
 /* Is there a free block in a group that may not be in memory? */
 static int has_free(struct qvault *v, u64 index, bool *result)
 {
-	struct qvault_group *g = __find(v, index);
+	struct qvault_group *g = __qvault_group_find(v, index);
 	struct qvault_ptr root, ptr;
 	u64 bad;
 	int err;
@@ -300,7 +300,7 @@ static int has_free(struct qvault *v, u64 index, bool *result)
 		*result = g->nr_busy < g->nr_data;
 		return 0;
 	}
-	anchored_map(v, &root);
+	qvault_map_root(v, &root);
 	err = qvault_tree_find(v, QVAULT_KIND_MAP, &root, index, &ptr, &bad);
 	if (err)
 		return err == -EILSEQ ?
@@ -367,7 +367,7 @@ int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 	mutex_lock(&v->alloc_mutex);
 	if (!qvault_locate(&v->geo, qvault_home(&v->geo, logical), &index, &bit))
 		err = -EUCLEAN;
-	else if (__find(v, index) || !crowded(v))
+	else if (__qvault_group_find(v, index) || !crowded(v))
 		err = load(v, index, false, &g);
 	if (err == -ENOMEM)
 		err = 0;
@@ -386,8 +386,6 @@ int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 	mutex_unlock(&v->alloc_mutex);
 	return n ?: err;
 }
-
-/* ---- What becomes of a block ---- */
 
 /**
  * qvault_alloc_replay() - a block that the log names is in use
@@ -419,172 +417,4 @@ int qvault_alloc_replay(struct qvault *v, u64 block)
 	}
 	mutex_unlock(&v->alloc_mutex);
 	return err;
-}
-
-/**
- * qvault_alloc_supersede() - the delta has a newer pointer in place of this one
- * @v: vault
- * @block: a fresh block
- *
- * The anchored state may still name it: it is free after the next commit.
- * While a vault is being attached no block is fresh yet, and there is nothing
- * to remember.
- *
- * Context: map_lock for writing.
- */
-void qvault_alloc_supersede(struct qvault *v, u64 block)
-{
-	struct qvault_group *g;
-	u32 bit;
-
-	spin_lock(&v->alloc_lock);
-	g = __find_block(v, block, &bit);
-	if (g) {
-		__set_bit(bit, g->superseded[0]);
-		if (list_empty(&g->release[0]))
-			list_add(&g->release[0], &v->alloc.release[0]);
-	}
-	spin_unlock(&v->alloc_lock);
-}
-
-/**
- * qvault_alloc_undo() - give back a block to which nothing was written
- * @v: vault
- * @block: a fresh block that no pointer names or ever named
- *
- * Context: process context.
- */
-void qvault_alloc_undo(struct qvault *v, u64 block)
-{
-	struct qvault_group *g;
-	u32 bit;
-
-	spin_lock(&v->alloc_lock);
-	g = __find_block(v, block, &bit);
-	if (g) {
-		__clear_bit(bit, g->busy);
-		__clear_bit(bit, g->fresh);
-		g->nr_busy--;
-		g->nr_fresh--;
-	}
-	spin_unlock(&v->alloc_lock);
-}
-
-/* The running commit covers what was superseded so far.  Context: map_lock. */
-void qvault_alloc_cut(struct qvault *v)
-{
-	struct qvault_alloc *a = &v->alloc;
-	struct qvault_group *g, *next;
-
-	spin_lock(&v->alloc_lock);
-	list_for_each_entry_safe(g, next, &a->release[0], release[0]) {
-		swap(g->superseded[0], g->superseded[1]);
-		list_del_init(&g->release[0]);
-		list_add(&g->release[1], &a->release[1]);
-	}
-	spin_unlock(&v->alloc_lock);
-}
-
-static void discard_runs(struct qvault *v, u64 index, const unsigned long *bits)
-{
-	u32 start = 0, stop;
-
-	for (;;) {
-		start = find_next_bit(bits, QVAULT_MAP_BITS, start);
-		if (start >= QVAULT_MAP_BITS)
-			return;
-		stop = find_next_zero_bit(bits, QVAULT_MAP_BITS, start);
-		qvault_dev_discard(v->data, qvault_block_of(&v->geo, index, start),
-				   stop - start);
-		start = stop;
-	}
-}
-
-static void release_group(struct qvault *v, struct qvault_group *g)
-{
-	unsigned long *bits = g->superseded[1];
-	u32 n;
-
-	/* While they are still busy: a discard must not hit their next life. */
-	if (v->allow_discards)
-		discard_runs(v, g->index, bits);
-	spin_lock(&v->alloc_lock);
-	n = bitmap_weight(bits, QVAULT_MAP_BITS);
-	bitmap_andnot(g->busy, g->busy, bits, QVAULT_MAP_BITS);
-	bitmap_andnot(g->fresh, g->fresh, bits, QVAULT_MAP_BITS);
-	bitmap_zero(bits, QVAULT_MAP_BITS);
-	g->nr_busy -= n;
-	g->nr_fresh -= n;
-	list_del_init(&g->release[1]);
-	spin_unlock(&v->alloc_lock);
-}
-
-/**
- * qvault_alloc_release() - the commit is durable: free what it superseded
- * @v: vault
- *
- * Context: commit_mutex; sleeps.
- */
-void qvault_alloc_release(struct qvault *v)
-{
-	struct qvault_alloc *a = &v->alloc;
-
-	lockdep_assert_held(&v->commit_mutex);
-	/* Only a commit adds to this list, and fresh groups stay in memory. */
-	while (!list_empty(&a->release[1]))
-		release_group(v, list_first_entry(&a->release[1],
-						  struct qvault_group,
-						  release[1]));
-}
-
-/* Bring one group up to the map that was just anchored. */
-static int refresh(struct qvault *v, struct qvault_group *g,
-		   const struct qvault_ptr *root, unsigned long *map,
-		   unsigned long *freed)
-{
-	u64 version;
-	int err;
-
-	err = read_map(v, root, g->index, map, &version);
-	if (err || version == g->version)
-		return err;
-	if (v->allow_discards) {
-		/* In use by the old tree, not by the new one. */
-		bitmap_andnot(freed, g->busy, g->fresh, QVAULT_MAP_BITS);
-		bitmap_andnot(freed, freed, map, QVAULT_MAP_BITS);
-		discard_runs(v, g->index, freed);
-	}
-	spin_lock(&v->alloc_lock);
-	bitmap_andnot(g->fresh, g->fresh, map, QVAULT_MAP_BITS);
-	bitmap_or(g->busy, map, g->fresh, QVAULT_MAP_BITS);
-	g->nr_fresh = bitmap_weight(g->fresh, QVAULT_MAP_BITS);
-	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
-	g->version = version;
-	spin_unlock(&v->alloc_lock);
-	return 0;
-}
-
-/**
- * qvault_alloc_anchored() - a checkpoint is durable: free what it superseded
- * @v: vault
- *
- * A group whose map block cannot be read keeps what it knows, which is too much
- * in use but never too little.
- *
- * Context: checkpoint_mutex; sleeps.
- */
-void qvault_alloc_anchored(struct qvault *v)
-{
-	void *map = qvault_buf_get(), *freed = qvault_buf_get();
-	struct qvault_group *g;
-	struct qvault_ptr root;
-
-	lockdep_assert_held(&v->checkpoint_mutex);
-	mutex_lock(&v->alloc_mutex);
-	anchored_map(v, &root);
-	list_for_each_entry(g, &v->alloc.lru, lru)
-		refresh(v, g, &root, map, freed);
-	mutex_unlock(&v->alloc_mutex);
-	qvault_buf_put(freed);
-	qvault_buf_put(map);
 }

@@ -235,6 +235,7 @@ static void thaw(struct qvault *v, struct qvault_delta *delta)
 static int checkpoint(struct qvault *v)
 {
 	struct qvault_delta *delta = &v->delta[v->live];
+	struct qvault_ptr old_map;
 	bool idle;
 	u64 head;
 	int err;
@@ -245,13 +246,15 @@ static int checkpoint(struct qvault *v)
 		err = freeze(v, &head, &idle);
 	if (err)
 		return err;
+	/* Only checkpoints move the roots. */
+	old_map = v->anchor.map;
 	if (!idle || !qvault_delta_empty(delta)) {
 		err = merge_and_anchor(v, delta, head);
 		if (err)
 			return err;
 	}
 	thaw(v, delta);
-	qvault_alloc_anchored(v);
+	qvault_alloc_anchored(v, &old_map);
 	atomic64_inc(&v->counters.checkpoints);
 	wake_up_all(&v->room_wait);
 	return 0;

@@ -325,7 +325,7 @@ void qvault_cursor_dirty(struct qvault_cursor *c);
 int qvault_cursor_next(struct qvault_cursor *c, u64 from, u64 end, u64 *index);
 int qvault_cursor_finish(struct qvault_cursor *c);
 
-/* ---- Allocation (alloc.c) ----------------------------------------------- */
+/* ---- Allocation (alloc.c), and the way back (release.c) ------------------ */
 
 /*
  * A group whose bits are in memory.  A data block is busy if the anchored tree
@@ -366,10 +366,9 @@ int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 			struct qvault_ptr *ptr);
 int qvault_alloc_replay(struct qvault *v, u64 block);
 void qvault_alloc_supersede(struct qvault *v, u64 block);
-void qvault_alloc_undo(struct qvault *v, u64 block);
 void qvault_alloc_cut(struct qvault *v);
 void qvault_alloc_release(struct qvault *v);
-void qvault_alloc_anchored(struct qvault *v);
+void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root);
 
 /* ---- Changes of the map (changes.c) ------------------------------------- */
 

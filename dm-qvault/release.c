@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * When a data block becomes free again.
+ *
+ * Never before the anchored state does without it: what the delta supersedes
+ * is free after the next commit, what the tree supersedes after the next
+ * checkpoint.
+ */
+#include "alloc.h"
+
+/* The group and bit of a block that is fresh, or NULL. */
+static struct qvault_group *__find_block(struct qvault *v, u64 block, u32 *bit)
+{
+	u64 index;
+
+	lockdep_assert_held(&v->alloc_lock);
+	if (!qvault_locate(&v->geo, block, &index, bit))
+		return NULL;
+	return __qvault_group_find(v, index);
+}
+
+/**
+ * qvault_alloc_supersede() - the delta has a newer pointer in place of this one
+ * @v: vault
+ * @block: a fresh block
+ *
+ * The anchored state may still name it: it is free after the next commit.
+ * While a vault is being attached no block is fresh yet, and there is nothing
+ * to remember.
+ *
+ * Context: map_lock for writing.
+ */
+void qvault_alloc_supersede(struct qvault *v, u64 block)
+{
+	struct qvault_group *g;
+	u32 bit;
+
+	spin_lock(&v->alloc_lock);
+	g = __find_block(v, block, &bit);
+	if (g) {
+		__set_bit(bit, g->superseded[0]);
+		if (list_empty(&g->release[0]))
+			list_add(&g->release[0], &v->alloc.release[0]);
+	}
+	spin_unlock(&v->alloc_lock);
+}
+
+/* The running commit covers what was superseded so far.  Context: map_lock. */
+void qvault_alloc_cut(struct qvault *v)
+{
+	struct qvault_alloc *a = &v->alloc;
+	struct qvault_group *g, *next;
+
+	spin_lock(&v->alloc_lock);
+	list_for_each_entry_safe(g, next, &a->release[0], release[0]) {
+		swap(g->superseded[0], g->superseded[1]);
+		list_del_init(&g->release[0]);
+		list_add(&g->release[1], &a->release[1]);
+	}
+	spin_unlock(&v->alloc_lock);
+}
+
+static void discard_runs(struct qvault *v, u64 index, const unsigned long *bits)
+{
+	u32 start = 0, stop;
+
+	for (;;) {
+		start = find_next_bit(bits, QVAULT_MAP_BITS, start);
+		if (start >= QVAULT_MAP_BITS)
+			return;
+		stop = find_next_zero_bit(bits, QVAULT_MAP_BITS, start);
+		qvault_dev_discard(v->data, qvault_block_of(&v->geo, index, start),
+				   stop - start);
+		start = stop;
+	}
+}
+
+static void release_group(struct qvault *v, struct qvault_group *g)
+{
+	unsigned long *bits = g->superseded[1];
+	u32 n;
+
+	/* While they are still busy: a discard must not hit their next life. */
+	if (v->allow_discards)
+		discard_runs(v, g->index, bits);
+	spin_lock(&v->alloc_lock);
+	n = bitmap_weight(bits, QVAULT_MAP_BITS);
+	bitmap_andnot(g->busy, g->busy, bits, QVAULT_MAP_BITS);
+	bitmap_andnot(g->fresh, g->fresh, bits, QVAULT_MAP_BITS);
+	bitmap_zero(bits, QVAULT_MAP_BITS);
+	g->nr_busy -= n;
+	g->nr_fresh -= n;
+	list_del_init(&g->release[1]);
+	spin_unlock(&v->alloc_lock);
+}
+
+/**
+ * qvault_alloc_release() - the commit is durable: free what it superseded
+ * @v: vault
+ *
+ * Context: commit_mutex; sleeps.
+ */
+void qvault_alloc_release(struct qvault *v)
+{
+	struct qvault_alloc *a = &v->alloc;
+
+	lockdep_assert_held(&v->commit_mutex);
+	/* Only a commit adds to this list, and fresh groups stay in memory. */
+	while (!list_empty(&a->release[1]))
+		release_group(v, list_first_entry(&a->release[1],
+						  struct qvault_group,
+						  release[1]));
+}
+
+/* Bring one group up to the map that was just anchored. */
+static void refresh(struct qvault *v, struct qvault_group *g,
+		    const struct qvault_ptr *root, unsigned long *map)
+{
+	u64 version;
+
+	if (qvault_map_read(v, root, g->index, map, &version) ||
+	    version == g->version)
+		return;
+	spin_lock(&v->alloc_lock);
+	bitmap_andnot(g->fresh, g->fresh, map, QVAULT_MAP_BITS);
+	bitmap_or(g->busy, map, g->fresh, QVAULT_MAP_BITS);
+	g->nr_fresh = bitmap_weight(g->fresh, QVAULT_MAP_BITS);
+	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
+	g->version = version;
+	spin_unlock(&v->alloc_lock);
+}
+
+/* ---- Passing it down ---- */
+
+struct freed {
+	struct qvault *v;
+	struct qvault_ptr old_root;
+	struct qvault_ptr new_root;
+	unsigned long *old_map;
+	unsigned long *new_map;
+};
+
+static int discard_group(struct freed *f, u64 index)
+{
+	u64 version;
+	int err;
+
+	err = qvault_map_read(f->v, &f->old_root, index, f->old_map, &version);
+	if (!err)
+		err = qvault_map_read(f->v, &f->new_root, index, f->new_map,
+				      &version);
+	if (err)
+		return err;
+	bitmap_andnot(f->old_map, f->old_map, f->new_map, QVAULT_MAP_BITS);
+	discard_runs(f->v, index, f->old_map);
+	return 0;
+}
+
+/* A node of the map, or NULL for an empty subtree. */
+static int get_node(struct qvault *v, u32 level, u64 index,
+		    const struct qvault_ptr *ptr, struct qvault_node **node)
+{
+	*node = NULL;
+	return ptr->version ? qvault_node_get(v, QVAULT_KIND_MAP, level, index,
+					      ptr, node) : 0;
+}
+
+static void child(const struct qvault_node *node, u32 i, struct qvault_ptr *ptr)
+{
+	const struct qvault_disk_node *disk;
+
+	memset(ptr, 0, sizeof(*ptr));
+	if (!node)
+		return;
+	disk = node->data;
+	qvault_ptr_from_disk(ptr, &disk->ptr[i]);
+}
+
+/*
+ * Visit the groups whose map block differs between two subtrees.  Recursion is
+ * bounded by QVAULT_MAX_LEVELS; the map of the largest volume has four.
+ */
+static int discard_changed(struct freed *f, u32 level, u64 index,
+			   const struct qvault_ptr *old,
+			   const struct qvault_ptr *new)
+{
+	struct qvault_node *a = NULL, *b = NULL;
+	struct qvault_ptr old_child, new_child;
+	int err;
+	u32 i;
+
+	if (old->version == new->version)
+		return 0;
+	if (!level)
+		return discard_group(f, index);
+	err = get_node(f->v, level, index, old, &a);
+	if (!err)
+		err = get_node(f->v, level, index, new, &b);
+	for (i = 0; i < QVAULT_FANOUT && !err; i++) {
+		child(a, i, &old_child);
+		child(b, i, &new_child);
+		err = discard_changed(f, level - 1,
+				      index << QVAULT_FANOUT_SHIFT | i,
+				      &old_child, &new_child);
+	}
+	qvault_node_put(f->v, a);
+	qvault_node_put(f->v, b);
+	return err;
+}
+
+/*
+ * Discard what the new tree does without.  An error only means that the device
+ * keeps some blocks that nobody needs.
+ */
+static void discard_freed(struct qvault *v, const struct qvault_ptr *old_root,
+			  const struct qvault_ptr *new_root)
+{
+	struct freed f = {
+		.v = v,
+		.old_root = *old_root,
+		.new_root = *new_root,
+		.old_map = qvault_buf_get(),
+		.new_map = qvault_buf_get(),
+	};
+
+	discard_changed(&f, v->geo.map.top, 0, old_root, new_root);
+	qvault_buf_put(f.new_map);
+	qvault_buf_put(f.old_map);
+}
+
+/**
+ * qvault_alloc_anchored() - a checkpoint is durable: free what it superseded
+ * @v: vault
+ * @old_root: of the map that was anchored before
+ *
+ * A group whose map block cannot be read keeps what it knows, which is too much
+ * in use but never too little.
+ *
+ * Context: checkpoint_mutex; sleeps.
+ */
+void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root)
+{
+	void *map = qvault_buf_get();
+	struct qvault_group *g;
+	struct qvault_ptr root;
+
+	lockdep_assert_held(&v->checkpoint_mutex);
+	/* Nothing is allocated meanwhile, so no discard hits a new life. */
+	mutex_lock(&v->alloc_mutex);
+	qvault_map_root(v, &root);
+	if (v->allow_discards)
+		discard_freed(v, old_root, &root);
+	list_for_each_entry(g, &v->alloc.lru, lru)
+		refresh(v, g, &root, map);
+	mutex_unlock(&v->alloc_mutex);
+	qvault_buf_put(map);
+}
