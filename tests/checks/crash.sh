@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# about: replay what a crash could have left of recorded runs of the real module
+# minutes: 5
+# limit: 25
+set -euo pipefail
+# shellcheck source=tests/lib/check.sh
+. "$(dirname "$0")/../lib/check.sh"
+
+program=$("$check_top/tests/lab/guest-program" crash)
+in_guest uml --timeout 1400 --env "CRASH=$program" \
+	"$check_top/tests/crash/guest.sh" short "$@"
+finish

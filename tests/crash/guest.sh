@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The crash runs inside a guest: guest.sh short|debug|long [SEED]
+# $CRASH is the program of crash.c.
+set -euo pipefail
+# shellcheck source=tests/lib/guest.sh
+. "$QVAULT_TREE/tests/lib/guest.sh"
+
+ramdisks 4 768
+need dm-log-writes
+
+points=0
+# crash NAME ARG...: its last line has the count of points.
+crash() {
+	local name=$1 n bad
+	shift
+	if "$CRASH" "$@" >/tmp/crash.out 2>&1; then
+		sed 's/^/      /' /tmp/crash.out
+	else
+		sed 's/^/      /' /tmp/crash.out
+		fail "$name" "reproduce with: crash $*"
+		return 0
+	fi
+	read -r _ n _ _ bad _ < <(tail -n 1 /tmp/crash.out)
+	points=$((points + n))
+	if [ "$n" -gt 0 ] && [ "$bad" = 0 ]; then
+		pass "$name: $n crash points"
+	else
+		fail "$name" "no count of crash points"
+	fi
+}
+
+# Writes end later and in another order than they were sent.
+slow_base() {
+	nulldisk late 256 irqmode=2 completion_nsec=150000 hw_queue_depth=128
+}
+
+# A test that cannot fail shows nothing: a device that overwrites in place and
+# has nothing to say about order must be found out.
+cannot_pass() {
+	if "$CRASH" --target linear --seed 9 --rounds 1 --points 60 >/tmp/crash.out 2>&1; then
+		fail "a plain device is found out" "it was not"
+	elif grep -q 'crash points, [1-9][0-9]* bad' /tmp/crash.out; then
+		pass "a plain device is found out"
+	else
+		tail -n 5 /tmp/crash.out
+		fail "a plain device is found out" "the run died"
+	fi
+}
+
+mode=$1 seed=${2:-1}
+case $mode in
+short)
+	cannot_pass
+	crash "small volume" --seed "$seed" --rounds 4 --points 1500
+	crash "discards passed on, little memory" --seed $((seed + 1)) --rounds 2 \
+		--points 400 --options "3 allow_discards memory_mib 1"
+	slow_base
+	crash "writes that end out of order" --seed $((seed + 2)) --rounds 2 \
+		--points 500 --base "$disk" --threads 6
+	crash "two groups, three levels" --seed $((seed + 3)) --rounds 1 \
+		--points 60 --blocks 34500 --log 64
+	;;
+debug)
+	crash "small volume" --seed "$seed" --rounds 1 --points 60
+	;;
+long)
+	slow_base
+	for ((i = 0; i < 4; i++)); do
+		crash "small volume, $i" --seed $((seed + 10 * i)) --rounds 8 \
+			--subsets 6
+		crash "out of order, $i" --seed $((seed + 10 * i + 1)) --rounds 8 \
+			--subsets 6 --base "$disk" --threads 8 \
+			--options "1 allow_discards"
+		crash "two groups, $i" --seed $((seed + 10 * i + 2)) --rounds 2 \
+			--blocks 34500 --log 64 --points 1000
+	done
+	;;
+esac
+say "$points crash points"
+[ "$tally_failed" -ne 0 ] || echo "$points crash points"
+finish

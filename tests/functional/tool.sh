@@ -1,0 +1,216 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# qvault-ctl against the real module: attach, status, detach, and every wrong
+# input, each with its exit code, its one line, and nothing changed by it.
+set -euo pipefail
+# shellcheck source=tests/lib/guest.sh
+. "$QVAULT_TREE/tests/lib/guest.sh"
+# shellcheck disable=SC2317 # functions are called by way of try and refused
+
+ctl=$QVAULT_CTL
+key=/run/tool.key
+umask 077
+head -c 64 /dev/urandom >$key
+head -c 64 /dev/urandom >/run/other.key
+
+# Two vaults of 16 MiB on a ramdisk each, and a third disk for odd things.
+ramdisks 4 24
+for i in 0 1; do
+	linear "data$i" "/dev/ram$i" 0 32768
+	linear "anchor$i" "/dev/ram$i" 32768 16
+done
+data=/dev/mapper/data0 anchor=/dev/mapper/anchor0
+
+state() {
+	sha256sum /dev/ram0 /dev/ram1 /dev/ram2
+	dmsetup ls | sort
+	dmsetup table | sort
+	grep -c qvault: /proc/keys || true
+}
+
+# refused NAME CODE PATTERN COMMAND...
+refused() {
+	local name=$1 code=$2 pattern=$3 status=0 before why=""
+	shift 3
+	before=$(state)
+	"$@" </dev/null >/tmp/out 2>/tmp/err || status=$?
+	if [ "$status" -ne "$code" ]; then
+		why="exit code $status, not $code"
+	elif [ "$(wc -l </tmp/err)" -ne 1 ] || [ -s /tmp/out ]; then
+		why="not exactly one line on stderr, and none on stdout"
+	elif ! grep -qE "^qvault-ctl: .*($pattern)" /tmp/err; then
+		why="the line does not match: $pattern"
+	elif [ "$(state)" != "$before" ]; then
+		why="something has changed"
+	fi
+	if [ -z "$why" ]; then
+		pass "$name: $(sed 's/^qvault-ctl: //' /tmp/err)"
+	else
+		sed 's/^/      /' /tmp/err
+		fail "$name" "$why"
+	fi
+}
+
+attach() { "$ctl" attach --key-file $key "$@"; }
+table() { dmsetup table "$1"; }
+
+# json NAME EXPRESSION: about the last output, as d.
+json() {
+	try "$1" python3 -c "import json, sys
+d = json.load(open('/tmp/json'))
+sys.exit(not ($2))"
+}
+
+# ---- before there is a vault ------------------------------------------------
+
+refused "attach an empty anchor" 4 'is no anchor: it is empty' attach v $data $anchor
+refused "status of another kind of device" 4 'no vault but a device of type linear' "$ctl" status data0
+refused "detach another kind of device" 4 'no vault but a device of type linear' "$ctl" detach data0
+refused "detach nothing" 4 'no vault v is attached' "$ctl" detach v
+refused "commit to nothing" 4 'no vault v is attached' "$ctl" commit v
+try "status of nothing says so" bash -c "'$ctl' status v | grep -qx '/dev/mapper/v is inactive.'; [ \${PIPESTATUS[0]} = 4 ]"
+
+ln -s $data /tmp/link
+node=/dev/another
+busybox mknod $node b $((16#$(stat -L -c %t $data))) $((16#$(stat -L -c %T $data)))
+refused "format, same device twice" 4 'same device' "$ctl" format $data $data -d $key
+refused "format, same through a symlink" 4 'same device' "$ctl" format $data /tmp/link -d $key
+refused "format, same through another node" 4 'same device' "$ctl" format $node $data -d $key
+linear tiny /dev/ram3 0 8
+refused "format, anchor of 4 KiB" 4 'too small.*8192' "$ctl" format $data /dev/mapper/tiny -d $key
+refused "format, data of 4 KiB" 4 'too small.*at least' "$ctl" format /dev/mapper/tiny $anchor -d $key
+mke2fs -q -t ext4 -L precious $data 2>/tmp/err
+refused "format over a file system" 5 'ext4 \(label precious.*--force' "$ctl" format $data $anchor -d $key
+mounted $data /tmp/mnt -t ext4
+refused "format what is mounted" 5 'data device .* is in use' "$ctl" format $data $anchor -d $key --force
+refused "format, anchor is mounted" 5 'anchor device .* is in use' "$ctl" format $anchor $data -d $key --force
+umount /tmp/mnt
+refused "format, a disk below a device" 5 'data device /dev/ram0 is in use' "$ctl" format /dev/ram0 /dev/mapper/anchor1 -d $key
+refused "ephemeral over a file system" 5 'ext4 \(label precious.*--force' "$ctl" attach --ephemeral v $data
+try "format by force" "$ctl" format $data $anchor -d $key --force
+must "format another" "$ctl" format /dev/mapper/data1 /dev/mapper/anchor1 -d $key
+
+# ---- wrong inputs to attach -------------------------------------------------
+
+refused "no key" 1 'no key: give --key-file' "$ctl" attach v $data $anchor
+refused "wrong key" 2 'wrong key for the anchor' "$ctl" attach v $data $anchor -d /run/other.key
+refused "no such data device" 4 'cannot open data device /dev/nope' attach v /dev/nope $anchor
+refused "no such anchor" 4 'cannot open anchor device /dev/nope' attach v $data /dev/nope
+refused "same device twice" 4 'same device' attach v $data $data
+refused "same through a symlink" 4 'same device' attach v $data /tmp/link
+refused "same through another node" 4 'same device' attach v $node $data
+refused "devices exchanged" 4 'is no anchor' attach v $anchor $data
+refused "anchor of 4 KiB" 4 'too small' attach v $data /dev/mapper/tiny
+linear shrunk /dev/ram2 0 32760
+refused "data device shrunk" 4 'too small.*the vault was made on 16.0 MiB.*shrink' attach v /dev/mapper/shrunk $anchor
+refused "name of another device" 5 'exists already' attach data1 $data $anchor
+refused "impossible name" 1 'cannot be the name' attach a/b $data $anchor
+refused "no permission" 2 'run this as root' setpriv --reuid=65534 --regid=65534 --clear-groups "$ctl" attach v $data $anchor -d $key
+refused "no permission for status" 2 'run this as root' setpriv --reuid=65534 --regid=65534 --clear-groups "$ctl" status v
+truncate -s 16M /tmp/file
+refused "a file" 4 'losetup' attach v /tmp/file $anchor
+dd if=$anchor of=/tmp/anchor bs=4096 count=2 status=none
+printf '\2' | dd of=$anchor bs=1 seek=4104 conv=notrunc,fsync status=none
+refused "format version 2" 4 'has format version 2; this qvault-ctl knows version 1' attach v $data $anchor
+dd if=/tmp/anchor of=$anchor bs=4096 conv=notrunc,fsync status=none
+blockdev --setro /dev/ram0
+linear ro-data /dev/ram0 0 32768 -r
+refused "read-only data device" 4 'is read-only.*--read-only' attach v /dev/mapper/ro-data $anchor
+dm_remove ro-data
+blockdev --setrw /dev/ram0
+
+rmmod dm-qvault
+refused "no module" 1 'no target "qvault".*modprobe dm-qvault' attach v $data $anchor
+insmod "$QVAULT_KO"
+
+# ---- attached ---------------------------------------------------------------
+
+must "attach" attach v $data $anchor
+owns v
+same "no key is left in a keyring" 0 "$(grep -c qvault: /proc/keys || true)"
+try "the table names the key and does not hold it" bash -c "dmsetup table v | grep -q ' :64:logon:qvault:[0-9a-f-]*$'"
+same "the UUID tells whose it is" "QVAULT-$("$ctl" dump $anchor | sed -n 's/^UUID: *//p')-v" \
+	"$(dmsetup info -c --noheadings -o uuid v)"
+refused "the same name" 5 '/dev/mapper/v exists already' attach v $data $anchor
+refused "another name" 5 'already attached, as v' attach w $data $anchor
+refused "its data device, for another vault" 5 'data device .* is in use' attach w $data /dev/mapper/anchor1
+refused "format what is attached" 5 'is in use' "$ctl" format $data $anchor -d $key --force
+try "dump what is attached" "$ctl" dump $anchor -d $key
+before=$(dmsetup status v | cut -d ' ' -f 6)
+dd if=/dev/urandom of=/tmp/pattern bs=1M count=2 status=none
+dd if=/tmp/pattern of=/dev/mapper/v bs=1M oflag=direct status=none
+try "commit" "$ctl" commit v
+try "checkpoint" "$ctl" checkpoint /dev/mapper/v
+same "the anchor moved on" yes "$([ "$(dmsetup status v | cut -d ' ' -f 6)" -gt "$before" ] && echo yes)"
+try "status" "$ctl" status v
+expect_said "says that it is active" '^/dev/mapper/v is active\.$'
+expect_said "names the data device" 'data device: +/dev/dm-[0-9]+$'
+expect_said "counts" 'blocks written: +512$'
+"$ctl" status --json v >/tmp/json
+json "status as JSON" 'd["active"] and d["mode"] == "write" and d["blocks_written"] == 512 and d["mapped_blocks"] == 512 and not d["in_use"] and d["corruptions"] == 0'
+mke2fs -q -t ext4 /dev/mapper/v
+mounted /dev/mapper/v /tmp/mnt -t ext4
+refused "detach what is mounted" 5 'is in use' "$ctl" detach v
+try "status says that it is in use" "$ctl" status v
+expect_said "it does" 'is active and is in use\.$'
+try "detach it deferred" "$ctl" detach --deferred v
+umount /tmp/mnt
+same "gone after the unmount" inactive "$("$ctl" status v >/tmp/out || sed 's/.* is //; s/\.$//' /tmp/out)"
+
+must "attach with options" attach v $data $anchor --allow-discards --memory-mib 32 --commit-seconds 0
+same "they are in the table" "5 allow_discards memory_mib 32 commit_seconds 0" \
+	"$(table v | sed 's/.*qvault:[0-9a-f-]* //')"
+exec 7</dev/mapper/v
+refused "detach what somebody has open" 5 'is in use' "$ctl" detach v
+exec 7<&-
+must "detach" "$ctl" detach v
+
+before=$(sha256sum /dev/ram0)
+must "attach read-only" attach v $data $anchor --read-only
+"$ctl" status v --json >/tmp/json
+json "it is" 'd["mode"] == "read-only" and d["read_only"]'
+expect_fail "it takes no writes" dd if=/dev/zero of=/dev/mapper/v bs=4096 count=1 oflag=direct
+must "detach it" "$ctl" detach v
+same "nothing was written" "$before" "$(sha256sum /dev/ram0)"
+
+# ---- what only the kernel can know ------------------------------------------
+
+must "attach the other" attach w /dev/mapper/data1 /dev/mapper/anchor1
+owns w
+dd if=/tmp/pattern of=/dev/mapper/w bs=1M oflag=direct status=none
+must "detach the other" "$ctl" detach w
+refused "anchor of another vault" 4 'not what the anchor .* vouches for' attach v $data /dev/mapper/anchor1
+dd if=/dev/ram0 of=/tmp/old bs=1M count=16 status=none
+must "attach to write" attach v $data $anchor
+dd if=/tmp/pattern of=/dev/mapper/v bs=1M seek=4 oflag=direct status=none
+must "detach after it" "$ctl" detach v
+dd if=/tmp/old of=$data bs=1M oflag=direct status=none
+refused "the whole data device rolled back" 4 'not what the anchor .* vouches for' attach v $data $anchor
+same "no device is left behind" 0 "$(dmsetup ls | grep -cw v || true)"
+
+# ---- failure at the last moment ---------------------------------------------
+
+must "format anew" "$ctl" format $data $anchor -d $key --force
+must "attach it" attach v $data $anchor --commit-seconds 0
+dd if=/tmp/pattern of=/dev/mapper/v bs=1M oflag=direct status=none
+dmsetup suspend anchor0
+dmsetup load anchor0 --table "0 16 error"
+dmsetup resume anchor0
+try "detach when the anchor is broken" "$ctl" detach v
+expect_said "warns" 'warning: v: writes since the last flush could not be made durable'
+dmsetup suspend anchor0
+dmsetup load anchor0 --table "0 16 linear /dev/ram0 32768"
+dmsetup resume anchor0
+
+# ---- ephemeral --------------------------------------------------------------
+
+refused "ephemeral with a key" 1 'no meaning for an ephemeral vault' "$ctl" attach --ephemeral v $data -d $key
+refused "ephemeral with an anchor" 1 'has no anchor' "$ctl" attach --ephemeral v $data $anchor
+refused "ephemeral, too small" 4 'cannot hold a vault' "$ctl" attach --ephemeral v /dev/mapper/tiny
+must "ephemeral" "$ctl" attach --ephemeral v $data
+"$ctl" status v --json >/tmp/json
+json "status of it" 'd["ephemeral"] and d["anchor"] is None and d["uuid"] is None'
+dd if=/tmp/pattern of=/dev/mapper/v bs=1M oflag=direct status=none
+try "it holds what was written" cmp -n 2097152 /tmp/pattern /dev/mapper/v
+must "detach it" "$ctl" detach v
+finish
