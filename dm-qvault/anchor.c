@@ -63,7 +63,7 @@ static int read_slot(struct qvault *v, u32 slot, struct qvault_disk_anchor *disk
 		return refuse(v, "cannot read the anchor", err);
 	if (has_magic(disk) &&
 	    le32_to_cpu(disk->format) != QVAULT_FORMAT_VERSION)
-		return refuse(v, "the anchor has a format version that this module does not know",
+		return refuse(v, "the anchor has a format version unknown to this module",
 			      -EPROTONOSUPPORT);
 	return 0;
 }
@@ -140,7 +140,7 @@ static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
 	if (le32_to_cpu(disk->cipher) != QVAULT_CIPHER_AES_256_XTS ||
 	    le32_to_cpu(disk->mac_type) != QVAULT_MAC_HMAC_SHA256_128 ||
 	    disk->flags)
-		return refuse(v, "the anchor asks for a cipher, a MAC or a feature that this module does not know",
+		return refuse(v, "the anchor asks for a cipher, MAC or feature unknown here",
 			      -EPROTONOSUPPORT);
 	if (qvault_geometry_init(&v->geo, le64_to_cpu(disk->data_blocks),
 				 le64_to_cpu(disk->logical_blocks),

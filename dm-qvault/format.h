@@ -16,16 +16,15 @@
 #else
 #include <assert.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <linux/types.h>
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
 #endif
 
 #define QVAULT_BLOCK_SHIFT	12
-#define QVAULT_BLOCK_SIZE	(1u << QVAULT_BLOCK_SHIFT)
+#define QVAULT_BLOCK_SIZE	4096u
 #define QVAULT_SECTORS		(QVAULT_BLOCK_SIZE >> 9)	/* a block, in sectors */
 
 #define QVAULT_TAG_SIZE		16
@@ -50,6 +49,7 @@ struct qvault_disk_ptr {
 	__le64 where;			/*  8 */
 	__u8   tag[QVAULT_TAG_SIZE];	/* 16 */
 };
+
 static_assert(sizeof(struct qvault_disk_ptr) == 32);
 
 #define QVAULT_WHERE_BITS	48
@@ -73,17 +73,19 @@ struct qvault_disk_seal {
 	__le64 version;			/* 16 */
 	__le64 reserved;		/* 24: zero */
 };
+
 static_assert(sizeof(struct qvault_disk_seal) == 32);
 
 /* ---- Trees -------------------------------------------------------------- */
 
 #define QVAULT_FANOUT_SHIFT	7
-#define QVAULT_FANOUT		(1u << QVAULT_FANOUT_SHIFT)
+#define QVAULT_FANOUT		128u
 #define QVAULT_MAX_LEVELS	7
 
 struct qvault_disk_node {
 	struct qvault_disk_ptr ptr[QVAULT_FANOUT];
 };
+
 static_assert(sizeof(struct qvault_disk_node) == QVAULT_BLOCK_SIZE);
 
 /* A node's id; its level counts from the leaves, its index within the level. */
@@ -105,11 +107,12 @@ struct qvault_disk_entry {
 	__le64 where;			/*  8: unmapped: number of blocks */
 	__le64 run;			/* 16: logical block; bits 48..62 count - 1; 63 unmap */
 };
+
 static_assert(sizeof(struct qvault_disk_entry) == 24);
 
 #define QVAULT_RUN_COUNT_SHIFT	48
 #define QVAULT_RUN_COUNT_MASK	0x7fffull
-#define QVAULT_RUN_UNMAP	(1ull << 63)
+#define QVAULT_RUN_UNMAP	0x8000000000000000ull
 
 struct qvault_disk_log_head {
 	struct qvault_disk_ptr prev;	/*  0: the log block before this one */
@@ -117,6 +120,7 @@ struct qvault_disk_log_head {
 	__le32 bytes;			/* 40: of entries */
 	__u8   reserved[20];		/* 44: zero */
 };
+
 static_assert(sizeof(struct qvault_disk_log_head) == 64);
 
 #define QVAULT_LOG_PAYLOAD	(QVAULT_BLOCK_SIZE - 64)
@@ -125,6 +129,7 @@ struct qvault_disk_log {
 	struct qvault_disk_log_head head;
 	__u8 payload[QVAULT_LOG_PAYLOAD];
 };
+
 static_assert(sizeof(struct qvault_disk_log) == QVAULT_BLOCK_SIZE);
 
 /* ---- Anchor ------------------------------------------------------------- */
@@ -173,6 +178,7 @@ struct qvault_disk_anchor {
 	__u8   inline_entries[QVAULT_INLINE_SIZE];	/* 256 */
 	__u8   mac[QVAULT_ANCHOR_MAC_SIZE];		/* 4064 */
 };
+
 static_assert(sizeof(struct qvault_disk_anchor) == QVAULT_BLOCK_SIZE);
 static_assert(offsetof(struct qvault_disk_anchor, sequence) == 64);
 static_assert(offsetof(struct qvault_disk_anchor, tree) == 112);

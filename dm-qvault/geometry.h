@@ -32,7 +32,7 @@
 #define QVAULT_MIN_LOG_BLOCKS	16u
 #define QVAULT_MAX_LOG_BLOCKS	65536u
 #define QVAULT_DEFAULT_LOG_BLOCKS 2048u
-#define QVAULT_MAX_DATA_BLOCKS	(1ull << 40)
+#define QVAULT_MAX_DATA_BLOCKS	0x10000000000ull	/* 4 PiB */
 
 /* One of the two trees. */
 struct qvault_tree_geometry {

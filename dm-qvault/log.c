@@ -13,7 +13,7 @@
  * one after a page that was nearly full before, and the one that is last.
  * Only the commit that a checkpoint begins with may close a page early: it
  * brings another page with it, and is followed by the move of the log's tail.
-  */
+ */
 #include "qvault.h"
 
 /* How many pages entries of so many bytes can open: see above. */

@@ -26,6 +26,7 @@
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/rwlock.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -37,7 +38,7 @@
 /* Most blocks of one read or write; larger bios are split. */
 #define QVAULT_MAX_RUN		256u
 /* Versions that one anchor record allows to be used after it. */
-#define QVAULT_LEASE		(1ull << 32)
+#define QVAULT_LEASE		0x100000000ull
 
 struct qvault_ptr {
 	u64 version;			/* 0: unmapped, reads as zeros */
@@ -79,6 +80,7 @@ static inline u64 qvault_node_id(u32 level, u64 index)
 {
 	return (u64)level << QVAULT_NODE_LEVEL_SHIFT | index;
 }
+
 int qvault_seal(struct qvault *v, enum qvault_kind kind, u64 id, u64 version,
 		const void *plain, void *cipher, u8 *tag);
 int qvault_unseal(struct qvault *v, enum qvault_kind kind, u64 id,
@@ -136,6 +138,7 @@ struct qvault_reserve {
 	struct list_head nodes;
 	u32 lacks;			/* capacity of the node that was missing */
 };
+
 void qvault_reserve_init(struct qvault_reserve *reserve);
 void qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve);
 void qvault_reserve_exit(struct qvault *v, struct qvault_reserve *reserve);
@@ -161,6 +164,7 @@ struct qvault_piece {
 	u64 logical;
 	u64 count;
 };
+
 void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
 		       u64 count, struct qvault_piece *piece);
 bool qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
@@ -186,6 +190,7 @@ struct qvault_page {
 	};
 	u8 payload[QVAULT_LOG_PAYLOAD];
 };
+
 static_assert(sizeof(struct qvault_page) == QVAULT_BLOCK_SIZE);
 
 struct qvault_stream {
@@ -229,6 +234,7 @@ struct qvault_entry {
 	u64 where;
 	const u8 *tags;			/* count of them */
 };
+
 int qvault_entry_next(const struct qvault_geometry *geo, const u8 **pos,
 		      u32 *left, struct qvault_entry *entry);
 
@@ -257,7 +263,7 @@ struct qvault_node {
 };
 
 struct qvault_cache {
-	spinlock_t lock;
+	spinlock_t lock;		/* Protects all of this and the nodes' refs. */
 	struct hlist_head *buckets;
 	u32 bucket_shift;
 	struct list_head lru;
@@ -280,6 +286,7 @@ static inline u32 qvault_node_slot(const struct qvault_ptr *ptr)
 {
 	return ptr->where & 1;
 }
+
 static inline u64 qvault_node_weight(const struct qvault_ptr *ptr)
 {
 	return (ptr->where & QVAULT_WHERE_MASK) >> 1;
@@ -383,6 +390,7 @@ struct qvault_changes {
 	u32 nr;
 	struct qvault_cursor *cursor;	/* of the map */
 };
+
 int qvault_changes_add(struct qvault_changes *changes, u64 block, bool in_use);
 int qvault_changes_apply(struct qvault_changes *changes);
 
@@ -484,20 +492,20 @@ struct qvault {
 	enum qvault_mode mode;
 	const char *reason;		/* why qvault_attach() refused, in words */
 
-	struct mutex checkpoint_mutex;
-	struct mutex commit_mutex;
-	struct mutex alloc_mutex;
+	struct mutex checkpoint_mutex;	/* See the lock order at the top. */
+	struct mutex commit_mutex;	/* See there. */
+	struct mutex alloc_mutex;	/* See there. */
 
 	/* Writers: commit_mutex and map_lock; readers: either. */
 	struct qvault_anchor anchor;
 
-	rwlock_t map_lock;
+	rwlock_t map_lock;		/* See there. */
 	struct qvault_delta delta[2];	/* Locking: map_lock */
 	u8 live;			/* which of them takes writes */
 	bool frozen;			/* the other one is being merged */
 	struct qvault_stream stream;	/* Locking: map_lock */
 
-	spinlock_t alloc_lock;
+	spinlock_t alloc_lock;		/* See there. */
 	struct qvault_alloc alloc;	/* Locking: alloc_lock; see alloc.c */
 
 	struct qvault_cache cache;

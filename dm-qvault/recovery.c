@@ -203,7 +203,7 @@ static int recover(struct qvault *v, const struct qvault_disk_anchor *record)
 		err = replay_alloc(v);
 	if (err)
 		return refuse(v, err == -EILSEQ ?
-			      "the data device does not hold what the anchor says: wrong device, or it was changed" :
+			      "the data device is not the one of this anchor, or was changed" :
 			      "cannot read the volume", err);
 	atomic64_set(&v->version, v->anchor.lease);
 	if (v->read_only)
@@ -291,6 +291,9 @@ int qvault_detach(struct qvault *v)
  */
 int qvault_init(struct qvault *v)
 {
+	const size_t node_size = sizeof(struct qvault_delta_node) +
+				 QVAULT_FANOUT * sizeof(struct qvault_ptr);
+
 	mutex_init(&v->checkpoint_mutex);
 	mutex_init(&v->commit_mutex);
 	mutex_init(&v->alloc_mutex);
@@ -301,10 +304,8 @@ int qvault_init(struct qvault *v)
 	/* What a checkpoint needs even when there is no memory left. */
 	v->changes = kvcalloc(QVAULT_MAX_CHANGES, sizeof(*v->changes),
 			      GFP_KERNEL);
-	v->node_pool = mempool_create_kmalloc_pool(
-		16, struct_size_t(struct qvault_delta_node, ptr, QVAULT_FANOUT));
-	v->page_pool = mempool_create_kmalloc_pool(16,
-						   sizeof(struct qvault_page));
+	v->node_pool = mempool_create_kmalloc_pool(16, node_size);
+	v->page_pool = mempool_create_kmalloc_pool(16, sizeof(struct qvault_page));
 	return v->changes && v->node_pool && v->page_pool ? 0 : -ENOMEM;
 }
 
