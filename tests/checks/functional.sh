@@ -12,7 +12,7 @@ program=$("$check_top/tests/lab/guest-program" functional)
 [ $# -gt 0 ] || set -- basic counters faults life space fio filesystems
 for script in "$@"; do
 	say "$script"
-	in_guest uml --timeout 600 --mem 3G --env "FUNCTIONAL=$program" \
+	in_guest uml --timeout 1500 --mem 3G --env "FUNCTIONAL=$program" \
 		"$check_top/tests/functional/$script.sh"
 done
 finish

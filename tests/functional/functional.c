@@ -148,15 +148,15 @@ static void odd_one(int fd, struct prng *p, u8 *image, u64 blocks)
 	count = 1 + prng_below(p, 16);
 	lba = prng_below(p, blocks - count);
 	left = count * BLOCK;
-	/* Segments of any multiple of 512, at any multiple of 512. */
+	/* Whole blocks, as the block layer wants them, at any multiple of 512. */
 	while (left) {
-		u64 n = i == 7 ? left : 512 * (1 + prng_below(p, 24));
+		u64 n = i == 7 ? left : BLOCK * (1 + prng_below(p, 4));
 
 		if (n > left)
 			n = left;
 		iov[i].iov_base = buf + at;
 		iov[i].iov_len = n;
-		at += n + 512 * prng_below(p, 3);
+		at += n + 512 * prng_below(p, 8);
 		left -= n;
 		i++;
 	}

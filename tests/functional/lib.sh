@@ -8,6 +8,7 @@
 . "$QVAULT_TREE/tests/lib/guest.sh"
 
 key=/run/vault.key
+umask 077
 head -c 64 /dev/urandom >"$key"
 next_disk=0
 

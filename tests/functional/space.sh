@@ -48,8 +48,7 @@ format "$data" "$anchor" >/dev/null
 attach down "$data" "$anchor" --allow-discards
 fun pattern "$vault" 1 0 4000
 dmsetup message down 0 checkpoint
-name=$(basename "$(readlink -f "$data")")
-discards() { cut -d ' ' -f 12- <"/sys/class/block/$name/stat" | awk '{ print $3 }'; }
+discards() { awk '{ print $14 }' "/sys/dev/block/$(stat -Lc '%Hr:%Lr' "$data")/stat"; }
 blkdiscard "$vault"
 dmsetup message down 0 checkpoint
 try "discards are passed on ($(discards) sectors)" test "$(discards)" -gt 16000

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # qvault-ctl against the real module: attach, status, detach, and every wrong
 # input, each with its exit code, its one line, and nothing changed by it.
+# shellcheck disable=SC2317 # functions are called by way of try and refused
 set -euo pipefail
 # shellcheck source=tests/lib/guest.sh
 . "$QVAULT_TREE/tests/lib/guest.sh"
-# shellcheck disable=SC2317 # functions are called by way of try and refused
+
 
 ctl=$QVAULT_CTL
 key=/run/tool.key
@@ -51,7 +52,7 @@ refused() {
 	fi
 }
 
-attach() { "$ctl" attach --key-file $key "$@"; }
+attach() { "$ctl" attach --key-file "$key" "$@"; }
 table() { dmsetup table "$1"; }
 
 # json NAME EXPRESSION: about the last output, as d.

@@ -116,9 +116,9 @@ unmounted() { umount "$1"; }
 # block_stat DEVICE: exact counters `reads read_sectors writes write_sectors
 # flushes` of a block device, free of noise.
 block_stat() {
-	local name field
-	name=$(basename "$(readlink -f "$1")")
-	read -r -a field <"/sys/class/block/$name/stat"
+	local field
+	# By number: without udev a node of device-mapper is no link to its dm-N.
+	read -r -a field <"/sys/dev/block/$(stat -Lc '%Hr:%Lr' "$1")/stat"
 	echo "${field[0]} ${field[2]} ${field[4]} ${field[6]} ${field[15]:-0}"
 }
 
