@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The platform's ciphers: OpenSSL's, or ones that are only quick.
+ *
+ * The quick ones have no strength at all, but any change of a key, a tweak, a
+ * header or a bit of a block shows in the tag; the protocol needs no more, and
+ * a run gets through ten times the states.
+ */
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <string.h>
+
+#include <linux/bug.h>
+#include <linux/kernel.h>
+
+#include "world.h"
+
+void crypto_init(struct qvault_crypto *crypto, bool real, struct tweaks *tweaks)
+{
+	u32 i;
+
+	memset(crypto, 0, sizeof(*crypto));
+	crypto->real = real;
+	crypto->tweaks = tweaks;
+	for (i = 0; i < sizeof(crypto->master); i++)
+		crypto->master[i] = i * 7 + 1;
+}
+
+/* ---- Quick ---- */
+
+static u64 load(const void *p)
+{
+	u64 x;
+
+	memcpy(&x, p, sizeof(x));
+	return x;
+}
+
+static u64 fold(const u8 *p, u32 bytes)
+{
+	u64 h = bytes;
+
+	for (; bytes >= 8; bytes -= 8, p += 8)
+		h = mix64(h ^ load(p)) + 0x9e3779b97f4a7c15ull;
+	while (bytes--)
+		h = mix64(h ^ *p++);
+	return h;
+}
+
+static void quick_xts(const u8 *key, const u8 tweak[16], const void *src,
+		      void *dst)
+{
+	u64 mask = mix64(load(key) ^ mix64(load(tweak)) ^ load(tweak + 8));
+	const u64 *s = src;
+	u64 *d = dst;
+	u32 i;
+
+	for (i = 0; i < QVAULT_BLOCK_SIZE / 8; i++)
+		d[i] = s[i] ^ (mask + i * 0xd1342543de82ef95ull);
+}
+
+/* Four lanes, so that the multiplications overlap. */
+static void quick_mac(const u8 *key, const u8 *head, u32 head_bytes,
+		      const u8 *data, u32 bytes, u8 *tag, u32 tag_bytes)
+{
+	u64 h[4] = { load(key), load(key + 8), load(key + 16), load(key + 24) };
+	u32 i, lane;
+
+	h[0] ^= fold(head, head_bytes);
+	for (i = 0; i + 32 <= bytes; i += 32)
+		for (lane = 0; lane < 4; lane++) {
+			h[lane] ^= load(data + i + 8 * lane);
+			h[lane] *= 0xff51afd7ed558ccdull;
+			h[lane] ^= h[lane] >> 29;
+		}
+	h[1] ^= fold(data + i, bytes - i);
+	for (i = 0; i < tag_bytes; i += 8) {
+		u64 x = mix64(h[0] + i) + mix64(h[1] + 3) * 3 +
+			mix64(h[2] ^ i) * 5 + mix64(h[3]) * 7;
+
+		x = mix64(x);
+		memcpy(tag + i, &x, 8);
+	}
+}
+
+/* ---- Real ---- */
+
+static void must(int ok, const char *what)
+{
+	if (ok != 1)
+		shim_fail("OpenSSL: %s failed", what);
+}
+
+static void real_xts(const u8 *key, bool encrypt, const u8 tweak[16],
+		     const void *src, void *dst)
+{
+	static EVP_CIPHER_CTX *ctx;
+	int n;
+
+	if (!ctx)
+		ctx = EVP_CIPHER_CTX_new();
+	must(EVP_CipherInit_ex(ctx, EVP_aes_256_xts(), NULL, key, tweak,
+			       encrypt), "EVP_CipherInit_ex");
+	must(EVP_CipherUpdate(ctx, dst, &n, src, QVAULT_BLOCK_SIZE),
+	     "EVP_CipherUpdate");
+}
+
+static void real_mac(const u8 *key, const u8 *head, u32 head_bytes,
+		     const u8 *data, u32 bytes, u8 *tag, u32 tag_bytes)
+{
+	u8 buf[64 + QVAULT_BLOCK_SIZE], out[32];
+
+	if (head_bytes > 64 || bytes > QVAULT_BLOCK_SIZE)
+		shim_fail("a MAC over more than a block");
+	memcpy(buf, head, head_bytes);
+	memcpy(buf + head_bytes, data, bytes);
+	if (!HMAC(EVP_sha256(), key, 32, buf, head_bytes + bytes, out, NULL))
+		shim_fail("OpenSSL: HMAC failed");
+	memcpy(tag, out, tag_bytes);
+}
+
+static void derive(const struct qvault_crypto *crypto, const u8 *uuid,
+		   const char *label, u8 *key, size_t bytes)
+{
+	EVP_PKEY_CTX *ctx;
+	u32 i;
+
+	if (!crypto->real) {
+		for (i = 0; i < bytes; i += 8) {
+			u64 x = mix64(fold(crypto->master, 64) ^ fold(uuid, 16)) ^
+				mix64(fold((const u8 *)label, strlen(label)) + i);
+
+			memcpy(key + i, &x, 8);
+		}
+		return;
+	}
+	ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
+	must(EVP_PKEY_derive_init(ctx), "derive_init");
+	must(EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()), "hkdf_md");
+	must(EVP_PKEY_CTX_set1_hkdf_salt(ctx, uuid, QVAULT_UUID_SIZE), "salt");
+	must(EVP_PKEY_CTX_set1_hkdf_key(ctx, crypto->master,
+					sizeof(crypto->master)), "key");
+	must(EVP_PKEY_CTX_add1_hkdf_info(ctx, (const u8 *)label, strlen(label)),
+	     "info");
+	must(EVP_PKEY_derive(ctx, key, &bytes), "derive");
+	EVP_PKEY_CTX_free(ctx);
+}
+
+/* ---- The platform ---- */
+
+int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid)
+{
+	derive(crypto, uuid, QVAULT_LABEL_DATA, crypto->xts[0], 64);
+	derive(crypto, uuid, QVAULT_LABEL_META, crypto->xts[1], 64);
+	derive(crypto, uuid, QVAULT_LABEL_MAC, crypto->mac, 32);
+	derive(crypto, uuid, QVAULT_LABEL_ANCHOR, crypto->anchor_mac, 32);
+	crypto->derived = true;
+	return 0;
+}
+
+/* I3: nothing is encrypted twice under one version, whatever its kind. */
+static void watch(struct tweaks *tweaks, const u8 tweak[16])
+{
+	u64 version = le64_to_cpu(load(tweak));
+	struct tweaks *t;
+	void **slot;
+
+	if (!version)
+		shim_fail("I3: something is sealed under version 0");
+	for (t = tweaks; t; t = t->parent)
+		if (map64_get(&t->seen, version))
+			shim_fail("I3: version %llu is used twice",
+				  (unsigned long long)version);
+	slot = map64_slot(&tweaks->seen, version);
+	*slot = (void *)1;
+}
+
+int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
+		      const u8 tweak[16], const void *src, void *dst)
+{
+	if (!crypto->derived)
+		shim_fail("a cipher is used before its key was derived");
+	might_sleep();
+	if (encrypt && crypto->tweaks)
+		watch(crypto->tweaks, tweak);
+	if (crypto->real)
+		real_xts(crypto->xts[meta], encrypt, tweak, src, dst);
+	else
+		quick_xts(crypto->xts[meta], tweak, src, dst);
+	return 0;
+}
+
+int qvault_crypto_mac(struct qvault_crypto *crypto,
+		      const struct qvault_disk_seal *head, const void *data,
+		      u8 tag[QVAULT_TAG_SIZE])
+{
+	might_sleep();
+	(crypto->real ? real_mac : quick_mac)
+		(crypto->mac, (const u8 *)head, sizeof(*head), data,
+		 QVAULT_BLOCK_SIZE, tag, QVAULT_TAG_SIZE);
+	return 0;
+}
+
+int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
+			     u32 bytes, u8 mac[QVAULT_ANCHOR_MAC_SIZE])
+{
+	might_sleep();
+	(crypto->real ? real_mac : quick_mac)
+		(crypto->anchor_mac, NULL, 0, data, bytes, mac,
+		 QVAULT_ANCHOR_MAC_SIZE);
+	return 0;
+}
+
+bool qvault_tags_differ(const void *a, const void *b, size_t bytes)
+{
+	return memcmp(a, b, bytes) != 0;
+}

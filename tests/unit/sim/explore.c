@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * At an I/O: what must hold whenever the device is written, and what a power
+ * cut just here would leave, tried out in a world of its own.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/bitmap.h>
+#include <linux/bug.h>
+#include <linux/kernel.h>
+
+#include "sim.h"
+
+#define MAX_DEPTH 2
+
+/* ---- What must hold at every write ---- */
+
+static void check_overwrite(struct world *world, u64 block)
+{
+	u32 i;
+
+	for (i = 0; i < 2; i++)
+		if (world->reach[i].valid && test_bit(block, world->reach[i].bits))
+			shim_fail("I2: block %llu is overwritten, %s record reaches it",
+				  (unsigned long long)block,
+				  i ? "the next" : "the newest durable");
+}
+
+static void set_reach(struct reach *reach, struct walk *w)
+{
+	free(reach->bits);
+	reach->bits = w->bits;
+	reach->valid = true;
+	w->bits = NULL;
+}
+
+/* G5: the record's state is the oracle's at the cut. */
+static void check_mapping(struct world *world, const struct walk *w, u64 time)
+{
+	u64 i;
+
+	for (i = 0; i < w->geo.logical_blocks; i++) {
+		struct effect e = oracle_at(&world->oracle, i, time);
+
+		if (e.version != w->map[i].version)
+			shim_fail("G5: block %llu has version %llu in the anchored state, %llu at the cut",
+				  (unsigned long long)i,
+				  (unsigned long long)w->map[i].version,
+				  (unsigned long long)e.version);
+	}
+}
+
+/*
+ * I4: what a record reaches is durable before the record could be.  So the walk
+ * is made when the record is handed over, not when it has arrived.
+ */
+static void anchor_submitted(struct world *world, const struct io *io)
+{
+	const struct qvault_disk_anchor *disk = (void *)io->contents->data;
+	const struct qvault_disk_anchor *newest =
+		newest_record(&world->crypto, &world->anchor);
+	struct sim *sim = world->sim;
+	struct walk w;
+
+	totals.records++;
+	if (newest && (le64_to_cpu(newest->sequence) & 1) == io->block)
+		shim_fail("the newest anchor record is overwritten");
+	if (newest && le64_to_cpu(disk->sequence) !=
+		      le64_to_cpu(newest->sequence) + 1)
+		shim_fail("anchor record %llu follows %llu",
+			  (unsigned long long)le64_to_cpu(disk->sequence),
+			  (unsigned long long)le64_to_cpu(newest->sequence));
+	oracle_record(&world->oracle, disk, world->oracle.cut);
+	world->reach[1].valid = false;
+	if (world->expect_corruption || !rng_chance(&sim->explore_rng, sim->p.walk))
+		return;
+	totals.walks++;
+	if (!walk(&w, &world->crypto, &world->data, disk))
+		shim_fail("I4: anchor record %llu does not hold: %s",
+			  (unsigned long long)le64_to_cpu(disk->sequence), w.why);
+	check_mapping(world, &w, world->oracle.cut);
+	set_reach(&world->reach[1], &w);
+	walk_exit(&w);
+}
+
+static void anchor_completed(struct world *world, const struct io *io)
+{
+	/* Durable or not: both states must then be kept. */
+	if (io->err) {
+		world->anchor_unknown = true;
+		return;
+	}
+	swap(world->reach[0], world->reach[1]);
+	world->reach[1].valid = false;
+}
+
+/* Whatever the device holds when a life begins. */
+void protect(struct world *world)
+{
+	const struct qvault_disk_anchor *disk =
+		newest_record(&world->crypto, &world->anchor);
+	struct walk w;
+
+	if (!walk(&w, &world->crypto, &world->data, disk))
+		shim_fail("the state after a crash does not hold: %s", w.why);
+	check_mapping(world, &w, world->oracle.now);
+	set_reach(&world->reach[0], &w);
+	walk_exit(&w);
+}
+
+/* ---- A power cut ---- */
+
+static void adversary(struct world *child, const struct world *parent,
+		      struct rng *rng)
+{
+	const struct qvault_dev *dev = &parent->data;
+	u32 n = 1 + rng_below(rng, 8);
+	u64 i;
+
+	while (dev->base && !dev->keep_history)
+		dev = dev->base;
+	if (!dev->history.nr)
+		return;
+	child->expect_corruption = true;
+	child->faults.adversary = true;
+	if (rng_chance(rng, 30))
+		child->faults.lie = 1 + rng_below(rng, 30);
+	/* Sometimes every block may be an old one: a rollback of it all. */
+	if (rng_chance(rng, 20))
+		n = dev->history.mask;
+	for (i = 0; i <= dev->history.mask; i++) {
+		struct versions *v = dev->history.values[i], *other;
+		u64 block = dev->history.keys[i] - 1;
+		struct block *b;
+
+		if (!v || rng_below(rng, dev->history.mask + 1) >= n)
+			continue;
+		switch (rng_below(rng, 6)) {
+		case 0:
+			b = block_new(v->item[rng_below(rng, v->nr)]->data);
+			b->data[rng_below(rng, 512)] ^= 1ull << rng_below(rng, 64);
+			break;
+		case 1:
+			other = dev->history.values[rng_below(rng, dev->history.mask + 1)];
+			if (!other)
+				continue;
+			b = block_get(other->item[rng_below(rng, other->nr)]);
+			break;
+		default:
+			b = block_get(v->item[rng_below(rng, v->nr)]);
+		}
+		dev_set_durable(&child->data, block, b);
+		block_put(b);
+	}
+	totals.attacks++;
+}
+
+struct verify {
+	struct world *world;
+	u32 depth;
+	u64 seed;
+	bool attached;
+};
+
+static void read_all(struct client *c)
+{
+	struct sim *sim = c->world->sim;
+	u64 blocks = c->world->v.geo.logical_blocks, i;
+	u32 n;
+
+	/* Each state reads some of a large volume; together they read it all. */
+	if (blocks <= 700 || rng_chance(&c->rng, 3)) {
+		for (i = 0; i < blocks; i += n) {
+			n = min_t(u64, QVAULT_MAX_RUN, blocks - i);
+			op_read(c, i, n);
+		}
+		return;
+	}
+	for (i = 0; i < 100 && sim->nr_touched; i++)
+		op_read(c, sim->touched[rng_below(&c->rng, sim->nr_touched)], 1);
+	for (i = 0; i < 30; i++)
+		op_read(c, rng_below(&c->rng, blocks), 1);
+	i = rng_below(&c->rng, blocks);
+	op_read(c, i, min_t(u64, QVAULT_MAX_RUN, blocks - i));
+}
+
+static int attach(struct world *world)
+{
+	struct qvault_disk_anchor *record = qvault_buf_get();
+	int err = qvault_attach(&world->v, record);
+
+	qvault_buf_put(record);
+	if (!err) {
+		world->attached = true;
+		attach_caches(world);
+		world->sched.need_noio = true;
+	}
+	return err;
+}
+
+/* The kicks of a child world are served by the task that caused them. */
+static void verify_task(void *arg)
+{
+	struct verify *verify = arg;
+	struct world *world = verify->world;
+	struct client c = { .world = world, .rng.state = verify->seed };
+	int err;
+	u32 i, n;
+
+	c.next_value = ((struct sim *)world->sim)->next_value + (1ull << 40);
+	err = qvault_init(&world->v);
+	if (!err)
+		err = attach(world);
+	if (err && world->expect_corruption) {
+		if (err != -EILSEQ)
+			shim_fail("attach after an attack: error %d", err);
+		totals.refused++;
+		qvault_exit(&world->v);
+		return;
+	}
+	if (err)
+		shim_fail("G4: attach after a crash: error %d, %s", err,
+			  world->v.reason ? world->v.reason : "");
+	read_all(&c);
+	if (world->corruptions)
+		totals.unreadable++;
+	if (!world->v.read_only && rng_chance(&c.rng, 40)) {
+		n = rng_below(&c.rng, 12);
+		for (i = 0; i < n; i++)
+			op_random(&c);
+		op_commit(&c);
+		read_all(&c);
+	}
+	if (rng_chance(&c.rng, 50)) {
+		world->sched.need_noio = false;
+		err = qvault_detach(&world->v);
+		if (err && !world->expect_corruption)
+			shim_fail("detach after a crash: error %d", err);
+	}
+	qvault_exit(&world->v);
+}
+
+static void count_state(const struct world *child, u32 depth)
+{
+	totals.states++;
+	if (depth > 1)
+		totals.recovery_states++;
+	(void)child;
+}
+
+/* Cut the power of @world now, and see. */
+void explore(struct world *world, u32 depth, bool attacked)
+{
+	struct sim *sim = world->sim;
+	struct rng rng = { rng_next(&sim->explore_rng) };
+	struct world *child;
+	const struct qvault_disk_anchor *disk;
+	const struct record *record;
+	const struct oracle *owner;
+	struct verify verify;
+
+	sim->nr_states++;
+	if (sim->p.only_state && depth == 1 && sim->nr_states != sim->p.only_state)
+		return;
+	child = malloc(sizeof(*child));
+	world_init(child, rng_next(&rng));
+	child->sim = sim;
+	child->sched.preempt = 0;
+	crypto_init(&child->crypto, world->crypto.real, &child->tweaks);
+	qvault_crypto_derive(&child->crypto,
+			     (const u8 *)"0123456789abcdef");
+	child->tweaks.parent = &world->tweaks;
+	dev_crash(&world->data, &child->data, rng_below(&rng, CRASH_STYLES), &rng);
+	dev_crash(&world->anchor, &child->anchor,
+		  rng_below(&rng, CRASH_STYLES), &rng);
+	child->data.world = child->anchor.world = child;
+
+	disk = newest_record(&child->crypto, &child->anchor);
+	if (!disk)
+		shim_fail("no anchor record is left after a crash");
+	record = oracle_find(&world->oracle, disk, &owner);
+	if (!record)
+		shim_fail("anchor record %llu, epoch %llu, was never written",
+			  (unsigned long long)le64_to_cpu(disk->sequence),
+			  (unsigned long long)le64_to_cpu(disk->epoch));
+	if (record->time < world->oracle.acked)
+		shim_fail("G3: a crash undoes what was acknowledged: time %llu of %llu",
+			  (unsigned long long)record->time,
+			  (unsigned long long)world->oracle.acked);
+	oracle_init(&child->oracle, world->oracle.logical_blocks, &world->oracle,
+		    record->time);
+	child->v.logical_blocks = world->v.logical_blocks;
+	child->v.read_only = rng_chance(&rng, 15);
+	child->v.memory_mib = world->v.memory_mib;
+	child->max_bufs = sim->p.max_bufs;
+	if (attacked)
+		adversary(child, world, &rng);
+	else if (depth < MAX_DEPTH)
+		child->on_io = explore_io;
+	else
+		child->on_io = explore_anchor;
+	count_state(child, depth);
+	verify = (struct verify){ .world = child, .depth = depth,
+				  .seed = rng_next(&rng) };
+	child->depth = depth;
+	task_spawn(&child->sched, "verify", verify_task, &verify);
+	world_run(child);
+	world_exit(child);
+	free(child);
+}
+
+/* ---- Hook of the device ---- */
+
+void explore_anchor(struct world *world, const struct io *io, bool completed)
+{
+	if (io->kind != IO_WRITE)
+		return;
+	if (io->dev == &world->anchor) {
+		if (completed)
+			anchor_completed(world, io);
+		else
+			anchor_submitted(world, io);
+	} else if (!completed) {
+		check_overwrite(world, io->block);
+	}
+}
+
+/* Around an anchor write and a flush it matters most. */
+static u32 permille(const struct world *world, const struct io *io)
+{
+	const struct sim *sim = world->sim;
+	u32 n = sim->p.explore;
+
+	if (world->depth)
+		n = max(n, 60u);
+	if (io->dev == &world->anchor || io->kind == IO_FLUSH)
+		n *= 6;
+	return n;
+}
+
+void explore_io(struct world *world, const struct io *io, bool completed)
+{
+	struct sim *sim = world->sim;
+	u32 tries;
+
+	explore_anchor(world, io, completed);
+	if (io->kind == IO_READ)
+		return;
+	if ((totals.limit && totals.states >= totals.limit) ||
+	    sim->nr_states >= sim->p.max_states)
+		return;
+	for (tries = permille(world, io); tries >= 1000; tries -= 1000)
+		explore(world, world->depth + 1, false);
+	if (rng_below(&sim->explore_rng, 1000) < tries)
+		explore(world, world->depth + 1,
+			!world->depth &&
+			rng_chance(&sim->explore_rng, sim->p.adversary));
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The trunk: a volume is formatted and then lives through attaches, workloads,
+ * detaches and power cuts, one after the other.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/bitmap.h>
+#include <linux/bug.h>
+#include <linux/kernel.h>
+
+#include "sim.h"
+
+struct totals totals;
+
+static const u8 uuid[QVAULT_UUID_SIZE + 1] = "0123456789abcdef";
+
+struct life {
+	struct sim *sim;
+	struct world world;
+	struct client client[16];
+	u32 running;
+	wait_queue_head_t ended;
+	bool cut;			/* it is to end by a power cut */
+	u64 cut_at;			/* I/Os from now */
+	bool healthy;			/* no faults in this life */
+};
+
+/* Small caches, so that what is dropped must be read again. */
+void attach_caches(struct world *world)
+{
+	struct sim *sim = world->sim;
+	struct rng *rng = &world->sched.rng;
+
+	if (!rng_chance(rng, sim->p.tight))
+		return;
+	world->v.cache.limit = rng_below(rng, 6);
+	world->v.alloc.limit = 1 + rng_below(rng, 2);
+}
+
+/* ---- Tasks ---- */
+
+static void client_task(void *arg)
+{
+	struct client *c = arg;
+	struct life *life = c->life;
+	u32 i;
+
+	for (i = 0; i < c->ops && c->world->v.mode == QVAULT_MODE_WRITE; i++)
+		op_random(c);
+	life->running--;
+	wake_up(&life->ended);
+}
+
+static void checkpoint_task(void *arg)
+{
+	struct world *world = arg;
+	struct client c = { .world = world };
+
+	for (;;) {
+		wait_event(world->kick_wait, world->kicked || world->stopping);
+		if (world->stopping)
+			return;
+		world->kicked = false;
+		if (world->v.mode == QVAULT_MODE_WRITE)
+			op_checkpoint(&c);
+	}
+}
+
+/* Write every block, so that the volume is full from now on. */
+static void fill(struct client *c)
+{
+	u64 blocks = c->world->v.geo.logical_blocks, i;
+	u32 n;
+
+	for (i = 0; i < blocks; i += n) {
+		n = min_t(u64, 200, blocks - i);
+		if (op_write(c, i, n))
+			return;
+	}
+}
+
+static void read_back(struct client *c)
+{
+	struct sim *sim = c->world->sim;
+	u32 i;
+
+	for (i = 0; i < sim->nr_touched; i++)
+		op_read(c, sim->touched[i], 1);
+	for (i = 0; i < 20; i++)
+		op_read(c, rng_below(&c->rng, c->world->v.geo.logical_blocks), 1);
+}
+
+static void start_clients(struct life *life)
+{
+	struct sim *sim = life->sim;
+	u32 i;
+
+	init_waitqueue_head(&life->ended);
+	life->running = sim->p.clients;
+	for (i = 0; i < sim->p.clients; i++) {
+		struct client *c = &life->client[i];
+
+		c->world = &life->world;
+		c->life = life;
+		c->rng.state = rng_next(&sim->rng);
+		c->ops = sim->p.ops;
+		/* Values of clients do not meet. */
+		c->next_value = sim->next_value + ((u64)i << 24);
+		task_spawn(&life->world.sched, "client", client_task, c);
+	}
+	sim->next_value += 16ull << 24;
+}
+
+static int attach(struct life *life)
+{
+	struct world *world = &life->world;
+	struct qvault_disk_anchor *record = qvault_buf_get();
+	int err;
+
+	if (world->ephemeral) {
+		qvault_crypto_derive(&world->crypto, uuid);
+		err = qvault_new_anchor(record, uuid, life->sim->p.data_blocks,
+					life->sim->p.logical_blocks,
+					life->sim->p.log_blocks);
+		if (err)
+			shim_fail("new_anchor: %d", err);
+	}
+	err = qvault_attach(&world->v, record);
+	qvault_buf_put(record);
+	return err;
+}
+
+/* After a clean detach the log is empty, and the tree says everything. */
+static void check_detached(struct life *life)
+{
+	const struct qvault_disk_anchor *disk =
+		newest_record(&life->world.crypto, &life->world.anchor);
+	struct walk w;
+
+	if (le64_to_cpu(disk->log_head) >= le64_to_cpu(disk->log_tail) ||
+	    disk->inline_bytes)
+		shim_fail("a clean detach leaves a log");
+	if (!walk(&w, &life->world.crypto, &life->world.data, disk))
+		shim_fail("the state after a detach does not hold: %s", w.why);
+	walk_exit(&w);
+}
+
+static void main_task(void *arg)
+{
+	struct life *life = arg;
+	struct world *world = &life->world;
+	struct client c = { .world = world };
+	u64 now;
+	int err;
+
+	c.rng.state = rng_next(&life->sim->rng);
+	c.next_value = life->sim->next_value;
+	life->sim->next_value += 1ull << 24;
+	task_current->may_io = true;
+	err = qvault_init(&world->v);
+	if (!err)
+		err = attach(life);
+	if (err) {
+		if (life->healthy)
+			shim_fail("G4: attach: error %d, %s", err,
+				  world->v.reason ? world->v.reason : "");
+		qvault_exit(&world->v);
+		return;
+	}
+	world->attached = true;
+	task_current->may_io = false;
+	world->sched.need_noio = true;
+	attach_caches(world);
+	task_spawn(&world->sched, "checkpoint", checkpoint_task, world);
+	if (life->sim->p.fill)
+		fill(&c);
+	start_clients(life);
+	wait_event(life->ended, !life->running);
+	read_back(&c);
+	world->stopping = true;
+	wake_up(&world->kick_wait);
+	task_current->may_io = true;
+	now = world->oracle.now;
+	err = qvault_detach(&world->v);
+	if (err && life->healthy)
+		shim_fail("detach: error %d", err);
+	if (!err && !world->ephemeral && world->v.mode == QVAULT_MODE_DETACHED) {
+		world->oracle.acked = now;
+		if (!world->failures)
+			check_detached(life);
+	}
+	qvault_exit(&world->v);
+}
+
+/* ---- One life ---- */
+
+static void on_io(struct world *world, const struct io *io, bool completed)
+{
+	struct life *life = container_of(world, struct life, world);
+
+	if (!world->ephemeral)
+		explore_io(world, io, completed);
+	if (life->cut && life->cut_at-- == 0)
+		world->sched.stop = true;
+}
+
+static void choose_faults(struct life *life)
+{
+	struct rng *rng = &life->sim->rng;
+	struct faults *f = &life->world.faults;
+
+	life->healthy = !rng_chance(rng, life->sim->p.faults);
+	if (life->healthy)
+		return;
+	totals.faults++;
+	f->fail_anchor = rng_chance(rng, 50);
+	switch (rng_below(rng, 3)) {
+	case 0:
+		f->fail_io_at = 1 + rng_below(rng, 600);
+		break;
+	case 1:
+		f->fail_io = 1;
+		break;
+	case 2:
+		life->world.sched.fail_alloc = 1 + rng_below(rng, 30);
+		break;
+	}
+	if (rng_chance(rng, 20))
+		life->world.sched.fail_alloc_at = 1 + rng_below(rng, 400);
+}
+
+/* Takes the volume over from @from, which gives it up. */
+static void move_volume(struct world *to, struct world *from)
+{
+	to->data = from->data;
+	to->anchor = from->anchor;
+	to->oracle = from->oracle;
+	to->tweaks = from->tweaks;
+	memset(&from->data, 0, sizeof(from->data));
+	memset(&from->anchor, 0, sizeof(from->anchor));
+	memset(&from->oracle, 0, sizeof(from->oracle));
+	memset(&from->tweaks, 0, sizeof(from->tweaks));
+	to->data.world = to;
+	to->anchor.world = to;
+}
+
+static void power_cut(struct life *life)
+{
+	struct world *world = &life->world;
+	struct rng *rng = &life->sim->rng;
+	const struct qvault_disk_anchor *disk;
+	const struct record *record;
+
+	dev_crash_here(&world->data, rng_below(rng, CRASH_STYLES), rng);
+	dev_crash_here(&world->anchor, rng_below(rng, CRASH_STYLES), rng);
+	disk = newest_record(&world->crypto, &world->anchor);
+	record = disk ? oracle_find(&world->oracle, disk, NULL) : NULL;
+	if (!record || record->time < world->oracle.acked)
+		shim_fail("G3: a crash undoes what was acknowledged");
+	oracle_rewind(&world->oracle, record->time);
+}
+
+static void set_up(struct life *life, struct sim *sim, struct world *volume)
+{
+	struct world *world = &life->world;
+
+	life->sim = sim;
+	world_init(world, rng_next(&sim->rng));
+	move_volume(world, volume);
+	world->sim = sim;
+	world->on_io = on_io;
+	world->max_bufs = sim->p.max_bufs;
+	world->ephemeral = sim->p.ephemeral;
+	if (world->ephemeral)
+		world->v.anchor_dev = NULL;
+	world->sched.preempt = rng_below(&sim->rng, 30);
+	crypto_init(&world->crypto, sim->p.real, &world->tweaks);
+	qvault_crypto_derive(&world->crypto, uuid);
+	world->v.allow_discards = sim->p.discards;
+	world->v.logical_blocks = sim->p.logical_blocks;
+	choose_faults(life);
+	life->cut = rng_chance(&sim->rng, 60);
+	life->cut_at = rng_below(&sim->rng, 30 * sim->p.ops * sim->p.clients);
+}
+
+static void live(struct sim *sim, struct world *volume)
+{
+	struct life *life = calloc(1, sizeof(*life));
+	struct world *world = &life->world;
+	bool clean;
+
+	totals.lives++;
+	set_up(life, sim, volume);
+	if (!world->ephemeral)
+		protect(world);
+	task_spawn(&world->sched, "main", main_task, life);
+	world_run(world);
+	clean = !world->sched.stop;
+	if (clean)
+		totals.detaches++;
+	else
+		totals.crashes++;
+	/* Also after a detach: what it could not flush may be lost. */
+	if (!world->ephemeral)
+		power_cut(life);
+	move_volume(volume, world);
+	if (clean)
+		world_exit(world);
+	else
+		world_crash(world);
+	free(life);
+}
+
+/* ---- One seed ---- */
+
+static void format(struct sim *sim, struct world *volume)
+{
+	struct params *p = &sim->p;
+	struct qvault_disk_anchor disk;
+	struct qvault_crypto crypto;
+	struct qvault_geometry geo;
+	struct block *b;
+
+	memset(volume, 0, sizeof(*volume));
+	crypto_init(&crypto, p->real, NULL);
+	qvault_crypto_derive(&crypto, uuid);
+	if (qvault_geometry_init(&geo, p->data_blocks, p->logical_blocks,
+				 p->log_blocks))
+		shim_fail("impossible geometry");
+	p->logical_blocks = geo.logical_blocks;
+	qvault_new_anchor(&disk, uuid, p->data_blocks, p->logical_blocks,
+			  p->log_blocks);
+	qvault_crypto_anchor_mac(&crypto, &disk,
+				 offsetof(struct qvault_disk_anchor, mac),
+				 disk.mac);
+	dev_init(&volume->data, "data", volume, p->data_blocks, NULL);
+	dev_init(&volume->anchor, "anchor", volume, 2, NULL);
+	volume->data.keep_history = p->adversary;
+	b = block_new(&disk);
+	dev_set_durable(&volume->anchor, le64_to_cpu(disk.sequence) & 1, b);
+	block_put(b);
+	oracle_init(&volume->oracle, p->logical_blocks, NULL, 0);
+	oracle_record(&volume->oracle, &disk, 0);
+	sim->touched = calloc(p->logical_blocks, sizeof(u64));
+	sim->is_touched = calloc(BITS_TO_LONGS(p->logical_blocks), sizeof(long));
+}
+
+void run_seed(struct params *p)
+{
+	struct sim sim = { .p = *p };
+	struct world volume;
+	u32 i;
+
+	sim.rng.state = mix64(p->seed);
+	sim.explore_rng.state = mix64(p->seed + 1);
+	format(&sim, &volume);
+	for (i = 0; i < p->lives; i++) {
+		if (totals.limit && totals.states >= totals.limit)
+			break;
+		live(&sim, &volume);
+	}
+	dev_exit(&volume.data);
+	dev_exit(&volume.anchor);
+	oracle_exit(&volume.oracle);
+	map64_free(&volume.tweaks.seen);
+	free(sim.touched);
+	free(sim.is_touched);
+}

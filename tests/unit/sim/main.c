@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * usage: sim [--seed N] [--runs N] [--seconds N] [--states N] [--PARAM N]...
+ *
+ * Each run has a seed, from which everything follows; a parameter given here
+ * replaces what the seed would choose.  When a check fails, a smaller run that
+ * fails too is looked for, and the command that repeats it is printed.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/kernel.h>
+
+#include "sim.h"
+
+static const struct option {
+	const char *name;
+	size_t offset;
+	size_t size;
+} options[] = {
+#define OPTION(f) { #f, offsetof(struct params, f), sizeof(((struct params *)0)->f) }
+	OPTION(data_blocks), OPTION(logical_blocks), OPTION(log_blocks),
+	OPTION(lives), OPTION(clients), OPTION(ops), OPTION(max_len),
+	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(max_bufs),
+	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
+	OPTION(real), OPTION(fill), OPTION(max_states),
+	OPTION(only_state),
+};
+
+static bool given[ARRAY_SIZE(options)];
+static u64 value[ARRAY_SIZE(options)];
+
+static void put(struct params *p, u32 i, u64 v)
+{
+	char *field = (char *)p + options[i].offset;
+
+	if (options[i].size == 8)
+		*(u64 *)field = v;
+	else if (options[i].size == 4)
+		*(u32 *)field = v;
+	else
+		*(bool *)field = v;
+}
+
+/* The smallest device for a log of so many blocks. */
+static u64 smallest(u32 log_blocks)
+{
+	struct qvault_geometry geo;
+	u64 blocks = log_blocks;
+
+	while (qvault_geometry_init(&geo, blocks, 0, log_blocks))
+		blocks++;
+	return blocks;
+}
+
+static void choose_size(struct params *p, struct rng *rng)
+{
+	u64 least = smallest(p->log_blocks);
+
+	switch (rng_below(rng, 8)) {
+	case 0:
+		p->data_blocks = least + rng_below(rng, 4);
+		p->max_len = 40;
+		break;
+	case 1:
+	case 2:
+	case 3:
+		p->data_blocks = least + rng_below(rng, 500);
+		break;
+	case 4:
+	case 5:
+		p->data_blocks = least + rng_below(rng, 4000);
+		break;
+	case 6:				/* whole subtrees can be unmapped */
+		p->data_blocks = least + 17500 + rng_below(rng, 15000);
+		p->walk = 20;
+		break;
+	case 7:				/* several groups */
+		p->data_blocks = QVAULT_GROUP_BLOCKS *
+				 (1 + rng_below(rng, 3)) +
+				 least + rng_below(rng, 9000);
+		p->walk = 10;
+		p->fill = false;
+		break;
+	}
+}
+
+static void choose(struct params *p, u64 seed)
+{
+	struct rng rng = { mix64(seed ^ 0x51) };
+	u32 i;
+
+	memset(p, 0, sizeof(*p));
+	p->seed = seed;
+	p->max_len = 1 + rng_below(&rng, 256);
+	p->walk = 100;
+	p->fill = rng_chance(&rng, 25);
+	p->log_blocks = QVAULT_MIN_LOG_BLOCKS +
+			(rng_chance(&rng, 50) ? 0 : rng_below(&rng, 60));
+	choose_size(p, &rng);
+	if (p->data_blocks > 5000)
+		p->fill = false;
+	p->lives = 2 + rng_below(&rng, 6);
+	p->clients = 1 + rng_below(&rng, 6);
+	p->ops = 5 + rng_below(&rng, 60);
+	p->explore = 15;
+	p->max_states = 500;
+	p->adversary = rng_chance(&rng, 40) ? 40 : 0;
+	p->faults = rng_chance(&rng, 40) ? 50 : 0;
+	p->tight = 50;
+	p->discards = rng_chance(&rng, 20);
+	p->real = rng_chance(&rng, 3);
+	p->ephemeral = rng_chance(&rng, 8);
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (given[i])
+			put(p, i, value[i]);
+}
+
+static const char *program;
+static u64 failing_seed;
+static bool quiet;
+
+static void print_command(void)
+{
+	u32 i;
+
+	fprintf(stderr, "to repeat: %s --seed %llu", program,
+		(unsigned long long)failing_seed);
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (given[i])
+			fprintf(stderr, " --%s %llu", options[i].name,
+				(unsigned long long)value[i]);
+	fprintf(stderr, "\n");
+}
+
+static void on_bug(void)
+{
+	if (!quiet)
+		print_command();
+	fflush(stderr);
+	_exit(1);
+}
+
+static void run(u64 seed)
+{
+	struct params p;
+
+	choose(&p, seed);
+	failing_seed = seed;
+	run_seed(&p);
+}
+
+/* ---- Shrinking ---- */
+
+/* Does the run fail, in a process of its own, without a word? */
+static bool fails(u64 seed)
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(0);
+		quiet = true;
+		alarm(60);
+		run(seed);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	return status != 0 && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+}
+
+static u32 option_of(const char *name)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (!strcmp(options[i].name, name))
+			return i;
+	fprintf(stderr, "sim: no option --%s\n", name);
+	exit(2);
+}
+
+static u64 chosen(const char *name, u64 seed)
+{
+	struct params p;
+	u32 i = option_of(name);
+
+	choose(&p, seed);
+	if (options[i].size == 8)
+		return *(u64 *)((char *)&p + options[i].offset);
+	if (options[i].size == 4)
+		return *(u32 *)((char *)&p + options[i].offset);
+	return *(bool *)((char *)&p + options[i].offset);
+}
+
+static bool try(const char *name, u64 v, u64 seed)
+{
+	u32 i = option_of(name);
+	bool was = given[i];
+	u64 old = value[i];
+
+	given[i] = true;
+	value[i] = v;
+	if (fails(seed))
+		return true;
+	given[i] = was;
+	value[i] = old;
+	return false;
+}
+
+static void shrink(u64 seed)
+{
+	static const char *const off[] = {
+		"faults", "adversary", "discards", "fill", "tight", "explore",
+		"real",
+	};
+	static const char *const less[] = { "lives", "clients", "ops", "max_len" };
+	bool better = true;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(off); i++)
+		if (chosen(off[i], seed))
+			try(off[i], 0, seed);
+	while (better) {
+		better = false;
+		for (i = 0; i < ARRAY_SIZE(less); i++) {
+			u64 v = chosen(less[i], seed);
+
+			if (v > 1 && (try(less[i], v / 2, seed) ||
+				      try(less[i], v - 1, seed)))
+				better = true;
+		}
+	}
+}
+
+/* ---- Main ---- */
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec * 1e-9;
+}
+
+static void report(double seconds)
+{
+	printf("%llu states explored, %llu of them within a recovery\n",
+	       (unsigned long long)totals.states,
+	       (unsigned long long)totals.recovery_states);
+	printf("%llu lives: %llu power cuts, %llu detaches, %llu with faults; %llu operations, %llu blocks compared\n",
+	       (unsigned long long)totals.lives,
+	       (unsigned long long)totals.crashes,
+	       (unsigned long long)totals.detaches,
+	       (unsigned long long)totals.faults,
+	       (unsigned long long)totals.ops,
+	       (unsigned long long)totals.blocks_read);
+	printf("%llu anchor records, %llu of them followed to every block\n",
+	       (unsigned long long)totals.records,
+	       (unsigned long long)totals.walks);
+	printf("%llu attacked volumes: %llu refused, %llu with unreadable blocks, 0 read back wrong\n",
+	       (unsigned long long)totals.attacks,
+	       (unsigned long long)totals.refused,
+	       (unsigned long long)totals.unreadable);
+	printf("%.0f s\n", seconds);
+}
+
+/* A failing child has printed its own words; make it small and say how. */
+static int failed(u64 seed)
+{
+	fprintf(stderr, "seed %llu fails; looking for a smaller run\n",
+		(unsigned long long)seed);
+	shrink(seed);
+	failing_seed = seed;
+	print_command();
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	u64 seed = 1, runs = 0, seconds = 0;
+	bool repeat = false, shrinking = true;
+	double start = now(), said = start;
+	u64 n;
+	int i;
+
+	program = argv[0];
+	for (i = 1; i + 1 < argc; i += 2) {
+		const char *name = argv[i] + 2;
+		u64 v = strtoull(argv[i + 1], NULL, 0);
+
+		if (!strcmp(name, "seed")) {
+			seed = v;
+			repeat = true;
+		} else if (!strcmp(name, "runs")) {
+			runs = v;
+		} else if (!strcmp(name, "seconds")) {
+			seconds = v;
+		} else if (!strcmp(name, "states")) {
+			totals.limit = v;
+		} else if (!strcmp(name, "shrink")) {
+			shrinking = v;
+		} else {
+			value[option_of(name)] = v;
+			given[option_of(name)] = true;
+		}
+	}
+	if (!runs)
+		runs = repeat && !seconds && !totals.limit ? 1 : ~0ull;
+	shim_on_bug = on_bug;
+	for (n = 0; n < runs; n++) {
+		if (seconds && now() - start > seconds)
+			break;
+		if (totals.limit && totals.states >= totals.limit)
+			break;
+		if (now() - said > 10) {
+			said = now();
+			printf("-- %llu states, seed %llu\n",
+			       (unsigned long long)totals.states,
+			       (unsigned long long)seed + n);
+			fflush(stdout);
+		}
+		run(seed + n);
+	}
+	report(now() - start);
+	(void)failed;
+	(void)shrinking;
+	return 0;
+}

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What users of a vault do, each operation checked against the oracle; and the
+ * hooks that tell the oracle when a change takes effect.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/bitmap.h>
+#include <linux/bug.h>
+#include <linux/kernel.h>
+
+#include "sim.h"
+
+/* ---- Hooks: the linker puts these before the engine's functions ---- */
+
+void __real_qvault_stream_append(struct qvault *v, u64 logical,
+				 const struct qvault_ptr *ptr, u32 count);
+void __real_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
+void __real_qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
+			      struct qvault_cut *cut);
+
+void touch(struct sim *sim, u64 logical)
+{
+	if (!sim || test_bit(logical, sim->is_touched))
+		return;
+	__set_bit(logical, sim->is_touched);
+	sim->touched[sim->nr_touched++] = logical;
+}
+
+static struct active_write *find_write(struct world *world,
+				       const struct qvault_ptr *ptr)
+{
+	struct active_write *a;
+
+	list_for_each_entry(a, &world->writes, list)
+		if (ptr >= a->w->ptr && ptr < a->w->ptr + a->w->count)
+			return a;
+	return NULL;
+}
+
+void __wrap_qvault_stream_append(struct qvault *v, u64 logical,
+				 const struct qvault_ptr *ptr, u32 count)
+{
+	struct world *world = v->platform;
+	struct active_write *a = world ? find_write(world, ptr) : NULL;
+	u32 i, first;
+
+	if (world) {
+		if (!a)
+			shim_fail("something is mapped that nobody wrote");
+		first = ptr - a->w->ptr;
+		if (logical != a->w->logical + first)
+			shim_fail("a write takes effect in another place");
+		world->oracle.now++;
+		for (i = 0; i < count; i++) {
+			touch(world->sim, logical + i);
+			oracle_effect(&world->oracle, logical + i,
+				      a->value[first + i], ptr[i].version);
+		}
+		a->applied += count;
+	}
+	__real_qvault_stream_append(v, logical, ptr, count);
+}
+
+static void unmap_one(struct oracle *o, u64 logical)
+{
+	if (oracle_at(o, logical, o->now).value)
+		oracle_effect(o, logical, 0, 0);
+}
+
+void __wrap_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count)
+{
+	struct world *world = v->platform;
+	struct sim *sim = world ? world->sim : NULL;
+	u64 i;
+
+	if (world) {
+		world->oracle.now++;
+		if (count <= sim->nr_touched) {
+			for (i = 0; i < count; i++)
+				unmap_one(&world->oracle, logical + i);
+		} else {
+			for (i = 0; i < sim->nr_touched; i++)
+				if (sim->touched[i] - logical < count)
+					unmap_one(&world->oracle, sim->touched[i]);
+		}
+	}
+	__real_qvault_stream_append_unmap(v, logical, count);
+}
+
+void __wrap_qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
+			      struct qvault_cut *cut)
+{
+	struct world *world = v->platform;
+
+	__real_qvault_stream_cut(v, spare, cut);
+	if (world)
+		world->oracle.cut = world->oracle.now;
+}
+
+/* ---- Writes ---- */
+
+struct group_io {
+	u32 left;
+	int err;
+	wait_queue_head_t wait;
+};
+
+static void group_end(struct io *io)
+{
+	struct group_io *group = io->private;
+
+	if (io->err && !group->err)
+		group->err = io->err;
+	kfree(io->buf);
+	free(io);
+	group->left--;
+	wake_up(&group->wait);
+}
+
+static void group_submit(struct world *world, struct group_io *group,
+			 enum io_kind kind, u64 block, void *buf)
+{
+	struct io *io = calloc(1, sizeof(*io));
+
+	io->kind = kind;
+	io->dev = &world->data;
+	io->block = block;
+	io->buf = buf;
+	io->end = group_end;
+	io->private = group;
+	group->left++;
+	world_submit(world, io);
+}
+
+static void check_data_place(struct world *world, u64 block)
+{
+	u64 group;
+	u32 bit;
+
+	if (!qvault_locate(&world->v.geo, block, &group, &bit))
+		shim_fail("data are written to block %llu",
+			  (unsigned long long)block);
+}
+
+static int write_blocks(struct client *c, struct qvault_write *w,
+			const u64 *value)
+{
+	struct world *world = c->world;
+	struct group_io *group = kzalloc(sizeof(*group), GFP_NOIO | __GFP_NOFAIL);
+	u64 *plain = kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
+	int err;
+	u32 i;
+
+	init_waitqueue_head(&group->wait);
+	for (i = 0; i < w->count; i++) {
+		void *cipher = kmalloc(QVAULT_BLOCK_SIZE,
+				       GFP_NOIO | __GFP_NOFAIL);
+
+		check_data_place(world, w->ptr[i].where);
+		value_fill(w->logical + i, value[i], plain);
+		if (qvault_write_seal(&world->v, w, i, plain, cipher))
+			shim_fail("a seal failed");
+		group_submit(world, group, IO_WRITE, w->ptr[i].where, cipher);
+	}
+	wait_event(group->wait, !group->left);
+	err = group->err;
+	kfree(plain);
+	kfree(group);
+	return err;
+}
+
+static void check_error(struct world *world, const char *what, int err)
+{
+	if (err == -EIO && world->expect_failure)
+		return;
+	if ((err == -EILSEQ || err == -EIO) && world->expect_corruption)
+		return;
+	if (err == -EIO && world->v.mode == QVAULT_MODE_FAILED &&
+	    world->expect_corruption)
+		return;
+	if (err == -ENOMEM && world->sched.fail_alloc)
+		return;
+	shim_fail("%s: error %d for no reason", what, err);
+}
+
+static int write_run(struct client *c, u64 logical, u32 *count)
+{
+	struct world *world = c->world;
+	struct qvault_write *w;
+	struct active_write active = { .applied = 0 };
+	u64 *value;
+	u32 i;
+	int err;
+
+	w = kzalloc(struct_size(w, ptr, *count), GFP_NOIO | __GFP_NOFAIL);
+	value = kcalloc(*count, sizeof(*value), GFP_NOIO | __GFP_NOFAIL);
+	for (i = 0; i < *count; i++)
+		value[i] = ++c->next_value;
+	w->logical = logical;
+	w->count = *count;
+	err = qvault_write_begin(&world->v, w);
+	if (err) {
+		check_error(world, "write_begin", err);
+		goto out;
+	}
+	if (!w->count || w->count > *count)
+		shim_fail("write_begin gives %u blocks of %u", w->count, *count);
+	*count = w->count;
+	active.w = w;
+	active.value = value;
+	list_add(&active.list, &world->writes);
+	err = write_blocks(c, w, value);
+	if (err)
+		check_error(world, "a write of data", err);
+	err = qvault_write_end(&world->v, w, err);
+	list_del(&active.list);
+	if (err)
+		check_error(world, "write_end", err);
+	if (active.applied != (err ? 0 : w->count))
+		shim_fail("a write of %u blocks took effect for %u, result %d",
+			  w->count, active.applied, err);
+out:
+	kfree(value);
+	kfree(w);
+	return err;
+}
+
+int op_write(struct client *c, u64 logical, u32 count)
+{
+	u32 n;
+	int err;
+
+	while (count) {
+		n = min(count, QVAULT_MAX_RUN);
+		err = write_run(c, logical, &n);
+		if (err)
+			return err;
+		logical += n;
+		count -= n;
+	}
+	return 0;
+}
+
+/* ---- Unmap ---- */
+
+int op_unmap(struct client *c, u64 logical, u64 count)
+{
+	struct world *world = c->world;
+	struct oracle *o = &world->oracle;
+	struct sim *sim = world->sim;
+	u64 begin = o->now, i;
+	int err;
+
+	err = qvault_unmap(&world->v, logical, count);
+	if (err) {
+		check_error(world, "unmap", err);
+		return err;
+	}
+	for (i = 0; i < sim->nr_touched; i++) {
+		u64 block = sim->touched[i];
+
+		if (block - logical < count &&
+		    !oracle_was(o, block, 0, begin, o->now))
+			shim_fail("an unmap did not reach block %llu",
+				  (unsigned long long)block);
+	}
+	return 0;
+}
+
+/* ---- Read ---- */
+
+static void check_value(struct world *world, u64 logical, const u64 *data,
+			u64 begin)
+{
+	struct oracle *o = &world->oracle;
+	struct effect e = oracle_at(o, logical, begin);
+	u64 t;
+
+	totals.blocks_read++;
+	if (value_equal(logical, e.value, data))
+		return;
+	for (t = begin + 1; t <= o->now; t++) {
+		e = oracle_at(o, logical, t);
+		if (value_equal(logical, e.value, data))
+			return;
+	}
+	e = oracle_at(o, logical, o->now);
+	shim_fail("G2: block %llu reads wrong: value %llu, version %llu wanted",
+		  (unsigned long long)logical, (unsigned long long)e.value,
+		  (unsigned long long)e.version);
+}
+
+/* As the kernel's read path does it: if the tag is bad, has the pointer moved? */
+static int read_block(struct world *world, u64 logical, struct qvault_ptr *ptr,
+		      u64 *plain, u64 *scratch)
+{
+	u64 *cipher = kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
+	struct qvault_ptr old;
+	int err;
+
+	do {
+		old = *ptr;
+		if (!ptr->version) {
+			memset(plain, 0, QVAULT_BLOCK_SIZE);
+			err = 0;
+			break;
+		}
+		err = qvault_dev_read(&world->data, ptr->where, cipher);
+		if (!err)
+			err = qvault_read_unseal(&world->v, logical, ptr, cipher,
+						 plain, scratch);
+		if (err != -EILSEQ)
+			break;
+		err = qvault_lookup(&world->v, logical, 1, ptr);
+		if (!err && ptr->version == old.version)
+			err = qvault_corrupt(&world->v, QVAULT_KIND_DATA, logical);
+	} while (!err);
+	kfree(cipher);
+	return err;
+}
+
+int op_read(struct client *c, u64 logical, u32 count)
+{
+	struct world *world = c->world;
+	struct qvault_ptr *ptr = kcalloc(count, sizeof(*ptr),
+					 GFP_NOIO | __GFP_NOFAIL);
+	u64 *plain = kmalloc(2 * QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
+	u64 begin = world->oracle.now;
+	int err, any = 0;
+	u32 i;
+
+	err = qvault_lookup(&world->v, logical, count, ptr);
+	if (err) {
+		check_error(world, "lookup", err);
+		any = err;
+	}
+	for (i = 0; !err && i < count; i++) {
+		int e = read_block(world, logical + i, &ptr[i], plain,
+				   plain + QVAULT_BLOCK_SIZE / sizeof(u64));
+
+		if (e) {
+			check_error(world, "read", e);
+			any = e;
+			continue;
+		}
+		check_value(world, logical + i, plain, begin);
+	}
+	kfree(plain);
+	kfree(ptr);
+	return any;
+}
+
+/* ---- Commit ---- */
+
+int op_commit(struct client *c)
+{
+	struct oracle *o = &c->world->oracle;
+	u64 now = o->now;
+	int err = qvault_commit(&c->world->v);
+
+	if (err)
+		check_error(c->world, "commit", err);
+	else
+		o->acked = max(o->acked, now);
+	return err;
+}
+
+int op_checkpoint(struct client *c)
+{
+	struct oracle *o = &c->world->oracle;
+	u64 now = o->now;
+	int err = qvault_checkpoint(&c->world->v);
+
+	if (err)
+		check_error(c->world, "checkpoint", err);
+	else
+		o->acked = max(o->acked, now);
+	return err;
+}
+
+/* ---- At random ---- */
+
+/* Mostly within a few hot places, so that operations meet. */
+static u64 random_block(struct client *c, u64 blocks)
+{
+	u64 hot = blocks * 3 / 4;
+
+	switch (rng_below(&c->rng, 4)) {
+	case 0:
+		return rng_below(&c->rng, blocks);
+	case 1:
+		return rng_below(&c->rng, min_t(u64, blocks, 300));
+	case 2:
+		return blocks - 1 - rng_below(&c->rng, min_t(u64, blocks, 20));
+	}
+	return hot + rng_below(&c->rng, min_t(u64, blocks - hot, 140));
+}
+
+static u32 random_length(struct client *c, u32 max)
+{
+	switch (rng_below(&c->rng, 5)) {
+	case 0:
+	case 1:
+		return 1;
+	case 2:
+	case 3:
+		return 1 + rng_below(&c->rng, min(max, 9u));
+	}
+	return 1 + rng_below(&c->rng, max);
+}
+
+static void random_unmap(struct client *c, u64 blocks)
+{
+	u64 logical = random_block(c, blocks), span = QVAULT_FANOUT, count;
+
+	switch (rng_below(&c->rng, 6)) {
+	case 0:				/* leaves */
+		logical &= ~(span - 1);
+		count = span << rng_below(&c->rng, 2);
+		break;
+	case 1:				/* a subtree */
+		span <<= QVAULT_FANOUT_SHIFT;
+		logical &= ~(span - 1);
+		count = span;
+		break;
+	case 2:				/* everything from here on */
+		count = rng_chance(&c->rng, 20) ? blocks : 1;
+		break;
+	default:
+		count = random_length(c, 64);
+	}
+	op_unmap(c, logical, min(count, blocks - logical));
+}
+
+void op_random(struct client *c)
+{
+	struct sim *sim = c->world->sim;
+	u64 blocks = c->world->v.geo.logical_blocks, logical;
+	u32 what = rng_below(&c->rng, 100), n;
+
+	totals.ops++;
+	logical = random_block(c, blocks);
+	n = min_t(u64, random_length(c, sim->p.max_len), blocks - logical);
+	if (what < 50)
+		op_write(c, logical, n);
+	else if (what < 60)
+		random_unmap(c, blocks);
+	else if (what < 75)
+		op_read(c, logical, n);
+	else if (what < 95)
+		op_commit(c);
+	else
+		op_checkpoint(c);
+}

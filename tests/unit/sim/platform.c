@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The platform that the engine asks for, over simulated devices.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/bug.h>
+#include <linux/kernel.h>
+
+#include "world.h"
+
+struct world *world_current;
+
+/* ---- I/O ---- */
+
+static u32 nr_events(void *arg)
+{
+	struct world *world = arg;
+
+	return world->nr_inflight;
+}
+
+static bool io_fails(struct world *world, const struct io *io)
+{
+	const struct faults *f = &world->faults;
+
+	world->nr_ios++;
+	if (io->dev == &world->anchor && !f->fail_anchor)
+		return false;
+	if (f->fail_io_at == world->nr_ios)
+		return true;
+	return f->fail_io && rng_chance(&world->sched.rng, f->fail_io);
+}
+
+static const struct versions *versions_of(const struct qvault_dev *dev, u64 block)
+{
+	for (; dev; dev = dev->base)
+		if (dev->keep_history)
+			return map64_get(&dev->history, block);
+	return NULL;
+}
+
+/* Answer a read with something else that was once written, or with noise. */
+static void lie(struct world *world, struct io *io)
+{
+	struct rng *rng = &world->sched.rng;
+	const struct versions *v = versions_of(io->dev, io->block);
+	u8 *data = io->buf;
+	u64 other;
+
+	world->faulted = true;
+	switch (rng_below(rng, 4)) {
+	case 0:
+		data[rng_below(rng, QVAULT_BLOCK_SIZE)] ^=
+			1u << rng_below(rng, 8);
+		return;
+	case 1:
+		other = rng_below(rng, io->dev->nr_blocks);
+		v = versions_of(io->dev, other);
+		break;
+	case 2:
+		memset(data, rng_next(rng), QVAULT_BLOCK_SIZE);
+		return;
+	}
+	if (v && v->nr)
+		memcpy(data, v->item[rng_below(rng, v->nr)]->data,
+		       QVAULT_BLOCK_SIZE);
+}
+
+static void event(void *arg, u32 n)
+{
+	struct world *world = arg;
+	struct io *io = world->inflight[n];
+	bool fails = io_fails(world, io);
+
+	world->inflight[n] = world->inflight[--world->nr_inflight];
+	if (fails) {
+		world->faulted = true;
+		world->expect_failure = true;
+	}
+	dev_complete(io, fails ? -EIO : 0);
+	if (io->kind == IO_READ && !fails && io->dev == &world->data &&
+	    world->faults.lie && rng_chance(&world->sched.rng, world->faults.lie))
+		lie(world, io);
+	if (world->on_io)
+		world->on_io(world, io, true);
+	if (io->task)
+		task_wake(io->task);
+	else
+		io->end(io);
+}
+
+void world_submit(struct world *world, struct io *io)
+{
+	struct task *task = task_current;
+
+	might_sleep();
+	io->done = false;
+	dev_submit(io);
+	/* The hook is no part of the task, and must not be preempted as such. */
+	task_current = NULL;
+	if (world->on_io)
+		world->on_io(world, io, false);
+	task_current = task;
+	if (world->nr_inflight == world->max_inflight) {
+		world->max_inflight = world->max_inflight ?
+				      2 * world->max_inflight : 16;
+		world->inflight = realloc(world->inflight,
+					  world->max_inflight * sizeof(io));
+	}
+	world->inflight[world->nr_inflight++] = io;
+}
+
+int world_io_wait(struct io *io)
+{
+	while (!io->done) {
+		io->task = task_current;
+		task_block("I/O", io);
+	}
+	return io->err;
+}
+
+static int sync_io(struct qvault_dev *dev, enum io_kind kind, u64 block,
+		   void *buf, bool fua)
+{
+	struct io io = {
+		.kind = kind, .dev = dev, .block = block, .buf = buf,
+		.fua = fua, .task = task_current,
+	};
+
+	world_submit(dev->world, &io);
+	return world_io_wait(&io);
+}
+
+u64 qvault_dev_blocks(struct qvault_dev *dev)
+{
+	return dev->nr_blocks;
+}
+
+int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf)
+{
+	return sync_io(dev, IO_READ, block, buf, false);
+}
+
+int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf)
+{
+	if (dev != &dev->world->anchor)
+		shim_fail("a FUA write that is not the anchor's");
+	return sync_io(dev, IO_WRITE, block, buf, true);
+}
+
+int qvault_dev_flush(struct qvault_dev *dev)
+{
+	return sync_io(dev, IO_FLUSH, 0, NULL, false);
+}
+
+/* Done or not, and if so it is one more write that a crash may cut off. */
+void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
+{
+	struct rng *rng = &dev->world->sched.rng;
+	u8 filler[QVAULT_BLOCK_SIZE];
+
+	memset(filler, rng_chance(rng, 50) ? 0 : 0xf6, sizeof(filler));
+	for (; count; count--, block++)
+		if (rng_chance(rng, 80))
+			sync_io(dev, IO_WRITE, block, filler, false);
+}
+
+/* ---- Batches ---- */
+
+struct qvault_batch {
+	struct qvault_dev *dev;
+	u32 inflight, limit;
+	int err;
+	wait_queue_head_t wait;
+};
+
+struct qvault_batch *qvault_batch_begin(struct qvault *v,
+					struct qvault_dev *dev)
+{
+	struct qvault_batch *batch = kzalloc(sizeof(*batch),
+					     GFP_NOIO | __GFP_NOFAIL);
+
+	batch->dev = dev;
+	batch->limit = 1 + rng_below(&dev->world->sched.rng, 8);
+	init_waitqueue_head(&batch->wait);
+	return batch;
+}
+
+static void batch_end_io(struct io *io)
+{
+	struct qvault_batch *batch = io->private;
+
+	if (io->err && !batch->err)
+		batch->err = io->err;
+	qvault_buf_put(io->buf);
+	free(io);
+	batch->inflight--;
+	wake_up(&batch->wait);
+}
+
+/* Data go where data blocks are, all else where they are not. */
+static void check_place(struct qvault *v, u64 block)
+{
+	u64 group;
+	u32 bit;
+
+	if (!block || qvault_locate(&v->geo, block, &group, &bit))
+		shim_fail("metadata is written to block %llu",
+			  (unsigned long long)block);
+}
+
+void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf)
+{
+	struct io *io;
+
+	check_place(&batch->dev->world->v, block);
+	wait_event(batch->wait, batch->inflight < batch->limit);
+	io = calloc(1, sizeof(*io));
+	io->kind = IO_WRITE;
+	io->dev = batch->dev;
+	io->block = block;
+	io->buf = buf;
+	io->end = batch_end_io;
+	io->private = batch;
+	batch->inflight++;
+	world_submit(batch->dev->world, io);
+}
+
+int qvault_batch_wait(struct qvault_batch *batch)
+{
+	wait_event(batch->wait, !batch->inflight);
+	return batch->err;
+}
+
+void qvault_batch_end(struct qvault_batch *batch)
+{
+	qvault_batch_wait(batch);
+	kfree(batch);
+}
+
+/* ---- Buffers ---- */
+
+void *qvault_buf_get(void)
+{
+	struct world *world = world_current;
+
+	if (world && world->max_bufs)
+		wait_event(world->buf_wait, world->nr_bufs < world->max_bufs);
+	if (world)
+		world->nr_bufs++;
+	return kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
+}
+
+/* Fails when the pool is empty, and when an allocation failure is due. */
+void *qvault_buf_try(void)
+{
+	struct world *world = world_current;
+	void *buf;
+
+	if (world && world->max_bufs && world->nr_bufs >= world->max_bufs)
+		return NULL;
+	buf = kmalloc(QVAULT_BLOCK_SIZE,
+		      GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	if (buf && world)
+		world->nr_bufs++;
+	return buf;
+}
+
+void qvault_buf_put(void *buf)
+{
+	struct world *world = world_current;
+
+	if (!buf)
+		return;
+	kfree(buf);
+	if (!world)
+		return;
+	world->nr_bufs--;
+	wake_up(&world->buf_wait);
+}
+
+/* ---- Events ---- */
+
+void qvault_kick_checkpoint(struct qvault *v)
+{
+	struct world *world = v->platform;
+
+	world->kicked = true;
+	wake_up(&world->kick_wait);
+}
+
+void qvault_report_failure(struct qvault *v, const char *what, int err)
+{
+	struct world *world = v->platform;
+
+	world->failures++;
+	if (!world->expect_failure && !world->expect_corruption)
+		shim_fail("the vault failed for no reason: %s, %d", what, err);
+}
+
+void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
+{
+	struct world *world = v->platform;
+
+	might_sleep();
+	world->corruptions++;
+	if (!world->expect_corruption)
+		shim_fail("G4: corruption of kind %d, id %llx, and nobody did anything",
+			  kind, (unsigned long long)id);
+}
+
+/* ---- Worlds ---- */
+
+void world_init(struct world *world, u64 seed)
+{
+	memset(world, 0, sizeof(*world));
+	sched_init(&world->sched, seed);
+	world->sched.nr_events = nr_events;
+	world->sched.event = event;
+	world->sched.arg = world;
+	INIT_LIST_HEAD(&world->writes);
+	init_waitqueue_head(&world->buf_wait);
+	init_waitqueue_head(&world->kick_wait);
+	world->v.platform = world;
+	world->v.data = &world->data;
+	world->v.anchor_dev = &world->anchor;
+	world->v.crypto = &world->crypto;
+}
+
+static void free_inflight(struct world *world)
+{
+	u32 i;
+
+	for (i = 0; i < world->nr_inflight; i++) {
+		struct io *io = world->inflight[i];
+
+		block_put(io->contents);
+		/* Those with a waiter are on its stack. */
+		if (!io->task)
+			free(io);
+	}
+	free(world->inflight);
+	world->inflight = NULL;
+	world->nr_inflight = world->max_inflight = 0;
+}
+
+static void world_free(struct world *world)
+{
+	u32 i;
+
+	free_inflight(world);
+	for (i = 0; i < 2; i++)
+		free(world->reach[i].bits);
+	map64_free(&world->tweaks.seen);
+	oracle_exit(&world->oracle);
+	dev_exit(&world->data);
+	dev_exit(&world->anchor);
+}
+
+void world_exit(struct world *world)
+{
+	sched_exit(&world->sched);
+	if (world->nr_bufs)
+		shim_fail("%u buffers were not given back", world->nr_bufs);
+	world_free(world);
+}
+
+void world_crash(struct world *world)
+{
+	sched_crash(&world->sched);
+	world_free(world);
+}
+
+void world_run(struct world *world)
+{
+	struct world *outer = world_current;
+
+	world_current = world;
+	sched_run(&world->sched);
+	world_current = outer;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The simulator: lives of a vault, one after the other, each ended by a detach
+ * or a power cut; and at the I/Os of each, what a power cut there would leave.
+ */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+#include "world.h"
+
+/* What one seed means; every field may be set from the command line too. */
+struct params {
+	u64 seed;
+	u64 data_blocks, logical_blocks;
+	u32 log_blocks;
+	u32 lives;
+	u32 clients;
+	u32 ops;			/* of each client */
+	u32 max_len;			/* of a write */
+	u32 explore;			/* permille of I/Os at which to crash */
+	u32 adversary;			/* percent of those states he gets */
+	u32 faults;			/* percent of lives with faults */
+	u32 max_bufs;
+	u32 tight;			/* percent: small caches */
+	u32 walk;			/* percent of anchor records to walk */
+	bool ephemeral;
+	bool discards;			/* pass them down */
+	bool real;			/* ciphers */
+	bool fill;			/* write everything first */
+	u64 max_states;			/* to explore */
+	u64 only_state;			/* explore only this one; 0: all */
+};
+
+struct totals {
+	u64 states;			/* recovered and compared */
+	u64 recovery_states;		/* of them, within a recovery */
+	u64 attacks, refused, unreadable;
+	u64 lives, crashes, detaches, faults;
+	u64 ops, blocks_read, records, walks;
+	u64 limit;			/* of states; 0: none */
+};
+
+struct sim {
+	struct params p;
+	struct rng rng;			/* of the trunk: workload */
+	struct rng explore_rng;
+	struct list_head path;
+	u64 *touched;			/* blocks that ever were not zeros */
+	unsigned long *is_touched;
+	u32 nr_touched;
+	u64 nr_states;			/* so far, for only_state */
+	u64 next_value;
+};
+
+extern struct totals totals;
+/* Whose hooks the linker put in place of the engine's: see hooks.c. */
+
+/* ops.c */
+struct client {
+	struct world *world;
+	struct rng rng;
+	u32 ops;
+	u64 next_value;
+	void *life;
+};
+int op_write(struct client *c, u64 logical, u32 count);
+int op_unmap(struct client *c, u64 logical, u64 count);
+int op_read(struct client *c, u64 logical, u32 count);
+int op_commit(struct client *c);
+int op_checkpoint(struct client *c);
+void op_random(struct client *c);
+void touch(struct sim *sim, u64 logical);
+
+/* explore.c */
+void explore_io(struct world *world, const struct io *io, bool completed);
+void explore_anchor(struct world *world, const struct io *io, bool completed);
+void protect(struct world *world);
+void explore(struct world *world, u32 depth, bool adversary);
+
+/* life.c */
+void attach_caches(struct world *world);
+void run_seed(struct params *p);
+#endif

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * An independent reader of a vault: follows an anchor record through what is
+ * durable, tree and map and log, and checks that all of it hangs together.  It
+ * shares the format's structures and the geometry with the engine, no code.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/bitmap.h>
+#include <linux/kernel.h>
+
+#include "world.h"
+
+static const u64 zeros[QVAULT_BLOCK_SIZE / sizeof(u64)];
+
+static bool bad(struct walk *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (!w->why[0])
+		vsnprintf(w->why, sizeof(w->why), fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+/* ---- Anchor ---- */
+
+static bool record_valid(const struct qvault_crypto *crypto,
+			 const struct qvault_disk_anchor *disk, u32 slot)
+{
+	u8 mac[QVAULT_ANCHOR_MAC_SIZE];
+
+	if (memcmp(disk->magic, QVAULT_ANCHOR_MAGIC, sizeof(disk->magic)))
+		return false;
+	qvault_crypto_anchor_mac((struct qvault_crypto *)crypto, disk,
+				 offsetof(struct qvault_disk_anchor, mac), mac);
+	return !memcmp(mac, disk->mac, sizeof(mac)) &&
+	       (le64_to_cpu(disk->sequence) & 1) == slot;
+}
+
+const struct qvault_disk_anchor *newest_record(const struct qvault_crypto *crypto,
+					       const struct qvault_dev *anchor)
+{
+	const struct qvault_disk_anchor *best = NULL;
+	u32 slot;
+
+	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
+		const struct block *b = dev_durable(anchor, slot);
+		const struct qvault_disk_anchor *disk = b ? (void *)b->data : NULL;
+
+		if (disk && record_valid(crypto, disk, slot) &&
+		    (!best || le64_to_cpu(disk->sequence) >
+			      le64_to_cpu(best->sequence)))
+			best = disk;
+	}
+	return best;
+}
+
+/* ---- Sealed blocks ---- */
+
+static bool authentic(struct walk *w, struct block *b, enum qvault_kind kind,
+		      u64 id, const struct qvault_disk_ptr *ptr)
+{
+	struct qvault_disk_seal head = {
+		.kind = cpu_to_le64(kind), .id = cpu_to_le64(id),
+		.version = ptr->version,
+	};
+	u8 tag[QVAULT_TAG_SIZE];
+
+	/* A block never changes, so what was found once stays true. */
+	if (b->kind == kind && b->id == id && b->plain &&
+	    b->version == le64_to_cpu(ptr->version) &&
+	    !memcmp(b->tag, ptr->tag, sizeof(b->tag)))
+		return true;
+	qvault_crypto_mac((struct qvault_crypto *)w->crypto, &head, b->data, tag);
+	return !memcmp(tag, ptr->tag, sizeof(tag));
+}
+
+/* The plaintext of a durable block, or NULL. */
+static const void *open_block(struct walk *w, u64 block, enum qvault_kind kind,
+			      u64 id, const struct qvault_disk_ptr *ptr)
+{
+	__le64 tweak[2] = { ptr->version, cpu_to_le64(id) };
+	struct block *b;
+
+	if (block >= w->geo.data_blocks)
+		return NULL;
+	b = dev_durable(w->data, block);
+	if (!b || !authentic(w, b, kind, id, ptr))
+		return NULL;
+	w->max_version = max(w->max_version, le64_to_cpu(ptr->version));
+	if (test_bit(block, w->bits)) {
+		bad(w, "block %llu is reached twice", (unsigned long long)block);
+		return NULL;
+	}
+	__set_bit(block, w->bits);
+	if (b->kind == kind && b->version == le64_to_cpu(ptr->version) && b->plain)
+		return b->plain;
+	b->kind = kind;
+	b->id = id;
+	b->version = le64_to_cpu(ptr->version);
+	memcpy(b->tag, ptr->tag, sizeof(b->tag));
+	if (!b->plain)
+		b->plain = malloc(QVAULT_BLOCK_SIZE);
+	qvault_crypto_xts((struct qvault_crypto *)w->crypto,
+			  kind != QVAULT_KIND_DATA, false, (u8 *)tweak, b->data,
+			  b->plain);
+	return b->plain;
+}
+
+static bool is_zero(const struct qvault_disk_ptr *ptr)
+{
+	return !memcmp(ptr, zeros, sizeof(*ptr));
+}
+
+/* ---- Trees ---- */
+
+typedef bool (*leaf_fn)(struct walk *w, u64 index, const void *leaf, u64 *weight);
+
+static bool walk_node(struct walk *w, enum qvault_kind kind, u32 level,
+		      u64 index, const struct qvault_disk_ptr *ptr,
+		      leaf_fn fn)
+{
+	const struct qvault_tree_geometry *tree =
+		kind == QVAULT_KIND_MAP ? &w->geo.map : &w->geo.tree;
+	u64 id = (u64)level << QVAULT_NODE_LEVEL_SHIFT | index;
+	u64 where = le64_to_cpu(ptr->where), weight = 0;
+	const struct qvault_disk_node *node;
+	u32 i;
+
+	if (!ptr->version)
+		return is_zero(ptr) ||
+		       bad(w, "a pointer without version is not zero");
+	if (where >> QVAULT_WHERE_BITS || index >= tree->count[level])
+		return bad(w, "node %llx: impossible pointer",
+			   (unsigned long long)id);
+	node = open_block(w, qvault_node_block(&w->geo, kind, level, index,
+					       where & 1), kind, id, ptr);
+	if (!node)
+		return bad(w, "%s %llx is not on the device",
+			   kind == QVAULT_KIND_MAP ? "map" : "node",
+			   (unsigned long long)id);
+	if (!level) {
+		if (!fn(w, index, node, &weight))
+			return false;
+	} else {
+		for (i = 0; i < QVAULT_FANOUT; i++) {
+			if (!walk_node(w, kind, level - 1,
+				       index << QVAULT_FANOUT_SHIFT | i,
+				       &node->ptr[i], fn))
+				return false;
+			weight += (le64_to_cpu(node->ptr[i].where) &
+				   QVAULT_WHERE_MASK) >> 1;
+		}
+	}
+	if (weight != where >> 1)
+		return bad(w, "kind %d, node %llx weighs %llu, its pointer says %llu",
+			   kind, (unsigned long long)id,
+			   (unsigned long long)weight,
+			   (unsigned long long)where >> 1);
+	return true;
+}
+
+static bool tree_leaf(struct walk *w, u64 index, const void *leaf, u64 *weight)
+{
+	const struct qvault_disk_node *node = leaf;
+	u32 i, bit;
+	u64 group;
+
+	for (i = 0; i < QVAULT_FANOUT; i++) {
+		u64 logical = index * QVAULT_FANOUT + i;
+		u64 where = le64_to_cpu(node->ptr[i].where);
+
+		if (!node->ptr[i].version) {
+			if (!is_zero(&node->ptr[i]))
+				return bad(w, "a pointer without version is not zero");
+			continue;
+		}
+		if (logical >= w->geo.logical_blocks)
+			return bad(w, "a block beyond the end is mapped");
+		if (!qvault_locate(&w->geo, where, &group, &bit))
+			return bad(w, "block %llu is mapped to %llu",
+				   (unsigned long long)logical,
+				   (unsigned long long)where);
+		w->map[logical].version = le64_to_cpu(node->ptr[i].version);
+		w->map[logical].where = where;
+		w->max_version = max(w->max_version, w->map[logical].version);
+		++*weight;
+	}
+	return true;
+}
+
+/* Called with all of the tree's mappings, and none of the log's, in w->map. */
+static bool map_leaf(struct walk *w, u64 index, const void *leaf, u64 *weight)
+{
+	u32 bit;
+
+	for (bit = 0; bit < QVAULT_MAP_BITS; bit++) {
+		if (!test_bit_le(bit, leaf))
+			continue;
+		if (bit >= qvault_group_data(&w->geo, index))
+			return bad(w, "the map of group %llu has bits beyond its end",
+				   (unsigned long long)index);
+		++*weight;
+	}
+	return true;
+}
+
+/*
+ * The map says exactly what the tree names.  As many bits as pointers, each
+ * pointer has its bit and no two have the same one: so they are the same.
+ */
+static bool map_has(struct walk *w, const struct qvault_disk_anchor *disk,
+		    u64 block)
+{
+	u64 index, group;
+	const struct qvault_disk_node *node;
+	struct block *b;
+	struct qvault_disk_ptr ptr = disk->map;
+	u32 bit, level;
+
+	if (!qvault_locate(&w->geo, block, &group, &bit))
+		return false;
+	for (level = w->geo.map.top + 1; level--;) {
+		if (!ptr.version)
+			return false;
+		index = group >> (QVAULT_FANOUT_SHIFT * level);
+		b = dev_durable(w->data,
+				qvault_node_block(&w->geo, QVAULT_KIND_MAP, level,
+						  index, le64_to_cpu(ptr.where) & 1));
+		if (!level)
+			return test_bit_le(bit, b->plain);
+		node = (void *)b->plain;
+		ptr = node->ptr[group >> (QVAULT_FANOUT_SHIFT * (level - 1)) &
+				(QVAULT_FANOUT - 1)];
+	}
+	return false;
+}
+
+static bool check_map(struct walk *w, const struct qvault_disk_anchor *disk)
+{
+	u64 i, n = 0;
+
+	for (i = 0; i < w->geo.logical_blocks; i++) {
+		if (!w->map[i].version)
+			continue;
+		n++;
+		if (!map_has(w, disk, w->map[i].where))
+			return bad(w, "the tree names block %llu, the map does not",
+				   (unsigned long long)w->map[i].where);
+	}
+	if (n != (le64_to_cpu(disk->map.where) & QVAULT_WHERE_MASK) >> 1)
+		return bad(w, "leak: %llu blocks mapped, %llu in the map",
+			   (unsigned long long)n,
+			   (unsigned long long)le64_to_cpu(disk->map.where) >> 1);
+	return true;
+}
+
+/* ---- Log ---- */
+
+static bool apply_entries(struct walk *w, const u8 *p, u32 bytes)
+{
+	struct qvault_disk_entry e;
+	u64 run, logical, count, i, group;
+	u32 bit;
+
+	while (bytes) {
+		if (bytes < sizeof(e))
+			return bad(w, "an entry is cut off");
+		memcpy(&e, p, sizeof(e));
+		p += sizeof(e);
+		bytes -= sizeof(e);
+		run = le64_to_cpu(e.run);
+		logical = run & QVAULT_WHERE_MASK;
+		if (run & QVAULT_RUN_UNMAP)
+			count = le64_to_cpu(e.where);
+		else
+			count = (run >> QVAULT_RUN_COUNT_SHIFT &
+				 QVAULT_RUN_COUNT_MASK) + 1;
+		if (logical + count > w->geo.logical_blocks)
+			return bad(w, "an entry is beyond the end");
+		for (i = 0; i < count; i++) {
+			struct mapping *m = &w->map[logical + i];
+
+			memset(m, 0, sizeof(*m));
+			if (run & QVAULT_RUN_UNMAP)
+				continue;
+			if (bytes < QVAULT_TAG_SIZE)
+				return bad(w, "the tags of an entry are cut off");
+			p += QVAULT_TAG_SIZE;
+			bytes -= QVAULT_TAG_SIZE;
+			m->version = le64_to_cpu(e.version) + i;
+			m->where = le64_to_cpu(e.where) + i;
+			w->max_version = max(w->max_version, m->version);
+			if (!qvault_locate(&w->geo, m->where, &group, &bit))
+				return bad(w, "an entry names block %llu",
+					   (unsigned long long)m->where);
+		}
+	}
+	return true;
+}
+
+static bool walk_log(struct walk *w, const struct qvault_disk_anchor *disk)
+{
+	u64 tail = le64_to_cpu(disk->log_tail);
+	u64 head = le64_to_cpu(disk->log_head), s;
+	const struct qvault_disk_log **log;
+	struct qvault_disk_ptr ptr = disk->log;
+	bool ok = true;
+
+	if (head + 1 < tail || head + 1 - tail > w->geo.log_blocks)
+		return bad(w, "log from %llu to %llu", (unsigned long long)tail,
+			   (unsigned long long)head);
+	log = calloc(head + 2 - tail, sizeof(*log));
+	for (s = head; ok && s >= tail; s--) {
+		log[s - tail] = open_block(w, w->geo.log_start + s % w->geo.log_blocks,
+					   QVAULT_KIND_LOG, s, &ptr);
+		if (!log[s - tail] || le64_to_cpu(ptr.where) != s ||
+		    le64_to_cpu(log[s - tail]->head.sequence) != s ||
+		    le32_to_cpu(log[s - tail]->head.bytes) > QVAULT_LOG_PAYLOAD)
+			ok = bad(w, "log block %llu is not on the device",
+				 (unsigned long long)s);
+		else
+			ptr = log[s - tail]->head.prev;
+	}
+	for (s = tail; ok && s <= head; s++)
+		ok = apply_entries(w, log[s - tail]->payload,
+				   le32_to_cpu(log[s - tail]->head.bytes));
+	free(log);
+	return ok && apply_entries(w, disk->inline_entries,
+				   le32_to_cpu(disk->inline_bytes));
+}
+
+/* ---- All of it ---- */
+
+/* No two logical blocks stand in one place. */
+static bool reach_data(struct walk *w)
+{
+	u64 i;
+
+	for (i = 0; i < w->geo.logical_blocks; i++) {
+		if (!w->map[i].version)
+			continue;
+		if (test_bit(w->map[i].where, w->bits))
+			return bad(w, "two blocks are mapped to %llu",
+				   (unsigned long long)w->map[i].where);
+		__set_bit(w->map[i].where, w->bits);
+	}
+	return true;
+}
+
+bool walk(struct walk *w, const struct qvault_crypto *crypto,
+	  const struct qvault_dev *data, const struct qvault_disk_anchor *disk)
+{
+	memset(w, 0, sizeof(*w));
+	w->crypto = crypto;
+	w->data = data;
+	if (qvault_geometry_init(&w->geo, le64_to_cpu(disk->data_blocks),
+				 le64_to_cpu(disk->logical_blocks),
+				 le32_to_cpu(disk->log_blocks)))
+		return bad(w, "impossible geometry");
+	w->bits = calloc(BITS_TO_LONGS(w->geo.data_blocks), sizeof(long));
+	w->map = calloc(w->geo.logical_blocks, sizeof(*w->map));
+	if (!walk_node(w, QVAULT_KIND_NODE, w->geo.tree.top, 0, &disk->tree,
+		       tree_leaf) ||
+	    !walk_node(w, QVAULT_KIND_MAP, w->geo.map.top, 0, &disk->map,
+		       map_leaf) ||
+	    !check_map(w, disk) || !walk_log(w, disk) || !reach_data(w))
+		return false;
+	if (w->max_version >= le64_to_cpu(disk->lease))
+		return bad(w, "version %llu is not below the lease",
+			   (unsigned long long)w->max_version);
+	return true;
+}
+
+void walk_exit(struct walk *w)
+{
+	free(w->bits);
+	free(w->map);
+	w->bits = NULL;
+	w->map = NULL;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A world: one attach of a vault, from power on to detach or power cut, with
+ * its scheduler, its devices and what it must contain.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+#include "device.h"
+#include "oracle.h"
+#include "sched.h"
+
+/* All that was ever encrypted under the keys, in this future. */
+struct tweaks {
+	struct tweaks *parent;
+	struct map64 seen;		/* version -> id + 1 */
+};
+
+struct qvault_crypto {
+	bool real;			/* AES and SHA-256, else something quick */
+	bool derived;
+	u8 master[QVAULT_MASTER_KEY_SIZE];
+	u8 xts[2][64];
+	u8 mac[32];
+	u8 anchor_mac[32];
+	struct tweaks *tweaks;		/* NULL: not watched */
+};
+
+struct faults {
+	u64 fail_io_at;			/* n-th I/O of the world, 0: none */
+	u32 fail_io;			/* percent */
+	bool fail_anchor;		/* also on the anchor device */
+	u32 lie;			/* percent of reads that get wrong contents */
+	bool adversary;			/* the data device is in his hands */
+};
+
+/* What the newest durable anchor record reaches: must not be overwritten. */
+struct reach {
+	bool valid;
+	unsigned long *bits;		/* of blocks of the data device */
+};
+
+/* A write that the engine has given versions to; see ops.c. */
+struct active_write {
+	struct list_head list;
+	struct qvault_write *w;
+	const u64 *value;
+	u32 applied;			/* blocks that took effect */
+};
+
+struct world {
+	struct sched sched;
+	struct qvault v;
+	struct qvault_dev data;
+	struct qvault_dev anchor;
+	struct qvault_crypto crypto;
+	struct tweaks tweaks;
+	struct oracle oracle;
+	struct faults faults;
+
+	struct io **inflight;
+	u32 nr_inflight, max_inflight;
+	u64 nr_ios;
+	bool faulted;			/* an I/O has failed or lied */
+
+	u32 nr_bufs, max_bufs;		/* buffers that are out; 0: no limit */
+	wait_queue_head_t buf_wait;
+
+	bool kicked, stopping;
+	wait_queue_head_t kick_wait;
+	bool attached;
+	bool ephemeral;
+
+	struct list_head writes;	/* struct active_write */
+	struct reach reach[2];		/* newest durable, and the one on its way */
+	bool anchor_unknown;		/* an anchor write failed */
+
+	u64 corruptions, failures;
+	bool expect_corruption, expect_failure;
+
+	/* Called whenever what a crash could leave has changed. */
+	void (*on_io)(struct world *world, const struct io *io, bool completed);
+	void *sim;
+	u32 depth;			/* of crashes, since the trunk */
+};
+
+extern struct world *world_current;
+
+void world_init(struct world *world, u64 seed);
+/* Ends a world that has detached cleanly, and complains of leaks. */
+void world_exit(struct world *world);
+/* Ends it as it is. */
+void world_crash(struct world *world);
+/* Runs its tasks to their end. */
+void world_run(struct world *world);
+
+/* An I/O that the running task does not wait for here. */
+void world_submit(struct world *world, struct io *io);
+int world_io_wait(struct io *io);
+
+/* crypto.c */
+void crypto_init(struct qvault_crypto *crypto, bool real, struct tweaks *tweaks);
+
+/* walk.c */
+struct mapping {
+	u64 version, where;
+};
+struct walk {
+	const struct qvault_crypto *crypto;
+	const struct qvault_dev *data;
+	struct qvault_geometry geo;
+	unsigned long *bits;		/* reached blocks */
+	struct mapping *map;		/* of each logical block */
+	u64 max_version;
+	char why[160];
+};
+/* The newest record on an anchor device whose MAC is right, or NULL. */
+const struct qvault_disk_anchor *newest_record(const struct qvault_crypto *crypto,
+					       const struct qvault_dev *anchor);
+/* Follows @record through what is durable.  False, and @why, if it cannot. */
+bool walk(struct walk *walk, const struct qvault_crypto *crypto,
+	  const struct qvault_dev *data, const struct qvault_disk_anchor *record);
+void walk_exit(struct walk *walk);
+
+#endif
