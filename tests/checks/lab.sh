@@ -74,7 +74,7 @@ guest --debug -- kasan ubsan sleep leak
 noticed "a bug is noticed under the debug kernel" "the kernel reported"
 logged "KASAN sees a use after free" "KASAN: slab-use-after-free in read_byte"
 logged "UBSAN sees a shift too far" "UBSAN: shift-out-of-bounds"
-logged "sleeping under a spinlock is seen" "BUG: (sleeping function|scheduling while atomic)"
+logged "sleeping under a spinlock is seen" "BUG: sleeping function called"
 noticed "kmemleak sees a leak" "kmemleak: [0-9]+ unreferenced"
 guest --debug -- lockdep
 noticed "lockdep sees an inversion" "possible circular"

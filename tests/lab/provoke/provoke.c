@@ -4,14 +4,15 @@
  * that a guest's verdict must not overlook: a laboratory that was never seen
  * to report a bug proves nothing by its silence.
  */
-#include <linux/delay.h>
-#include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
 static DEFINE_SPINLOCK(first_lock);
 static DEFINE_SPINLOCK(second_lock);
+static DEFINE_MUTEX(some_mutex);
 static void *leaked;
 
 /* Not inlined and not constant, or the compiler would refuse the mistake. */
@@ -38,7 +39,8 @@ static void shift_too_far(void)
 static void sleep_under_spinlock(void)
 {
 	spin_lock(&first_lock);
-	usleep_range(10, 20);
+	mutex_lock(&some_mutex);
+	mutex_unlock(&some_mutex);
 	spin_unlock(&first_lock);
 }
 
