@@ -34,46 +34,60 @@ static int try_room(struct qvault *v, u32 bytes, struct qvault_write *w)
 	return n < 0 ? n : 0;
 }
 
+/* The same, counted as under way from before the first promise. */
+static int take_room(struct qvault *v, u32 bytes, struct qvault_write *w)
+{
+	int err;
+
+	atomic_inc(&v->inflight);
+	err = try_room(v, bytes, w);
+	if (err && atomic_dec_and_test(&v->inflight))
+		wake_up_all(&v->room_wait);
+	return err;
+}
+
+/* Rounds in which nothing ended and yet there was no room: see get_room(). */
+#define IDLE_ROUNDS	4
+
 /*
  * Get room, or wait for it.  There are more data blocks than logical ones, and
  * the log is larger than what one write takes: so there is room after a
- * checkpoint, or else operations under way hold it, which end without our help.
- * Only a device that fails writes can make it scarce for good: -ENOSPC then.
+ * checkpoint, or else operations under way hold it, which end without our help,
+ * or have just ended and used it up.  Only a device that fails writes can make
+ * it scarce for good: -ENOSPC then.
+ *
+ * That must not be concluded from one round.  The checkpoint may be one that
+ * began before ours was needed, and others that look for room hold some for a
+ * moment; but whenever one of those finds it, something ends.
  *
  * Who waits holds nothing, so nobody waits for a waiter.
  */
 static int get_room(struct qvault *v, u32 bytes, struct qvault_write *w)
 {
-	bool again = false;
+	u32 idle = 0;
 	u64 seen, ended;
 	int err;
 
-	for (;;) {
+	while (idle < IDLE_ROUNDS) {
 		seen = atomic64_read(&v->counters.checkpoints);
 		ended = atomic64_read(&v->ended);
-		atomic_inc(&v->inflight);
-		err = try_room(v, bytes, w);
-		if (!err)
-			return 0;
-		if (atomic_dec_and_test(&v->inflight))
-			wake_up_all(&v->room_wait);
+		err = take_room(v, bytes, w);
 		if (err != -ENOSPC)
 			return err;
-		if (!again) {
-			err = qvault_checkpoint_since(v, seen);
-		} else {
-			wait_event(v->room_wait,
-				   (u64)atomic64_read(&v->ended) != ended ||
-				   !atomic_read(&v->inflight) ||
-				   qvault_may_write(v));
-			err = qvault_may_write(v);
-			if (!err && (u64)atomic64_read(&v->ended) == ended)
-				err = -ENOSPC;
-		}
+		err = qvault_checkpoint_since(v, seen);
+		if (!err)
+			err = take_room(v, bytes, w);
+		if (err != -ENOSPC)
+			return err;
+		wait_event(v->room_wait,
+			   (u64)atomic64_read(&v->ended) != ended ||
+			   !atomic_read(&v->inflight) || qvault_may_write(v));
+		err = qvault_may_write(v);
 		if (err)
 			return err;
-		again = !again;
+		idle = (u64)atomic64_read(&v->ended) == ended ? idle + 1 : 0;
 	}
+	return -ENOSPC;
 }
 
 /* A new anchor record brings a new lease, even if there is nothing new in it. */

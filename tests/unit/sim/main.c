@@ -116,6 +116,9 @@ static void choose(struct params *p, u64 seed)
 	p->discards = rng_chance(&rng, 20);
 	p->real = rng_chance(&rng, 3);
 	p->ephemeral = rng_chance(&rng, 8);
+	/* A second life would use the same key: the kernel makes a new one. */
+	if (p->ephemeral)
+		p->lives = 1;
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (given[i])
 			put(p, i, value[i]);

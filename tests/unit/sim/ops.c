@@ -4,6 +4,7 @@
  * hooks that tell the oracle when a change takes effect.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,21 @@ void touch(struct sim *sim, u64 logical)
 		return;
 	__set_bit(logical, sim->is_touched);
 	sim->touched[sim->nr_touched++] = logical;
+}
+
+/* SIM_TRACE=BLOCK: say when the trunk changes it. */
+static void trace(const struct world *world, const char *what, u64 logical,
+		  u64 count, u64 version, u64 where)
+{
+	const char *env = getenv("SIM_TRACE");
+	u64 block = env ? strtoull(env, NULL, 0) : 0;
+
+	if (!env || world->depth || block - logical >= count)
+		return;
+	fprintf(stderr, "  time %llu: %s %llu+%llu, version %llu at %llu\n",
+		(unsigned long long)world->oracle.now, what,
+		(unsigned long long)logical, (unsigned long long)count,
+		(unsigned long long)version, (unsigned long long)where);
 }
 
 static struct active_write *find_write(struct world *world,
@@ -54,6 +70,7 @@ void __wrap_qvault_stream_append(struct qvault *v, u64 logical,
 		if (logical != a->w->logical + first)
 			shim_fail("a write takes effect in another place");
 		world->oracle.now++;
+		trace(world, "map", logical, count, ptr->version, ptr->where);
 		for (i = 0; i < count; i++) {
 			touch(world->sim, logical + i);
 			oracle_effect(&world->oracle, logical + i,
@@ -78,6 +95,7 @@ void __wrap_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count)
 
 	if (world) {
 		world->oracle.now++;
+		trace(world, "unmap", logical, count, 0, 0);
 		if (count <= sim->nr_touched) {
 			for (i = 0; i < count; i++)
 				unmap_one(&world->oracle, logical + i);
@@ -96,8 +114,10 @@ void __wrap_qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
 	struct world *world = v->platform;
 
 	__real_qvault_stream_cut(v, spare, cut);
-	if (world)
-		world->oracle.cut = world->oracle.now;
+	if (!world)
+		return;
+	world->oracle.cut = world->oracle.now;
+	trace(world, spare ? "freeze" : "cut", 0, ~0ull, 0, 0);
 }
 
 /* ---- Writes ---- */
@@ -182,6 +202,9 @@ static void check_error(struct world *world, const char *what, int err)
 	    world->expect_corruption)
 		return;
 	if (err == -ENOMEM && world->sched.fail_alloc)
+		return;
+	/* What a failed write was to fill is set aside, and may be all there is. */
+	if (err == -ENOSPC && world->faulted)
 		return;
 	shim_fail("%s: error %d for no reason", what, err);
 }
@@ -272,6 +295,25 @@ int op_unmap(struct client *c, u64 logical, u64 count)
 
 /* ---- Read ---- */
 
+/* What the block holds instead, if it ever held that. */
+static void explain(const struct oracle *o, u64 logical, const u64 *data)
+{
+	struct effect e, last = { .time = ~0ull };
+	u64 t;
+
+	for (t = 0; t <= o->now; t++) {
+		e = oracle_at(o, logical, t);
+		if (e.time == last.time)
+			continue;
+		last = e;
+		fprintf(stderr, "  from %llu on: value %llu, version %llu%s\n",
+			(unsigned long long)e.time, (unsigned long long)e.value,
+			(unsigned long long)e.version,
+			value_equal(logical, e.value, data) ? " (this was read)" :
+			"");
+	}
+}
+
 static void check_value(struct world *world, u64 logical, const u64 *data,
 			u64 begin)
 {
@@ -287,10 +329,10 @@ static void check_value(struct world *world, u64 logical, const u64 *data,
 		if (value_equal(logical, e.value, data))
 			return;
 	}
-	e = oracle_at(o, logical, o->now);
-	shim_fail("G2: block %llu reads wrong: value %llu, version %llu wanted",
-		  (unsigned long long)logical, (unsigned long long)e.value,
-		  (unsigned long long)e.version);
+	explain(o, logical, data);
+	shim_fail("G2: block %llu reads wrong; read from time %llu to %llu",
+		  (unsigned long long)logical, (unsigned long long)begin,
+		  (unsigned long long)o->now);
 }
 
 /* As the kernel's read path does it: if the tag is bad, has the pointer moved? */
