@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Vectors: what the format says, in bytes.  They were computed by another
+ * implementation (tests/lib/vault.c, with OpenSSL), so that neither the format
+ * nor the use of the crypto API can drift in silence.
+ */
+#include <linux/string.h>
+
+#include "world.h"
+
+static const u8 data_tag[] = {
+	0x0f, 0x6a, 0x60, 0x9c, 0x06, 0x53, 0x51, 0x25,
+	0xe4, 0xd8, 0xe6, 0x9b, 0x0c, 0x7c, 0xe4, 0x9c,
+};
+static const u8 data_head[] = {
+	0xf9, 0xb2, 0xec, 0x5b, 0x6e, 0xf4, 0x7f, 0x07,
+	0xc0, 0xdd, 0xce, 0x4e, 0x6d, 0x81, 0x2d, 0xf0,
+};
+static const u8 data_tail[] = {
+	0x85, 0xb4, 0x54, 0x64, 0x12, 0xe9, 0xa8, 0x40,
+	0x69, 0xe1, 0x47, 0xbd, 0x98, 0x8b, 0x4a, 0x53,
+};
+static const u8 node_tag[] = {
+	0x07, 0x0b, 0xc8, 0xa5, 0xe6, 0x2f, 0x8e, 0x7f,
+	0x9d, 0x49, 0x54, 0xc9, 0x8e, 0xd8, 0xcd, 0x9b,
+};
+static const u8 node_head[] = {
+	0x64, 0x1d, 0x5a, 0x85, 0x53, 0xf2, 0xa9, 0x36,
+	0x83, 0x95, 0xce, 0xc9, 0x97, 0xc2, 0x6d, 0x58,
+};
+static const u8 map_tag[] = {
+	0x9e, 0x30, 0xa7, 0xc3, 0x85, 0x52, 0x78, 0xcf,
+	0x7e, 0x72, 0x0a, 0x41, 0xa8, 0xb2, 0x37, 0xfb,
+};
+static const u8 log_tag[] = {
+	0x26, 0x95, 0x81, 0x09, 0x8a, 0x12, 0x84, 0x48,
+	0x0b, 0x6b, 0x3d, 0x03, 0xc1, 0xb0, 0xb4, 0x89,
+};
+static const u8 anchor_mac[] = {
+	0xd0, 0xc4, 0x52, 0x6d, 0x23, 0x5c, 0xac, 0x4f,
+	0x2c, 0x18, 0x0c, 0x4a, 0xeb, 0x3a, 0x09, 0x3c,
+	0xe0, 0x46, 0x4c, 0x84, 0x39, 0xb5, 0x8a, 0x79,
+	0x1f, 0x30, 0x68, 0x1f, 0x94, 0x92, 0x52, 0xf5,
+};
+
+struct blocks {
+	struct qvault v;
+	u8 plain[QVAULT_BLOCK_SIZE];
+	u8 cipher[QVAULT_BLOCK_SIZE];
+	u8 back[QVAULT_BLOCK_SIZE];
+	u8 scratch[QVAULT_BLOCK_SIZE];
+	u8 tag[QVAULT_TAG_SIZE];
+};
+
+static struct blocks *blocks_new(struct kunit *test)
+{
+	struct blocks *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	u32 i;
+
+	KUNIT_ASSERT_NOT_NULL(test, b);
+	b->v.crypto = world_crypto(test);
+	for (i = 0; i < QVAULT_BLOCK_SIZE; i++)
+		b->plain[i] = i * 7 + 3 + (i >> 8);
+	return b;
+}
+
+static void seal(struct kunit *test, struct blocks *b, enum qvault_kind kind,
+		 u64 id, u64 version)
+{
+	KUNIT_ASSERT_EQ(test, 0, qvault_seal(&b->v, kind, id, version, b->plain,
+					     b->cipher, b->tag));
+}
+
+static void sealed_blocks(struct kunit *test)
+{
+	struct blocks *b = blocks_new(test);
+
+	seal(test, b, QVAULT_KIND_DATA, 0x123456, 0x0102030405060708ull);
+	KUNIT_EXPECT_MEMEQ(test, b->tag, data_tag, sizeof(data_tag));
+	KUNIT_EXPECT_MEMEQ(test, b->cipher, data_head, sizeof(data_head));
+	KUNIT_EXPECT_MEMEQ(test, b->cipher + QVAULT_BLOCK_SIZE - 16, data_tail,
+			   sizeof(data_tail));
+	seal(test, b, QVAULT_KIND_NODE, qvault_node_id(2, 5), 9);
+	KUNIT_EXPECT_MEMEQ(test, b->tag, node_tag, sizeof(node_tag));
+	KUNIT_EXPECT_MEMEQ(test, b->cipher, node_head, sizeof(node_head));
+	seal(test, b, QVAULT_KIND_MAP, qvault_node_id(0, 5), 9);
+	KUNIT_EXPECT_MEMEQ(test, b->tag, map_tag, sizeof(map_tag));
+	seal(test, b, QVAULT_KIND_LOG, 77, 9);
+	KUNIT_EXPECT_MEMEQ(test, b->tag, log_tag, sizeof(log_tag));
+}
+
+static void new_anchor(struct kunit *test)
+{
+	struct qvault_disk_anchor *disk =
+		kunit_kzalloc(test, sizeof(*disk), GFP_KERNEL);
+	u8 mac[QVAULT_ANCHOR_MAC_SIZE], uuid[QVAULT_UUID_SIZE];
+
+	world_uuid(uuid);
+	KUNIT_ASSERT_EQ(test, 0, qvault_new_anchor(disk, uuid, 4096, 0, 64));
+	KUNIT_EXPECT_EQ(test, 3840, le64_to_cpu(disk->logical_blocks));
+	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_anchor_mac(world_crypto(test), disk,
+			offsetof(struct qvault_disk_anchor, mac), mac));
+	KUNIT_EXPECT_MEMEQ(test, mac, anchor_mac, sizeof(anchor_mac));
+}
+
+static void unseal(struct kunit *test, struct blocks *b, int want,
+		   enum qvault_kind kind, u64 id, const struct qvault_ptr *ptr)
+{
+	memset(b->back, 0xee, sizeof(b->back));
+	KUNIT_ASSERT_EQ(test, want, qvault_unseal(&b->v, kind, id, ptr, b->cipher,
+						  b->back, b->scratch));
+	if (!want)
+		KUNIT_EXPECT_MEMEQ(test, b->back, b->plain, QVAULT_BLOCK_SIZE);
+	else	/* Nothing of a block that is refused gets out. */
+		KUNIT_EXPECT_EQ(test, 0xee, b->back[0]);
+}
+
+static void tampering_is_noticed(struct kunit *test)
+{
+	struct blocks *b = blocks_new(test);
+	struct qvault_ptr ptr = { .version = 42, .where = 1234 }, other;
+	u32 i;
+
+	seal(test, b, QVAULT_KIND_DATA, 99, ptr.version);
+	memcpy(ptr.tag, b->tag, sizeof(ptr.tag));
+	unseal(test, b, 0, QVAULT_KIND_DATA, 99, &ptr);
+
+	/* Every byte of the ciphertext, another bit in each. */
+	for (i = 0; i < QVAULT_BLOCK_SIZE; i++) {
+		b->cipher[i] ^= 1 << i % 8;
+		unseal(test, b, -EILSEQ, QVAULT_KIND_DATA, 99, &ptr);
+		b->cipher[i] ^= 1 << i % 8;
+	}
+	/* Every bit of the tag. */
+	for (i = 0; i < 8 * QVAULT_TAG_SIZE; i++) {
+		other = ptr;
+		other.tag[i / 8] ^= 1 << i % 8;
+		unseal(test, b, -EILSEQ, QVAULT_KIND_DATA, 99, &other);
+	}
+	/* Every bit of version and id; every other kind. */
+	for (i = 0; i < 64; i++) {
+		other = ptr;
+		other.version ^= 1ull << i;
+		unseal(test, b, -EILSEQ, QVAULT_KIND_DATA, 99, &other);
+		unseal(test, b, -EILSEQ, QVAULT_KIND_DATA, 99 ^ 1ull << i, &ptr);
+	}
+	for (i = 0; i < 10; i++)
+		if (i != QVAULT_KIND_DATA)
+			unseal(test, b, -EILSEQ, i, 99, &ptr);
+	unseal(test, b, 0, QVAULT_KIND_DATA, 99, &ptr);
+}
+
+/* A, B, A again: no 16 bytes of ciphertext repeat. */
+static void rewriting_tells_nothing(struct kunit *test)
+{
+	struct blocks *b = blocks_new(test);
+	u32 i;
+
+	memset(b->plain, 0, sizeof(b->plain));
+	seal(test, b, QVAULT_KIND_DATA, 7, 100);
+	memcpy(b->back, b->cipher, QVAULT_BLOCK_SIZE);
+	seal(test, b, QVAULT_KIND_DATA, 7, 101);
+	for (i = 0; i < QVAULT_BLOCK_SIZE; i += 16)
+		KUNIT_EXPECT_MEMNEQ(test, b->back + i, b->cipher + i, 16);
+}
+
+static void pointers_round_trip(struct kunit *test)
+{
+	struct qvault_ptr ptr = {
+		.version = 0x1122334455667788ull, .where = 0xabcdef012345ull,
+	}, back;
+	static const u8 wanted[] = {
+		0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
+		0x45, 0x23, 0x01, 0xef, 0xcd, 0xab, 0x00, 0x00,
+	};
+	struct qvault_disk_ptr disk;
+	u32 i;
+
+	for (i = 0; i < QVAULT_TAG_SIZE; i++)
+		ptr.tag[i] = i;
+	qvault_ptr_to_disk(&disk, &ptr);
+	KUNIT_EXPECT_MEMEQ(test, (const u8 *)&disk, wanted, sizeof(wanted));
+	KUNIT_EXPECT_EQ(test, 0x0f, disk.tag[15]);
+	qvault_ptr_from_disk(&back, &disk);
+	KUNIT_EXPECT_EQ(test, ptr.version, back.version);
+	KUNIT_EXPECT_EQ(test, ptr.where, back.where);
+	KUNIT_EXPECT_MEMEQ(test, ptr.tag, back.tag, QVAULT_TAG_SIZE);
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(sealed_blocks),
+	KUNIT_CASE(new_anchor),
+	KUNIT_CASE(tampering_is_noticed),
+	KUNIT_CASE(rewriting_tells_nothing),
+	KUNIT_CASE(pointers_round_trip),
+	{}
+};
+
+static struct kunit_suite suite = {
+	.name = "qvault-format",
+	.test_cases = cases,
+};
+kunit_test_suite(suite);

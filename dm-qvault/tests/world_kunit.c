@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The fixture of the suites: see world.h.
+ */
+#include <linux/blkdev.h>
+#include <linux/vmalloc.h>
+
+#include "world.h"
+
+/* ---- Disks in memory ---------------------------------------------------- */
+
+static void memdisk_submit(struct bio *bio)
+{
+	struct memdisk *m = bio->bi_bdev->bd_disk->private_data;
+	u64 at = (u64)bio->bi_iter.bi_sector << SECTOR_SHIFT;
+	struct bvec_iter iter;
+	struct bio_vec vec;
+
+	m->flushes += !!(bio->bi_opf & REQ_PREFLUSH);
+	m->fuas += !!(bio->bi_opf & REQ_FUA);
+	if (bio_has_data(bio)) {
+		m->writes += op_is_write(bio_op(bio));
+		m->reads += !op_is_write(bio_op(bio));
+		bio_for_each_segment(vec, bio, iter) {
+			if (op_is_write(bio_op(bio)))
+				memcpy_from_bvec(m->data + at, &vec);
+			else
+				memcpy_to_bvec(&vec, m->data + at);
+			at += vec.bv_len;
+		}
+	}
+	bio_endio(bio);
+}
+
+static const struct block_device_operations memdisk_ops = {
+	.owner = THIS_MODULE,
+	.submit_bio = memdisk_submit,
+};
+
+static void memdisk_free(void *arg)
+{
+	struct memdisk *m = arg;
+
+	if (m->disk) {
+		del_gendisk(m->disk);
+		put_disk(m->disk);
+	}
+	vfree(m->data);
+}
+
+static void memdisk_new(struct kunit *test, struct memdisk *m, u64 blocks,
+			const char *name)
+{
+	struct queue_limits limits = {
+		.features = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA,
+	};
+	struct gendisk *disk;
+
+	m->blocks = blocks;
+	m->data = vzalloc(blocks << QVAULT_BLOCK_SHIFT);
+	KUNIT_ASSERT_NOT_NULL(test, m->data);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, memdisk_free, m));
+	disk = blk_alloc_disk(&limits, NUMA_NO_NODE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, disk);
+	disk->fops = &memdisk_ops;
+	disk->private_data = m;
+	snprintf(disk->disk_name, DISK_NAME_LEN, "qvault-%s", name);
+	set_capacity(disk, blocks << (QVAULT_BLOCK_SHIFT - SECTOR_SHIFT));
+	if (add_disk(disk)) {
+		put_disk(disk);
+		KUNIT_ASSERT_TRUE_MSG(test, false, "no disk");
+	}
+	m->disk = disk;
+}
+
+/* ---- Keys --------------------------------------------------------------- */
+
+void world_master(u8 master[QVAULT_MASTER_KEY_SIZE])
+{
+	u32 i;
+
+	for (i = 0; i < QVAULT_MASTER_KEY_SIZE; i++)
+		master[i] = 3 * i + 1;
+}
+
+void world_uuid(u8 uuid[QVAULT_UUID_SIZE])
+{
+	u32 i;
+
+	for (i = 0; i < QVAULT_UUID_SIZE; i++)
+		uuid[i] = 0xa0 + i;
+}
+
+static void crypto_free(void *crypto)
+{
+	qvault_crypto_free(crypto);
+}
+
+struct qvault_crypto *world_crypto(struct kunit *test)
+{
+	u8 master[QVAULT_MASTER_KEY_SIZE], uuid[QVAULT_UUID_SIZE];
+	struct qvault_crypto *crypto;
+
+	world_master(master);
+	world_uuid(uuid);
+	crypto = qvault_crypto_new(master);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, crypto);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, crypto_free, crypto));
+	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_derive(crypto, uuid));
+	return crypto;
+}
+
+/* ---- The vault ---------------------------------------------------------- */
+
+static void world_free(void *arg)
+{
+	struct qvault_target *qt = arg;
+
+	qvault_exit(&qt->v);
+	qvault_pools_exit(qt);
+	kfree(qt);
+}
+
+static void format(struct kunit *test, struct world *w, u32 log_blocks)
+{
+	struct qvault_disk_anchor *disk =
+		(void *)(w->anchor.data + QVAULT_BLOCK_SIZE);
+	u8 uuid[QVAULT_UUID_SIZE];
+
+	world_uuid(uuid);
+	KUNIT_ASSERT_EQ(test, 0, qvault_new_anchor(disk, uuid, w->data.blocks, 0,
+						   log_blocks));
+	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_anchor_mac(w->qt->v.crypto, disk,
+			offsetof(struct qvault_disk_anchor, mac), disk->mac));
+}
+
+struct world *world_new(struct kunit *test, u64 data_blocks, u32 log_blocks)
+{
+	struct world *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	struct qvault_target *qt;
+
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	memdisk_new(test, &w->data, data_blocks, "data");
+	memdisk_new(test, &w->anchor, QVAULT_ANCHOR_SLOTS, "anchor");
+	qt = kzalloc(sizeof(*qt), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, qt);
+	w->qt = qt;
+	qt->v.crypto = world_crypto(test);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, world_free, qt));
+	qt->v.platform = qt;
+	qt->v.memory_mib = 2;
+	mutex_init(&qt->life_mutex);
+	KUNIT_ASSERT_EQ(test, 0, qvault_pools_init(qt));
+	KUNIT_ASSERT_EQ(test, 0, qvault_init(&qt->v));
+	qt->data.bdev = w->data.disk->part0;
+	qt->anchor.bdev = w->anchor.disk->part0;
+	qt->data.bios = &qt->bios;
+	qt->anchor.bios = &qt->bios;
+	qt->v.data = &qt->data;
+	qt->v.anchor_dev = &qt->anchor;
+	format(test, w, log_blocks);
+	return w;
+}
+
+void world_attach(struct kunit *test, struct world *w)
+{
+	struct qvault_disk_anchor *record = qvault_buf_get();
+	int err = qvault_attach(&w->qt->v, record);
+
+	qvault_buf_put(record);
+	KUNIT_ASSERT_EQ_MSG(test, 0, err, "%s", w->qt->v.reason ?: "");
+}
+
+/* Each 64-bit word says whose block it is. */
+static u64 word_of(u64 logical, u32 stamp, u32 i)
+{
+	return (u64)stamp << 40 ^ logical << 12 ^ i;
+}
+
+static void write_sealed(struct kunit *test, struct qvault *v,
+			 struct qvault_write *w, u32 stamp)
+{
+	struct qvault_batch *batch = qvault_batch_begin(v, v->data);
+	u64 *plain = qvault_buf_get();
+	u32 i, k;
+
+	for (i = 0; i < w->count; i++) {
+		void *cipher = qvault_buf_get();
+
+		for (k = 0; k < QVAULT_BLOCK_SIZE / sizeof(*plain); k++)
+			plain[k] = word_of(w->logical + i, stamp, k);
+		KUNIT_EXPECT_EQ(test, 0, qvault_write_seal(v, w, i, plain, cipher));
+		qvault_batch_write(batch, w->ptr[i].where, cipher);
+	}
+	KUNIT_EXPECT_EQ(test, 0, qvault_batch_wait(batch));
+	qvault_batch_end(batch);
+	qvault_buf_put(plain);
+}
+
+void world_write(struct kunit *test, struct world *world, u64 logical, u32 count,
+		 u32 stamp)
+{
+	struct qvault *v = &world->qt->v;
+	struct qvault_write *w;
+
+	w = kunit_kzalloc(test, struct_size(w, ptr, QVAULT_MAX_RUN), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	while (count) {
+		w->logical = logical;
+		w->count = min(count, QVAULT_MAX_RUN);
+		KUNIT_ASSERT_EQ(test, 0, qvault_write_begin(v, w));
+		write_sealed(test, v, w, stamp);
+		KUNIT_ASSERT_EQ(test, 0, qvault_write_end(v, w, 0));
+		logical += w->count;
+		count -= w->count;
+	}
+	kunit_kfree(test, w);
+}
+
+u32 world_read(struct kunit *test, struct world *w, u64 logical)
+{
+	struct qvault *v = &w->qt->v;
+	struct qvault_scratch *scratch;
+	struct qvault_ptr ptr;
+	u64 *plain;
+	u32 stamp, i;
+
+	KUNIT_ASSERT_EQ(test, 0, qvault_lookup(v, logical, 1, &ptr));
+	if (!ptr.version)
+		return 0;
+	plain = qvault_buf_get();
+	scratch = kmalloc(sizeof(*scratch), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, scratch);
+	KUNIT_EXPECT_EQ(test, 0, qvault_dev_read(v->data, ptr.where, plain));
+	KUNIT_EXPECT_EQ(test, 0, qvault_read_unseal(v, logical, &ptr, plain,
+						    scratch->bounce,
+						    scratch->copy));
+	memcpy(plain, scratch->bounce, QVAULT_BLOCK_SIZE);
+	stamp = (plain[0] ^ logical << 12) >> 40;
+	for (i = 0; i < QVAULT_BLOCK_SIZE / sizeof(*plain); i++)
+		if (plain[i] != word_of(logical, stamp, i))
+			break;
+	KUNIT_EXPECT_EQ(test, QVAULT_BLOCK_SIZE / sizeof(*plain), i);
+	kfree(scratch);
+	qvault_buf_put(plain);
+	return stamp;
+}
