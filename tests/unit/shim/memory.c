@@ -53,13 +53,38 @@ static void check_context(gfp_t gfp)
 		shim_fail("GFP_KERNEL in the path of I/O");
 }
 
+/*
+ * The largest block of a world comes and goes with it: keep one, for malloc()
+ * would map and unmap it each time.
+ */
+#define LARGE (128 * 1024)
+static struct chunk *large;
+
+static struct chunk *get_chunk(size_t size)
+{
+	struct chunk *chunk = large;
+
+	if (!chunk || chunk->size != size)
+		return malloc(sizeof(*chunk) + size);
+	large = NULL;
+	return chunk;
+}
+
+static void put_chunk(struct chunk *chunk)
+{
+	if (chunk->size < LARGE || large)
+		free(chunk);
+	else
+		large = chunk;
+}
+
 static void *raw_alloc(size_t size, gfp_t gfp)
 {
 	struct chunk *chunk;
 
 	if (size > 1ull << 32)
 		return NULL;
-	chunk = malloc(sizeof(*chunk) + size);
+	chunk = get_chunk(size);
 	chunk->size = size;
 	list_add_tail(&chunk->list, heap());
 	/* What nobody has set must not look like zero. */
@@ -83,7 +108,7 @@ void kfree(const void *p)
 		return;
 	chunk = (struct chunk *)p - 1;
 	list_del(&chunk->list);
-	free(chunk);
+	put_chunk(chunk);
 }
 
 size_t ksize(const void *p)

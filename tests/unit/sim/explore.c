@@ -169,20 +169,23 @@ static void read_all(struct client *c)
 	u64 blocks = c->world->v.geo.logical_blocks, i;
 	u32 n;
 
-	/* Each state reads some of a large volume; together they read it all. */
-	if (blocks <= 700 || rng_chance(&c->rng, 3)) {
+	/*
+	 * Each state reads what changed last, and some of the rest; together
+	 * they read it all.
+	 */
+	if (blocks <= 100 || rng_chance(&c->rng, 4)) {
 		for (i = 0; i < blocks; i += n) {
 			n = min_t(u64, QVAULT_MAX_RUN, blocks - i);
 			op_read(c, i, n);
 		}
 		return;
 	}
-	for (i = 0; i < 100 && sim->nr_touched; i++)
+	for (i = 0; i < min_t(u64, sim->nr_recent, SIM_RECENT); i++)
+		op_read(c, sim->recent[i].logical, sim->recent[i].count);
+	for (i = 0; i < 10 && sim->nr_touched; i++)
 		op_read(c, sim->touched[rng_below(&c->rng, sim->nr_touched)], 1);
-	for (i = 0; i < 30; i++)
+	for (i = 0; i < 5; i++)
 		op_read(c, rng_below(&c->rng, blocks), 1);
-	i = rng_below(&c->rng, blocks);
-	op_read(c, i, min_t(u64, QVAULT_MAX_RUN, blocks - i));
 }
 
 static int attach(struct world *world)
@@ -333,7 +336,7 @@ static u32 permille(const struct world *world, const struct io *io)
 	u32 n = sim->p.explore;
 
 	if (world->depth)
-		n = max(n, 60u);
+		n = max(n, 25u);
 	if (io->dev == &world->anchor || io->kind == IO_FLUSH)
 		n *= 6;
 	return n;

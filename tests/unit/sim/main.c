@@ -69,6 +69,8 @@ static void choose_size(struct params *p, struct rng *rng)
 		break;
 	case 1:
 	case 2:
+		p->data_blocks = least + rng_below(rng, 120);
+		break;
 	case 3:
 		p->data_blocks = least + rng_below(rng, 500);
 		break;

@@ -45,6 +45,18 @@ static void trace(const struct world *world, const char *what, u64 logical,
 		(unsigned long long)version, (unsigned long long)where);
 }
 
+static void remember(struct world *world, u64 logical, u64 count)
+{
+	struct sim *sim = world->sim;
+	u64 i = sim->nr_recent % SIM_RECENT;
+
+	if (world->depth)
+		return;
+	sim->recent[i].logical = logical;
+	sim->recent[i].count = min_t(u64, count, 6);
+	sim->nr_recent++;
+}
+
 static struct active_write *find_write(struct world *world,
 				       const struct qvault_ptr *ptr)
 {
@@ -70,6 +82,7 @@ void __wrap_qvault_stream_append(struct qvault *v, u64 logical,
 		if (logical != a->w->logical + first)
 			shim_fail("a write takes effect in another place");
 		world->oracle.now++;
+		remember(world, logical, count);
 		trace(world, "map", logical, count, ptr->version, ptr->where);
 		for (i = 0; i < count; i++) {
 			touch(world->sim, logical + i);
@@ -95,6 +108,7 @@ void __wrap_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count)
 
 	if (world) {
 		world->oracle.now++;
+		remember(world, logical, count);
 		trace(world, "unmap", logical, count, 0, 0);
 		if (count <= sim->nr_touched) {
 			for (i = 0; i < count; i++)
@@ -135,7 +149,7 @@ static void group_end(struct io *io)
 	if (io->err && !group->err)
 		group->err = io->err;
 	kfree(io->buf);
-	free(io);
+	kfree(io);
 	group->left--;
 	wake_up(&group->wait);
 }
@@ -143,7 +157,7 @@ static void group_end(struct io *io)
 static void group_submit(struct world *world, struct group_io *group,
 			 enum io_kind kind, u64 block, void *buf)
 {
-	struct io *io = calloc(1, sizeof(*io));
+	struct io *io = kzalloc(sizeof(*io), GFP_NOIO | __GFP_NOFAIL);
 
 	io->kind = kind;
 	io->dev = &world->data;
@@ -337,9 +351,8 @@ static void check_value(struct world *world, u64 logical, const u64 *data,
 
 /* As the kernel's read path does it: if the tag is bad, has the pointer moved? */
 static int read_block(struct world *world, u64 logical, struct qvault_ptr *ptr,
-		      u64 *plain, u64 *scratch)
+		      u64 *plain, u64 *scratch, u64 *cipher)
 {
-	u64 *cipher = kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	struct qvault_ptr old;
 	int err;
 
@@ -360,7 +373,6 @@ static int read_block(struct world *world, u64 logical, struct qvault_ptr *ptr,
 		if (!err && ptr->version == old.version)
 			err = qvault_corrupt(&world->v, QVAULT_KIND_DATA, logical);
 	} while (!err);
-	kfree(cipher);
 	return err;
 }
 
@@ -369,7 +381,9 @@ int op_read(struct client *c, u64 logical, u32 count)
 	struct world *world = c->world;
 	struct qvault_ptr *ptr = kcalloc(count, sizeof(*ptr),
 					 GFP_NOIO | __GFP_NOFAIL);
-	u64 *plain = kmalloc(2 * QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
+	u64 *plain = kmalloc(3 * QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
+	u64 *scratch = plain + QVAULT_BLOCK_SIZE / sizeof(u64);
+	u64 *cipher = scratch + QVAULT_BLOCK_SIZE / sizeof(u64);
 	u64 begin = world->oracle.now;
 	int err, any = 0;
 	u32 i;
@@ -380,8 +394,8 @@ int op_read(struct client *c, u64 logical, u32 count)
 		any = err;
 	}
 	for (i = 0; !err && i < count; i++) {
-		int e = read_block(world, logical + i, &ptr[i], plain,
-				   plain + QVAULT_BLOCK_SIZE / sizeof(u64));
+		int e = read_block(world, logical + i, &ptr[i], plain, scratch,
+				   cipher);
 
 		if (e) {
 			check_error(world, "read", e);

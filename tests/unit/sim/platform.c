@@ -79,6 +79,8 @@ static void event(void *arg, u32 n)
 	if (fails) {
 		world->faulted = true;
 		world->expect_failure = true;
+		/* What a failed flush lost is gone, for reads of this life too. */
+		world->expect_corruption |= io->kind == IO_FLUSH;
 	}
 	dev_complete(io, fails ? -EIO : 0);
 	if (io->kind == IO_READ && !fails && io->dev == &world->data &&
@@ -196,7 +198,7 @@ static void batch_end_io(struct io *io)
 	if (io->err && !batch->err)
 		batch->err = io->err;
 	qvault_buf_put(io->buf);
-	free(io);
+	kfree(io);
 	batch->inflight--;
 	wake_up(&batch->wait);
 }
@@ -218,7 +220,7 @@ void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf)
 
 	check_place(&batch->dev->world->v, block);
 	wait_event(batch->wait, batch->inflight < batch->limit);
-	io = calloc(1, sizeof(*io));
+	io = kzalloc(sizeof(*io), GFP_NOIO | __GFP_NOFAIL);
 	io->kind = IO_WRITE;
 	io->dev = batch->dev;
 	io->block = block;
@@ -308,7 +310,7 @@ void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
 	might_sleep();
 	world->corruptions++;
 	if (!world->expect_corruption)
-		shim_fail("G4: corruption of kind %d, id %llx, and nobody did anything",
+		shim_fail("G4: corruption of kind %d, id 0x%llx, and nobody did anything",
 			  kind, (unsigned long long)id);
 }
 
@@ -334,14 +336,8 @@ static void free_inflight(struct world *world)
 {
 	u32 i;
 
-	for (i = 0; i < world->nr_inflight; i++) {
-		struct io *io = world->inflight[i];
-
-		block_put(io->contents);
-		/* Those with a waiter are on its stack. */
-		if (!io->task)
-			free(io);
-	}
+	for (i = 0; i < world->nr_inflight; i++)
+		block_put(world->inflight[i]->contents);
 	free(world->inflight);
 	world->inflight = NULL;
 	world->nr_inflight = world->max_inflight = 0;
@@ -351,7 +347,6 @@ static void world_free(struct world *world)
 {
 	u32 i;
 
-	free_inflight(world);
 	for (i = 0; i < 2; i++)
 		free(world->reach[i].bits);
 	map64_free(&world->tweaks.seen);
@@ -365,11 +360,14 @@ void world_exit(struct world *world)
 	sched_exit(&world->sched);
 	if (world->nr_bufs)
 		shim_fail("%u buffers were not given back", world->nr_bufs);
+	free_inflight(world);
 	world_free(world);
 }
 
 void world_crash(struct world *world)
 {
+	/* They are on stacks and in the heap, both about to go. */
+	free_inflight(world);
 	sched_crash(&world->sched);
 	world_free(world);
 }

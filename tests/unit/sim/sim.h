@@ -39,14 +39,18 @@ struct totals {
 	u64 limit;			/* of states; 0: none */
 };
 
+#define SIM_RECENT 16
+
 struct sim {
 	struct params p;
 	struct rng rng;			/* of the trunk: workload */
 	struct rng explore_rng;
-	struct list_head path;
 	u64 *touched;			/* blocks that ever were not zeros */
 	unsigned long *is_touched;
 	u32 nr_touched;
+	/* What the trunk changed last: the first blocks of it. */
+	struct { u64 logical; u32 count; } recent[SIM_RECENT];
+	u64 nr_recent;
 	u64 nr_states;			/* so far, for only_state */
 	u64 next_value;
 };
