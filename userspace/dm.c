@@ -38,23 +38,28 @@ static struct dm_task *task_create(int type, const char *name)
 }
 
 /*
- * An error that the library found itself, before any ioctl, has no errno; then
- * it could not open or make the control node.
+ * An error that the library found itself, before any ioctl, has no errno.  Not
+ * even a task can be created if the control node cannot be opened or made.
  */
+static int no_control(void)
+{
+	return geteuid() ? -EACCES : -ENODEV;
+}
+
 static int task_run(struct dm_task *task)
 {
 	if (dm_task_run(task))
 		return 0;
 	if (dm_task_get_errno(task))
 		return -dm_task_get_errno(task);
-	return geteuid() ? -EACCES : -EIO;
+	return no_control();
 }
 
 /* Run a task that needs no more than a name. */
 static int run_simple(int type, const char *name)
 {
 	struct dm_task *task = task_create(type, name);
-	int err = task ? task_run(task) : -ENOMEM;
+	int err = task ? task_run(task) : no_control();
 
 	if (task)
 		dm_task_destroy(task);
@@ -113,7 +118,7 @@ int ctl_dm_info(const char *name, struct ctl_dm_info *info)
 
 	memset(info, 0, sizeof(*info));
 	if (!task)
-		return -ENOMEM;
+		return no_control();
 	err = task_run(task);
 	if (err)
 		goto out;
@@ -160,7 +165,7 @@ static int find_in(const struct dm_names *names, const char *prefix,
 int ctl_dm_find(const char *prefix, char name[CTL_DM_NAME_CHARS])
 {
 	struct dm_task *task = task_create(DM_DEVICE_LIST, NULL);
-	int err = task ? task_run(task) : -ENOMEM;
+	int err = task ? task_run(task) : no_control();
 
 	if (!err)
 		err = find_in(dm_task_get_names(task), prefix, name);
@@ -172,7 +177,7 @@ int ctl_dm_find(const char *prefix, char name[CTL_DM_NAME_CHARS])
 int ctl_dm_create(const char *name, const char *uuid)
 {
 	struct dm_task *task = task_create(DM_DEVICE_CREATE, name);
-	int err = -ENOMEM;
+	int err = no_control();
 
 	if (task && dm_task_set_uuid(task, uuid) &&
 	    dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
@@ -186,7 +191,7 @@ int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
 		bool read_only)
 {
 	struct dm_task *task = task_create(DM_DEVICE_RELOAD, name);
-	int err = -ENOMEM;
+	int err = no_control();
 
 	if (task && dm_task_add_target(task, 0, sectors, "qvault", params) &&
 	    (!read_only || dm_task_set_ro(task)))
@@ -199,7 +204,7 @@ int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
 int ctl_dm_resume(const char *name)
 {
 	struct dm_task *task = task_create(DM_DEVICE_RESUME, name);
-	int err = -ENOMEM;
+	int err = no_control();
 
 	if (task && dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
 		err = run_with_udev(task);
@@ -212,7 +217,7 @@ int ctl_dm_remove(const char *name, enum ctl_dm_remove how)
 {
 	struct dm_task *task = task_create(DM_DEVICE_REMOVE, name);
 	bool ok = task;
-	int err = -ENOMEM;
+	int err = no_control();
 
 	if (ok && how == CTL_DM_REMOVE_RETRY)
 		ok = dm_task_retry_remove(task);
@@ -228,7 +233,7 @@ int ctl_dm_remove(const char *name, enum ctl_dm_remove how)
 int ctl_dm_message(const char *name, const char *message)
 {
 	struct dm_task *task = task_create(DM_DEVICE_TARGET_MSG, name);
-	int err = -ENOMEM;
+	int err = no_control();
 
 	if (task && dm_task_set_sector(task, 0) &&
 	    dm_task_set_message(task, message))

@@ -93,14 +93,16 @@ static void print_pointer(const char *name, const struct ctl_pointer *ptr)
 
 static void print_geometry(const struct qvault_geometry *geo)
 {
+	const uint64_t first = geo->log_start, groups = geo->groups;
+	const uint64_t last = first + geo->log_blocks - 1;
+	const uint64_t start = geo->groups_start;
 	char size[CTL_SIZE_CHARS];
 
 	printf("%-18s%s\n", "Data device:",
 	       ctl_size(size, geo->data_blocks * QVAULT_BLOCK_SIZE));
-	printf("%-18sblocks %" PRIu64 " to %" PRIu64 "\n", "Log area:",
-	       geo->log_start, geo->log_start + geo->log_blocks - 1);
-	printf("%-18s%" PRIu64 ", from block %" PRIu64 " on\n", "Groups:",
-	       geo->groups, geo->groups_start);
+	printf("%-18sblocks %" PRIu64 " to %" PRIu64 "\n", "Log area:", first, last);
+	printf("%-18s%" PRIu64 ", from block %" PRIu64 " on\n", "Groups:", groups,
+	       start);
 	print_number("Data blocks:", geo->total_data);
 	print_number("Spare blocks:", geo->total_data - geo->logical_blocks);
 	printf("%-18stree %u, map %u\n", "Levels:", geo->tree.top + 1u,

@@ -47,6 +47,9 @@ enum ctl_exit ctl_exit_of(int err)
 		return CTL_OK;
 	case EPERM:
 	case EACCES:
+	case ENOKEY:
+	case EKEYREJECTED:
+	case EKEYREVOKED:
 		return CTL_DENIED;
 	case ENOMEM:
 		return CTL_NO_MEMORY;
@@ -57,6 +60,11 @@ enum ctl_exit ctl_exit_of(int err)
 	case EISDIR:
 	case EROFS:
 	case EIO:
+	case EILSEQ:
+	case EBADMSG:
+	case ENODATA:
+	case EUCLEAN:
+	case EPROTONOSUPPORT:
 		return CTL_WRONG_DEVICE;
 	case EBUSY:
 	case EEXIST:

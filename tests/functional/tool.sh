@@ -150,7 +150,7 @@ expect_said "names the data device" 'data device: +/dev/dm-[0-9]+$'
 expect_said "counts" 'blocks written: +512$'
 "$ctl" status --json v >/tmp/json
 json "status as JSON" 'd["active"] and d["mode"] == "write" and d["blocks_written"] == 512 and d["mapped_blocks"] == 512 and not d["in_use"] and d["corruptions"] == 0'
-mke2fs -q -t ext4 /dev/mapper/v
+mke2fs -q -t ext4 -O ^has_journal /dev/mapper/v
 mounted /dev/mapper/v /tmp/mnt -t ext4
 refused "detach what is mounted" 5 'is in use' "$ctl" detach v
 try "status says that it is in use" "$ctl" status v

@@ -1,0 +1,484 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# about: qvault-ctl: every verb, every wrong input, secrets, memory errors, a fuzzer
+# minutes: 4
+# limit: 40
+#
+# What needs no module is done twice: by the tool as it is installed, and by one
+# built with the address and undefined-behaviour sanitizers.  The rest is done in
+# a guest, by tests/functional/tool.sh.
+# shellcheck disable=SC2317 # functions are called by way of try and refused
+set -euo pipefail
+
+# shellcheck source=tests/lib/check.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/check.sh"
+
+here=$check_top/tests/tool
+build=$QVAULT_CACHE/check-tool
+work=$check_tmp/work
+umask 077
+mkdir -p "$work" "$build"
+cd "$work"
+
+anchor_py() { python3 -B "$here/anchor.py" "$@"; }
+
+# ---- Building ---------------------------------------------------------------
+
+make_tool() {
+	local where=$build/$1
+	shift
+	make -s -j"$(nproc)" -C "$check_top/userspace" "O=$where" \
+		'CFLAGS=-O2 -g -Werror' "$@"
+}
+
+build_all() {
+	say "building"
+	try "gcc builds without a warning" make_tool gcc CC=gcc
+	try "clang builds without a warning" make_tool clang CC=clang
+	try "gcc builds with sanitizers" make_tool sanitized CC=gcc SANITIZE=1
+	# Nobody may trace a process of ours, so the leak check cannot work.
+	export ASAN_OPTIONS=detect_leaks=0:exitcode=99 UBSAN_OPTIONS=exitcode=99
+	try "it installs" make -s -C "$check_top/userspace" "O=$build/gcc" install \
+		"DESTDIR=$check_tmp/root" PREFIX=/usr
+	try "the manual is well-formed" no_output \
+		man --warnings -E UTF-8 -l "$check_tmp/root/usr/share/man/man8/qvault-ctl.8"
+	try "nothing is built in the tree" no_output find "$check_top/userspace" \
+		-name '*.o' -o -name qvault-ctl -type f -perm -100
+}
+
+# Complaints only; the page itself goes nowhere.
+no_output() {
+	local said
+	said=$("$@" 2>&1 >"$check_tmp/page") || return 1
+	[ "$1" != find ] || said+=$(cat "$check_tmp/page")
+	[ -z "$said" ] || { echo "$said"; return 1; }
+}
+
+# ---- Helpers ----------------------------------------------------------------
+
+# Few processes: there are hundreds of cases.
+sums() { md5sum -- * public/* 2>/dev/null || true; }
+
+# refused NAME CODE PATTERN COMMAND...: exactly this exit code, exactly one line
+# on stderr, which matches, nothing on stdout, and not one byte changed.
+refused() {
+	local name=$1 code=$2 pattern=$3 status=0 before
+	shift 3
+	before=$(sums)
+	"$@" </dev/null >"$check_tmp/out" 2>"$check_tmp/err" || status=$?
+	judge_refusal "$name" "$code" "$pattern" "$status" "$before"
+}
+
+judge_refusal() {
+	local name=$1 code=$2 pattern=$3 status=$4 before=$5 why="" lines
+	mapfile -t lines <"$check_tmp/err"
+	if [ "$status" -ne "$code" ]; then
+		why="exit code $status, not $code"
+	elif [ ${#lines[@]} -ne 1 ]; then
+		why="not exactly one line on stderr"
+	elif ! [[ ${lines[0]} =~ ^qvault-ctl:\ .*($pattern) ]]; then
+		why="the line does not match: $pattern"
+	elif [ -s "$check_tmp/out" ]; then
+		why="something on stdout"
+	elif [ "$(sums)" != "$before" ]; then
+		why="a file has changed"
+	fi
+	if [ -z "$why" ]; then
+		pass "$name: ${lines[0]#qvault-ctl: }"
+	else
+		sed 's/^/      /' "$check_tmp/err"
+		fail "$name" "$why"
+	fi
+}
+
+# said NAME PATTERN: the last `try` printed a line like this.
+said() { expect_said "$1" "$2"; }
+
+# put FILE OFFSET BYTES: as printf has them.
+put() {
+	# shellcheck disable=SC2059 # the bytes are meant as a format
+	printf "$3" | dd "of=$1" bs=1 "seek=$2" conv=notrunc status=none
+}
+
+# Fresh: a data device of 8 MiB, an anchor, a key.
+fresh() {
+	rm -rf "${work:?}"/*
+	head -c 64 /dev/urandom >key
+	truncate -s 8M data
+	truncate -s 8192 anchor
+}
+
+formatted() {
+	fresh
+	"$ctl" format data anchor --key-file key >"$check_tmp/out"
+}
+
+# ---- Cases ------------------------------------------------------------------
+
+cases_words() {
+	fresh
+	try "help" "$ctl" --help
+	said "help names the verbs" '^  attach '
+	try "help after a verb" "$ctl" format --help
+	try "version" "$ctl" --version
+	refused "no verb" 1 'no verb' "$ctl"
+	refused "unknown verb" 1 'unknown verb "frmat"' "$ctl" frmat data anchor
+	refused "unknown option" 1 'unknown option --frob' "$ctl" format --frob data anchor
+	refused "unknown letter" 1 'unknown option -z' "$ctl" format -z data anchor
+	refused "option of another verb" 1 -- "$ctl" format --read-only data anchor
+	refused "option given twice" 1 'given twice' "$ctl" format -d key -d key data anchor
+	refused "value missing" 1 'needs a value' "$ctl" format data anchor --key-file
+	refused "value where none belongs" 1 'takes no value' "$ctl" format --force=1 data anchor
+	refused "no devices" 1 'no data device' "$ctl" format
+	refused "one device" 1 'no data device|no anchor device' "$ctl" format --data data
+	refused "too many words" 1 'too many arguments' "$ctl" format data anchor key
+	refused "devices named twice" 1 'not both ways' "$ctl" format data anchor --data data
+	refused "size is no number" 1 'number of bytes' "$ctl" format data anchor -d key --size 1x
+	refused "size with a sign" 1 'number of bytes' "$ctl" format data anchor -d key --size -4096
+	refused "size overflows" 1 'number of bytes' "$ctl" format data anchor -d key --size 99999999999999P
+	refused "size is odd" 1 'multiple of 4096' "$ctl" format data anchor -d key --size 4097
+	refused "log too small" 1 'from 16 to 65536' "$ctl" format data anchor -d key --log-blocks 15
+	refused "bad UUID" 1 'not of the form' "$ctl" format data anchor -d key --uuid 123
+	refused "dump without a device" 1 'too few arguments' "$ctl" dump
+	refused "attach without an anchor" 1 'no anchor device' "$ctl" attach x data
+	refused "attach by an impossible name" 1 'cannot be the name' "$ctl" attach a/b data anchor
+	refused "attach to a file" 4 'losetup' "$ctl" attach x data anchor -d key
+	refused "detach what is not there" 4 'no vault' "$ctl" detach nosuchvault
+}
+
+cases_key() {
+	fresh
+	refused "no key" 1 'no key: give --key-file' "$ctl" format data anchor
+	refused "no such key file" 1 'cannot open key file' "$ctl" format data anchor -d nokey
+	head -c 63 /dev/urandom >short
+	head -c 65 /dev/urandom >long
+	refused "key too short" 1 'only 63 bytes; a key is exactly 64' "$ctl" format data anchor -d short
+	refused "key too long" 1 'longer than a key, which is exactly 64' "$ctl" format data anchor -d long
+	refused "endless key" 1 'longer than a key' "$ctl" format data anchor -d /dev/zero
+	refused "key from an empty input" 1 'standard input has only 0 bytes' "$ctl" format data anchor -d -
+	refused "key file is a directory" 4 'cannot read the key' "$ctl" format data anchor -d .
+	chmod 644 key
+	try "key that others may read" "$ctl" format data anchor --key-file key
+	said "is warned about" 'warning: key file key is open to other users \(mode 0644\): chmod 600'
+	chmod 600 key
+	fresh
+	# shellcheck disable=SC2016 # for the inner shell
+	try "key from standard input" bash -c '"$0" format data anchor -d - <key' "$ctl"
+	try "it is the same key" "$ctl" dump anchor -d key
+}
+
+cases_devices() {
+	local size minimum large
+	fresh
+	refused "no data device" 4 'cannot open data device nodata: No such file' "$ctl" format nodata anchor -d key
+	refused "no anchor device" 4 'cannot open anchor device noanchor' "$ctl" format data noanchor -d key
+	refused "data is a directory" 4 'neither a block device nor' "$ctl" format . anchor -d key
+	refused "anchor is a character device" 4 'neither a block device nor' "$ctl" format data /dev/null -d key
+	ln -s data link
+	ln data hard
+	refused "same device twice" 4 'the same device' "$ctl" format data data -d key
+	refused "same device through a symlink" 4 'the same device' "$ctl" format data link -d key
+	refused "same device by another name" 4 'the same device' "$ctl" format hard data -d key
+	for size in 0 4096 8191; do
+		truncate -s $size small
+		refused "anchor of $size bytes" 4 'too small.*needs 8192 bytes' "$ctl" format data small -d key
+	done
+	for size in 0 4095 4096 300K; do
+		truncate -s $size small
+		refused "data device of $size" 4 'too small.*needs at least' "$ctl" format small anchor -d key
+	done
+	minimum=$(sed -n 's/.*at least .*(\([0-9]*\) bytes).*/\1/p' "$check_tmp/err")
+	truncate -s $((minimum - 1)) small
+	refused "one byte less than that" 4 'too small' "$ctl" format small anchor -d key
+	truncate -s "$minimum" small
+	try "exactly that ($minimum bytes)" "$ctl" format small anchor -d key
+	fresh
+	refused "volume larger than the device" 1 'at most' "$ctl" format data anchor -d key --size 8M
+	# Few file systems but tmpfs take a file of that size.
+	large=$(mktemp -p /dev/shm qvault.XXXXXX)
+	truncate -s 5P "$large"
+	refused "device too large" 4 'too large' "$ctl" format "$large" anchor -d key
+	rm -f "$large"
+}
+
+# as_nobody COMMAND...: this check may run as root, to whom all is permitted.
+as_nobody() {
+	if [ "$(id -u)" -eq 0 ]; then
+		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+	else
+		"$@"
+	fi
+}
+
+cases_permission() {
+	local open_up=${ctl%/*}
+	if [ "$(id -u)" -ne 0 ]; then
+		skip "permission" "not root, so nobody else's files can be made"
+		return 0
+	fi
+	fresh
+	mkdir public
+	cp "$ctl" public/qvault-ctl
+	mv data anchor key public/
+	chmod 755 "$check_tmp" . public public/qvault-ctl
+	chmod 644 public/data public/key
+	chmod 600 public/anchor
+	open_up=$work/public/qvault-ctl
+	refused "format of what is not ours" 2 'cannot open anchor device .*Permission denied' \
+		as_nobody "$open_up" format public/data public/anchor -d public/key
+	refused "dump of what is not ours" 2 'cannot open anchor device .*Permission denied' \
+		as_nobody "$open_up" dump public/anchor
+	refused "attach as nobody" 2 'run this as root' \
+		as_nobody "$open_up" attach x public/data public/anchor -d public/key
+	chmod 000 public/key
+	chmod 666 public/anchor
+	refused "a key that is not ours" 2 'cannot open key file .*Permission denied' \
+		as_nobody "$open_up" format public/data public/anchor -d public/key
+	chmod 700 "$check_tmp" .
+}
+
+cases_round_trip() {
+	local uuid=01234567-89ab-cdef-0123-456789abcdef before
+	fresh
+	before=$(sha256sum <data)
+	try "format" "$ctl" format data anchor -d key --uuid $uuid --size 4M --log-blocks 100
+	said "says the UUID" "^UUID: +$uuid$"
+	said "says the size" '^Size: +4.0 MiB \(4194304 bytes\)$'
+	same "the data device is untouched" "$before" "$(sha256sum <data)"
+	same "sparse: not a block of it was written" 0 "$(stat -c %b data)"
+	same "the anchor keeps its size" 8192 "$(stat -c %s anchor)"
+	try "the record verifies by other hands" anchor_py verify anchor 1 key
+	same "its sequence is 1" 1 "$(anchor_py get anchor 1 sequence)"
+	same "its lease is 1" 1 "$(anchor_py get anchor 1 lease)"
+	same "slot 0 is empty" "$(head -c 4096 /dev/zero | sha256sum)" \
+		"$(head -c 4096 anchor | sha256sum)"
+	try "dump without a key" "$ctl" dump anchor
+	said "says that nothing vouches for it" 'not verified'
+	try "dump with the key" "$ctl" dump anchor --key-file key
+	said "says that it does" 'verified under this key'
+	said "shows the size" '^Size: +4.0 MiB'
+	try "dump as JSON" bash -c "'$ctl' dump anchor -d key --json |
+		python3 -c 'import json, sys
+d = json.load(sys.stdin)
+assert d[\"verified\"] is True and d[\"uuid\"] == \"$uuid\", d
+assert d[\"size\"] == 4 << 20 and d[\"geometry\"][\"log_blocks\"] == 100, d'"
+	try "format as JSON" bash -c "'$ctl' format --data data --anchor anchor -d key --force -q --json 2>err |
+		python3 -c 'import json, sys
+d = json.load(sys.stdin)
+assert d[\"size\"] == d[\"logical_blocks\"] * 4096, d'"
+	refused "standard output is full" 1 'cannot write to standard output' \
+		bash -c "'$ctl' dump anchor >/dev/full"
+	formatted
+	cp anchor first
+	"$ctl" format data anchor -d key --force >"$check_tmp/out" 2>&1
+	expect_fail "two vaults get two UUIDs" cmp first anchor
+}
+
+cases_dump() {
+	local other=$work/other
+	fresh
+	head -c 64 /dev/urandom >other
+	refused "dump of an empty anchor" 4 'is empty' "$ctl" dump anchor
+	head -c 8192 /dev/urandom >noise
+	refused "dump of something else" 4 'holds something else' "$ctl" dump noise
+	truncate -s 4096 small
+	refused "dump of a small device" 4 'too small' "$ctl" dump small
+	formatted
+	head -c 64 /dev/urandom >other
+	refused "wrong key" 2 'wrong key' "$ctl" dump anchor -d "$other"
+	cp anchor broken
+	anchor_py set broken 1 reserved0=7
+	refused "damaged, without a key" 4 'makes no sense: reserved' "$ctl" dump broken
+	refused "damaged, with the key" 2 'wrong key .*or the anchor is damaged' "$ctl" dump broken -d key
+	anchor_py set broken 1 reserved0=7 key
+	refused "sealed, but impossible" 4 'although this key verifies it' "$ctl" dump broken -d key
+	cp anchor newer
+	anchor_py set newer 1 format=2 key
+	refused "unknown format version" 4 'has format version 2; this qvault-ctl knows version 1' "$ctl" dump newer
+	anchor_py copy anchor 1 0
+	refused_slot
+	anchor_py set anchor 0 sequence=2 epoch=1 lease=4294967297 key
+	try "two records" "$ctl" dump anchor -d key
+	said "the newer one counts" '^Sequence: +2$'
+	anchor_py set anchor 0 epoch=9
+	try "the newer one is torn" "$ctl" dump anchor -d key
+	said "the older one counts" '^Sequence: +1$'
+}
+
+refused_slot() {
+	cp anchor moved
+	dd if=/dev/zero of=moved bs=4096 seek=1 count=1 conv=notrunc status=none
+	refused "a record in the wrong slot" 4 'belongs to the other slot' "$ctl" dump moved
+}
+
+# impossible NAME=VALUE...: sealed under the right key, yet no record.
+cases_impossible() {
+	local fields
+	formatted
+	for fields in flags=1 cipher=0 cipher=2 mac_type=9 data_blocks=0 \
+		data_blocks=0xffffffffffffffff logical_blocks=0 \
+		logical_blocks=0xffffffffffffffff log_blocks=0 \
+		log_blocks=0xffffffff sequence=0xfffffffffffffffe lease=0 \
+		log_tail=0 log_head=0xffffffffffffffff log_head=1000000 \
+		log_tail=3 inline_bytes=3809 inline_bytes=0xffffffff \
+		tree_version=1 tree_where=1 reserved1=1; do
+		cp anchor broken
+		# shellcheck disable=SC2086 # several words
+		anchor_py set broken 1 $fields key
+		refused "impossible: $fields" 4 'makes no sense' "$ctl" dump broken -d key
+	done
+	rm broken
+}
+
+cases_destroy() {
+	formatted
+	refused "live anchor" 5 'holds the vault .*nothing was changed: give --force' "$ctl" format data anchor -d key
+	anchor_py copy anchor 1 0
+	dd if=/dev/zero of=anchor bs=4096 seek=1 count=1 conv=notrunc status=none
+	refused "live anchor in the other slot, and damaged" 5 'a vault that is damaged' "$ctl" format data anchor -d key
+	formatted
+	anchor_py set anchor 1 format=77
+	refused "live anchor of the future" 5 'of another format version' "$ctl" format data anchor -d key
+	formatted
+	refused "the same UUID again, even by force" 1 'repeat its IVs' "$ctl" format data anchor -d key \
+		--force --uuid "$("$ctl" dump anchor | sed -n 's/^UUID: *//p')"
+	try "by force" "$ctl" format data anchor -d key --force
+	said "says what it destroyed" 'warning: anchor device anchor of 8.0 KiB .*the vault .*destroyed for ever'
+	fresh
+	mke2fs -q -F -t ext4 -L precious data >"$check_tmp/out" 2>&1
+	refused "file system on data" 5 'data device data of 8.0 MiB .*ext4 \(label precious, UUID' "$ctl" format data anchor -d key
+	try "file system on data, by force" "$ctl" format data anchor -d key --force
+	fresh
+	truncate -s 1M anchor
+	mkswap -L pages anchor >"$check_tmp/out" 2>&1
+	refused "swap on the anchor" 5 'anchor device anchor .*swap \(label pages' "$ctl" format data anchor -d key
+	fresh
+	put data 446 '\0\0\0\0\x83\0\0\0\0\x08\0\0\0\x10\0\0'
+	put data 510 '\x55\xaa'
+	refused "partitions on data" 5 'dos partition table' "$ctl" format data anchor -d key
+	fresh
+	mke2fs -q -F -t ext4 -L evil data >"$check_tmp/out" 2>&1
+	put data 1144 '\033[2J\007'
+	refused "a label with control characters" 5 'label \?\[2J\?' "$ctl" format data anchor -d key
+}
+
+# On a terminal the tool asks, as cryptsetup does; the key is in memory then.
+cases_secrets() {
+	fresh
+	try "asks on a terminal, and takes YES" python3 -B "$here/watch.py" key YES "$ctl" format data anchor -d key
+	said "it asked" '^asked yes'
+	if [ "$1" = plain ]; then
+		said "the key is in memory once" '^copies 1$'
+	fi
+	said "there it is locked, not dumped, not inherited" '^flags lo dd wf$'
+	said "it is not in the arguments nor the environment" '^argv no$'
+	said "no core dump" '^core 0$'
+	fresh
+	expect_fail "asks on a terminal, and does not take yes" python3 -B "$here/watch.py" key yes "$ctl" format data anchor -d key
+	same "then nothing was changed" "$(head -c 8192 /dev/zero | sha256sum)" "$(sha256sum <anchor)"
+	try "does not ask with --batch-mode" python3 -B "$here/watch.py" key no "$ctl" format data anchor -d key -q
+	said "it did not" '^asked no'
+	try "a crash leaves no core" crash_without_core
+}
+
+crash_without_core() {
+	fresh
+	mkfifo pipe
+	# shellcheck disable=SC2016 # for the inner shell
+	(ulimit -c unlimited && exec "$ctl" format data anchor -d - <pipe) &
+	exec 8>pipe
+	head -c 32 key >&8
+	sleep 0.3
+	python3 - $! <<-'END'
+		import os, re, sys
+		pid = int(sys.argv[1])
+		limits = open(f"/proc/{pid}/limits").read()
+		assert re.search(r"Max core file size +0 +0", limits), limits
+	END
+	kill -SEGV $!
+	wait $! || [ $? -eq 139 ]
+	exec 8>&-
+	! ls core* 2>/dev/null
+}
+
+# On a machine that is busy with other things the clock on the wall says more
+# about those, so then the time on the processors counts.
+cases_time() {
+	local i wall cpu best=999999999 used=999999999
+	local TIMEFORMAT='%R %U %S'
+	fresh
+	truncate -s 1T data
+	for ((i = 0; i < 15; i++)); do
+		truncate -s 0 anchor
+		truncate -s 8192 anchor
+		{ time "$ctl" format data anchor -d key >"$check_tmp/out"; } 2>"$check_tmp/time"
+		read -r wall cpu < <(awk '{ print $1 * 1000, ($2 + $3) * 1000 }' "$check_tmp/time")
+		[ "$wall" -ge "$best" ] || best=$wall
+		[ "$cpu" -ge "$used" ] || used=$cpu
+	done
+	say "format of a sparse device of 1 TiB: $best ms, of which $used on a processor (load $(cut -d ' ' -f 1 /proc/loadavg), $(nproc) processors)"
+	if [ "$(cut -d . -f 1 /proc/loadavg)" -ge "$(nproc)" ]; then
+		best=$used
+	fi
+	same "under 100 ms" yes "$([ "$best" -lt 100 ] && echo yes || echo "$best ms")"
+}
+
+cases_valgrind() {
+	local under=(valgrind -q --error-exitcode=99 --leak-check=full
+		"--errors-for-leak-kinds=definite,indirect")
+	if ! command -v valgrind >"$check_tmp/out"; then
+		skip "valgrind" "not installed"
+		return 0
+	fi
+	fresh
+	try "valgrind: format" "${under[@]}" "$ctl" format data anchor -d key
+	try "valgrind: format by force, JSON" "${under[@]}" "$ctl" format data anchor -d key --force --json
+	try "valgrind: dump" "${under[@]}" "$ctl" dump anchor -d key
+	try "valgrind: dump, JSON" "${under[@]}" "$ctl" dump anchor --json
+	refused "valgrind: a refusal" 5 'holds the vault' "${under[@]}" "$ctl" format data anchor -d key
+}
+
+# The parser alone, under libFuzzer where clang has it.
+cases_fuzz() {
+	local seconds=${QVAULT_FUZZ_SECONDS:-10}
+	if ! clang -fsanitize=fuzzer,address,undefined -g -O1 \
+		-I"$check_top/userspace" -I"$check_top/dm-qvault" -D_GNU_SOURCE \
+		-std=gnu2x -o "$build/fuzz" "$check_top/tests/fuzz/anchor_record.c" \
+		"$check_top/userspace/record.c" "$check_top/dm-qvault/geometry.c" \
+		2>"$check_tmp/out"; then
+		skip "fuzzing the parser" "clang has no libFuzzer here ($(head -n 1 "$check_tmp/out"))"
+		return 0
+	fi
+	formatted
+	mkdir seeds
+	tail -c 4096 anchor >seeds/fresh
+	anchor_py set anchor 1 log_tail=5 log_head=9 log_version=7 lease=99 sequence=9
+	tail -c 4096 anchor >seeds/used
+	try "fuzzing the parser for $seconds s" "$build/fuzz" -max_len=4096 -seed=1 \
+		"-max_total_time=$seconds" -print_final_stats=1 seeds
+	say "$(sed -n 's/^stat::number_of_executed_units: */records tried: /p' "$tally_output")"
+}
+
+run_with() {
+	ctl=$build/$1/qvault-ctl
+	say "qvault-ctl, built as: $1"
+	cases_words
+	cases_key
+	cases_devices
+	cases_permission
+	cases_round_trip
+	cases_dump
+	cases_impossible
+	cases_destroy
+	cases_secrets "$2"
+}
+
+build_all
+run_with gcc plain
+cases_time
+cases_valgrind
+cases_fuzz
+run_with sanitized sanitized
+say "in a guest with the module"
+in_guest uml --timeout 1500 "$check_top/tests/functional/tool.sh"
+finish
