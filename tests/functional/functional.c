@@ -219,7 +219,7 @@ static int odd(char **arg)
 struct hammer {
 	const char *path;
 	u64 seed, first, blocks;
-	double until;
+	double seconds, until;
 	char error[128];
 	u64 operations;
 };
@@ -238,6 +238,7 @@ static void *hammer_thread(void *arg)
 			 strerror(errno));
 		return NULL;
 	}
+	h->until = now() + h->seconds;
 	while (now() < h->until && !h->error[0]) {
 		u64 n = 1 + prng_below(&p, 32), lba, dice = prng_below(&p, 100);
 		int err;
@@ -285,8 +286,8 @@ static int hammer(char **arg)
 		h[i].path = arg[0];
 		h[i].seed = number(arg[1]) + i;
 		h[i].first = i * share;
-		h[i].blocks = share < 2000 ? share : 2000;
-		h[i].until = now() + atof(arg[2]);
+		h[i].blocks = share < 600 ? share : 600;
+		h[i].seconds = atof(arg[2]);
 		if (pthread_create(&thread[i], NULL, hammer_thread, &h[i]))
 			die("no thread");
 	}

@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# about: under KASAN, lockdep, kmemleak, UBSAN, with every allocation failing once
+# minutes: 10
+# limit: 60
+# usage: debug [PART...]      of: kunit faults functional crash adversary
+set -euo pipefail
+# shellcheck source=tests/lib/check.sh
+. "$(dirname "$0")/../lib/check.sh"
+
+# The laboratory fails a guest in which one of the watchers fell asleep.
+guest() { in_guest uml --debug --mem 2G --timeout 500 "$@"; }
+program() { echo "$1=$("$check_top/tests/lab/guest-program" "${1,,}")"; }
+
+[ $# -gt 0 ] || set -- kunit faults functional crash adversary
+for part in "$@"; do
+	say "$part"
+	case $part in
+	kunit)
+		suites=$(grep -l '^kunit_test_suite' "$check_top"/dm-qvault/tests/*_kunit.c | wc -l)
+		guest --kunit "$check_top/tests/kunit/guest.sh" "$suites"
+		;;
+	faults) guest --env "$(program FAULTS)" "$check_top/tests/faults/guest.sh" ;;
+	functional)
+		for script in basic life space; do
+			guest --env "$(program FUNCTIONAL)" \
+				"$check_top/tests/functional/$script.sh"
+		done
+		;;
+	crash) guest --env "$(program CRASH)" "$check_top/tests/crash/guest.sh" debug ;;
+	adversary)
+		guest --env "$(program ADVERSARY)" "$check_top/tests/adversary/guest.sh" \
+			--flips 1 --in-use 5
+		;;
+	*) fail "$part" "no such part" ;;
+	esac
+done
+finish
