@@ -92,8 +92,8 @@ static void must(int ok, const char *what)
 		shim_fail("OpenSSL: %s failed", what);
 }
 
-static void real_xts(const u8 *key, bool encrypt, const u8 tweak[16],
-		     const void *src, void *dst)
+void crypto_xts(const u8 *key, bool encrypt, const u8 tweak[16],
+		const void *src, void *dst, u32 bytes)
 {
 	static EVP_CIPHER_CTX *ctx;
 	int n;
@@ -102,7 +102,7 @@ static void real_xts(const u8 *key, bool encrypt, const u8 tweak[16],
 		ctx = EVP_CIPHER_CTX_new();
 	must(EVP_CipherInit_ex(ctx, EVP_aes_256_xts(), NULL, key, tweak,
 			       encrypt), "EVP_CipherInit_ex");
-	must(EVP_CipherUpdate(ctx, dst, &n, src, QVAULT_BLOCK_SIZE),
+	must(EVP_CipherUpdate(ctx, dst, &n, src, bytes),
 	     "EVP_CipherUpdate");
 }
 
@@ -120,10 +120,23 @@ static void real_mac(const u8 *key, const u8 *head, u32 head_bytes,
 	memcpy(tag, out, tag_bytes);
 }
 
+void crypto_hkdf(const u8 *key, u32 key_bytes, const u8 *salt, u32 salt_bytes,
+		 const u8 *info, u32 info_bytes, u8 *out, size_t bytes)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
+
+	must(EVP_PKEY_derive_init(ctx), "derive_init");
+	must(EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()), "hkdf_md");
+	must(EVP_PKEY_CTX_set1_hkdf_salt(ctx, salt, salt_bytes), "salt");
+	must(EVP_PKEY_CTX_set1_hkdf_key(ctx, key, key_bytes), "key");
+	must(EVP_PKEY_CTX_add1_hkdf_info(ctx, info, info_bytes), "info");
+	must(EVP_PKEY_derive(ctx, out, &bytes), "derive");
+	EVP_PKEY_CTX_free(ctx);
+}
+
 static void derive(const struct qvault_crypto *crypto, const u8 *uuid,
 		   const char *label, u8 *key, size_t bytes)
 {
-	EVP_PKEY_CTX *ctx;
 	u32 i;
 
 	if (!crypto->real) {
@@ -135,19 +148,15 @@ static void derive(const struct qvault_crypto *crypto, const u8 *uuid,
 		}
 		return;
 	}
-	ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
-	must(EVP_PKEY_derive_init(ctx), "derive_init");
-	must(EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()), "hkdf_md");
-	must(EVP_PKEY_CTX_set1_hkdf_salt(ctx, uuid, QVAULT_UUID_SIZE), "salt");
-	must(EVP_PKEY_CTX_set1_hkdf_key(ctx, crypto->master,
-					sizeof(crypto->master)), "key");
-	must(EVP_PKEY_CTX_add1_hkdf_info(ctx, (const u8 *)label, strlen(label)),
-	     "info");
-	must(EVP_PKEY_derive(ctx, key, &bytes), "derive");
-	EVP_PKEY_CTX_free(ctx);
+	crypto_hkdf(crypto->master, sizeof(crypto->master), uuid,
+		    QVAULT_UUID_SIZE, (const u8 *)label, strlen(label), key,
+		    bytes);
 }
 
 /* ---- The platform ---- */
+
+/* A device that changes a block just after it was authenticated. */
+void (*crypto_after_mac)(void);
 
 int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid)
 {
@@ -185,7 +194,8 @@ int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
 	if (encrypt && crypto->tweaks)
 		watch(crypto->tweaks, tweak);
 	if (crypto->real)
-		real_xts(crypto->xts[meta], encrypt, tweak, src, dst);
+		crypto_xts(crypto->xts[meta], encrypt, tweak, src, dst,
+			   QVAULT_BLOCK_SIZE);
 	else
 		quick_xts(crypto->xts[meta], tweak, src, dst);
 	return 0;
@@ -199,6 +209,8 @@ int qvault_crypto_mac(struct qvault_crypto *crypto,
 	(crypto->real ? real_mac : quick_mac)
 		(crypto->mac, (const u8 *)head, sizeof(*head), data,
 		 QVAULT_BLOCK_SIZE, tag, QVAULT_TAG_SIZE);
+	if (crypto_after_mac)
+		crypto_after_mac();
 	return 0;
 }
 

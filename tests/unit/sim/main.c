@@ -6,6 +6,7 @@
  * replaces what the seed would choose.  When a check fails, a smaller run that
  * fails too is looked for, and the command that repeats it is printed.
  */
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,7 +129,9 @@ static void choose(struct params *p, u64 seed)
 
 static const char *program;
 static u64 failing_seed;
-static bool quiet;
+static bool shrinking = true;
+
+/* ---- Shrinking ---- */
 
 static void print_command(void)
 {
@@ -143,42 +146,44 @@ static void print_command(void)
 	fprintf(stderr, "\n");
 }
 
-static void on_bug(void)
+/* The same command in a process of its own, without a word. */
+static void run_again(void)
 {
-	if (!quiet)
-		print_command();
-	fflush(stderr);
-	_exit(1);
+	static char text[2 * ARRAY_SIZE(options) + 4][40];
+	char *argv[2 * ARRAY_SIZE(options) + 6] = { (char *)program };
+	u32 n = 0, i;
+
+	snprintf(text[n++], 40, "--shrink");
+	snprintf(text[n++], 40, "0");
+	snprintf(text[n++], 40, "--seed");
+	snprintf(text[n++], 40, "%llu", (unsigned long long)failing_seed);
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		if (!given[i])
+			continue;
+		snprintf(text[n++], 40, "--%s", options[i].name);
+		snprintf(text[n++], 40, "%llu", (unsigned long long)value[i]);
+	}
+	for (i = 0; i < n; i++)
+		argv[i + 1] = text[i];
+	if (!freopen("/dev/null", "w", stderr) ||
+	    !freopen("/dev/null", "w", stdout))
+		_exit(0);
+	alarm(30);
+	execv("/proc/self/exe", argv);
+	_exit(0);
 }
 
-static void run(u64 seed)
-{
-	struct params p;
-
-	choose(&p, seed);
-	failing_seed = seed;
-	run_seed(&p);
-}
-
-/* ---- Shrinking ---- */
-
-/* Does the run fail, in a process of its own, without a word? */
-static bool fails(u64 seed)
+static bool fails(void)
 {
 	int status;
 	pid_t pid;
 
 	fflush(NULL);
 	pid = fork();
-	if (!pid) {
-		if (!freopen("/dev/null", "w", stderr))
-			_exit(0);
-		quiet = true;
-		alarm(60);
-		run(seed);
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
+	if (!pid)
+		run_again();
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return false;
 	return status != 0 && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
 }
 
@@ -214,7 +219,7 @@ static bool try(const char *name, u64 v, u64 seed)
 
 	given[i] = true;
 	value[i] = v;
-	if (fails(seed))
+	if (fails())
 		return true;
 	given[i] = was;
 	value[i] = old;
@@ -244,6 +249,28 @@ static void shrink(u64 seed)
 				better = true;
 		}
 	}
+}
+
+/* The first words about what is wrong have been printed already. */
+static void on_bug(void)
+{
+	print_command();
+	if (shrinking) {
+		fprintf(stderr, "looking for a smaller run that fails...\n");
+		shrink(failing_seed);
+		print_command();
+	}
+	fflush(stderr);
+	_exit(1);
+}
+
+static void run(u64 seed)
+{
+	struct params p;
+
+	choose(&p, seed);
+	failing_seed = seed;
+	run_seed(&p);
 }
 
 /* ---- Main ---- */
@@ -278,21 +305,10 @@ static void report(double seconds)
 	printf("%.0f s\n", seconds);
 }
 
-/* A failing child has printed its own words; make it small and say how. */
-static int failed(u64 seed)
-{
-	fprintf(stderr, "seed %llu fails; looking for a smaller run\n",
-		(unsigned long long)seed);
-	shrink(seed);
-	failing_seed = seed;
-	print_command();
-	return 1;
-}
-
 int main(int argc, char **argv)
 {
 	u64 seed = 1, runs = 0, seconds = 0;
-	bool repeat = false, shrinking = true;
+	bool repeat = false;
 	double start = now(), said = start;
 	u64 n;
 	int i;
@@ -336,7 +352,5 @@ int main(int argc, char **argv)
 		run(seed + n);
 	}
 	report(now() - start);
-	(void)failed;
-	(void)shrinking;
 	return 0;
 }

@@ -50,7 +50,7 @@ static void remember(struct world *world, u64 logical, u64 count)
 	struct sim *sim = world->sim;
 	u64 i = sim->nr_recent % SIM_RECENT;
 
-	if (world->depth)
+	if (!sim || world->depth)
 		return;
 	sim->recent[i].logical = logical;
 	sim->recent[i].count = min_t(u64, count, 6);

@@ -99,6 +99,12 @@ int world_io_wait(struct io *io);
 
 /* crypto.c */
 void crypto_init(struct qvault_crypto *crypto, bool real, struct tweaks *tweaks);
+extern void (*crypto_after_mac)(void);
+/* OpenSSL, as the real ciphers use it. */
+void crypto_xts(const u8 *key, bool encrypt, const u8 tweak[16],
+		const void *src, void *dst, u32 bytes);
+void crypto_hkdf(const u8 *key, u32 key_bytes, const u8 *salt, u32 salt_bytes,
+		 const u8 *info, u32 info_bytes, u8 *out, size_t bytes);
 
 /* walk.c */
 struct mapping {

@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# about: the engine's own files in userspace: known answers, parts, and a simulator of crashes
+# minutes: 4
+# limit: 30
+#
+# usage: tests/run unit [SECONDS]     SECONDS of simulation (default: 120)
+#
+# The simulator runs whole lives of vaults under a seeded scheduler and cuts the
+# power at their I/Os; what is left is recovered and compared with an oracle.
+set -euo pipefail
+
+# shellcheck source=tests/lib/check.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/check.sh"
+
+seconds=${1:-120}
+build=$QVAULT_CACHE/check-unit
+# Leaks are found by the shim itself: it knows what belongs to which vault.
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+
+# simulate NAME FILE ARG...: in the background; its words go to FILE.
+simulate() {
+	local mode=$1 file=$2
+	shift 2
+	"$build/$mode/sim.bin" --seconds "$seconds" "$@" >"$file" 2>&1 || echo "status $?" >>"$file"
+}
+
+judge() {
+	local name=$1 file=$2
+	sed 's/^/      /' "$file"
+	if grep -q '^status' "$file"; then
+		fail "$name" "see above: the line \"to repeat\" is the command"
+	elif ! grep -q 'states explored' "$file"; then
+		fail "$name" "said nothing of states"
+	else
+		pass "$name"
+	fi
+}
+
+say "building: the engine over the shim, with ASAN and UBSAN, and optimized"
+mkdir -p "$build"
+for mode in asan fast; do
+	try "build ($mode)" make -s -j2 -C "$check_top/tests/unit" MODE=$mode "O=$build/$mode"
+done
+[ "$tally_failed" -eq 0 ] || finish
+
+say "parts"
+"$build/asan/unit.bin" >"$check_tmp/parts" 2>&1 || true
+sed '$d' "$check_tmp/parts"
+if grep -qE '^[0-9]+ passed' "$check_tmp/parts"; then
+	adopt_line "unit tests" "$check_tmp/parts"
+else
+	tail -n 5 "$check_tmp/parts"
+	fail "unit tests" "ended badly"
+fi
+
+say "simulating for $seconds s, twice: seeds from 1 with sanitizers, from 1000001 without"
+simulate asan "$check_tmp/asan" --seed 1 &
+simulate fast "$check_tmp/fast" --seed 1000001 &
+wait
+judge "simulator, ASAN and UBSAN" "$check_tmp/asan"
+judge "simulator, optimized" "$check_tmp/fast"
+cat "$check_tmp/asan" "$check_tmp/fast" |
+	awk '/states explored/ { states += $1; inner += $4 }
+	     /attacked volumes/ { attacks += $1 }
+	     END { print states " states explored, " inner " of them within a recovery; " attacks " attacked volumes" }'
+finish

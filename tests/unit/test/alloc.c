@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/bitmap.h>
+
+#include "test.h"
+
+/* Allocates everything, in odd portions; returns how many blocks there were. */
+static u64 take_all(struct fixture *f, unsigned long *taken, struct rng *rng)
+{
+	struct qvault_ptr *ptr = calloc(QVAULT_MAX_RUN, sizeof(*ptr));
+	u64 n = 0, group;
+	int got, i;
+	u32 bit;
+
+	for (;;) {
+		got = qvault_alloc_blocks(f->v,
+					  rng_below(rng, f->v->geo.logical_blocks),
+					  1 + rng_below(rng, QVAULT_MAX_RUN), ptr);
+		if (got < 0)
+			break;
+		CHECK(got > 0);
+		for (i = 0; i < got; i++) {
+			CHECK(qvault_locate(&f->v->geo, ptr[i].where, &group, &bit));
+			CHECK(!__test_and_set_bit(ptr[i].where, taken));
+		}
+		n += got;
+	}
+	CHECK(got == -ENOSPC);
+	free(ptr);
+	return n;
+}
+
+static unsigned long *bits_of(struct fixture *f)
+{
+	return calloc(BITS_TO_LONGS(f->v->geo.data_blocks), sizeof(long));
+}
+
+static void alloc_all(struct fixture *f)
+{
+	unsigned long *taken = bits_of(f);
+	struct rng rng = { 4 };
+
+	CHECK(take_all(f, taken, &rng) == f->v->geo.total_data);
+	free(taken);
+}
+
+void test_alloc_all(void)
+{
+	with_vault(400, 16, alloc_all);
+	with_vault(9000, 16, alloc_all);
+	with_vault(QVAULT_GROUP_BLOCKS + 5000, 16, alloc_all);
+}
+
+static void supersede(struct fixture *f, u64 block)
+{
+	write_lock(&f->v->map_lock);
+	qvault_alloc_supersede(f->v, block);
+	write_unlock(&f->v->map_lock);
+}
+
+static void cut(struct fixture *f)
+{
+	write_lock(&f->v->map_lock);
+	qvault_alloc_cut(f->v);
+	write_unlock(&f->v->map_lock);
+}
+
+static void release(struct fixture *f)
+{
+	mutex_lock(&f->v->commit_mutex);
+	qvault_alloc_release(f->v);
+	mutex_unlock(&f->v->commit_mutex);
+}
+
+/* Superseded, cut and released, in that order, and only what was cut. */
+static void alloc_release(struct fixture *f)
+{
+	unsigned long *taken = bits_of(f);
+	struct qvault_ptr ptr;
+	struct rng rng = { 5 };
+	u64 a, b;
+
+	take_all(f, taken, &rng);
+	a = find_next_bit(taken, f->v->geo.data_blocks, 0);
+	b = find_next_bit(taken, f->v->geo.data_blocks, a + 1);
+	supersede(f, a);
+	CHECK(qvault_alloc_blocks(f->v, 0, 1, &ptr) == -ENOSPC);
+	release(f);
+	CHECK(qvault_alloc_blocks(f->v, 0, 1, &ptr) == -ENOSPC);
+	cut(f);
+	supersede(f, b);
+	CHECK(qvault_alloc_blocks(f->v, 0, 1, &ptr) == -ENOSPC);
+	release(f);
+	CHECK(qvault_alloc_blocks(f->v, 0, 1, &ptr) == 1 && ptr.where == a);
+	CHECK(qvault_alloc_blocks(f->v, 0, 1, &ptr) == -ENOSPC);
+	cut(f);
+	release(f);
+	CHECK(qvault_alloc_blocks(f->v, 0, 1, &ptr) == 1 && ptr.where == b);
+	CHECK(qvault_alloc_blocks(f->v, 0, 1, &ptr) == -ENOSPC);
+	free(taken);
+}
+
+void test_alloc_release(void)
+{
+	with_vault(400, 16, alloc_release);
+	with_vault(QVAULT_GROUP_BLOCKS + 5000, 16, alloc_release);
+}
+
+/* A volume that is written in order stands in order. */
+static void alloc_runs(struct fixture *f)
+{
+	struct qvault_ptr *ptr = calloc(QVAULT_MAX_RUN, sizeof(*ptr));
+	u64 logical;
+	int i;
+
+	for (logical = 0; logical + 256 <= f->v->geo.logical_blocks;
+	     logical += 256) {
+		CHECK(qvault_alloc_blocks(f->v, logical, 256, ptr) == 256);
+		for (i = 0; i < 256; i++)
+			CHECK(ptr[i].where == qvault_home(&f->v->geo, logical + i));
+	}
+	/* Again: elsewhere, but in one piece while there is room. */
+	CHECK(qvault_alloc_blocks(f->v, 0, 64, ptr) == 64);
+	for (i = 1; i < 64; i++)
+		CHECK(ptr[i].where == ptr[0].where + i);
+	free(ptr);
+}
+
+void test_alloc_runs(void)
+{
+	with_vault(9000, 16, alloc_runs);
+}

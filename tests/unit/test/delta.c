@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The delta against an array that says of each block: unknown, unmapped, or its
+ * pointer.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "test.h"
+
+#define UNKNOWN ~0ull
+
+struct model {
+	struct qvault v;
+	struct qvault_delta *delta;
+	struct qvault_reserve reserve;
+	struct rng rng;
+	u64 *version;			/* UNKNOWN, 0: unmapped */
+	u64 blocks;
+};
+
+static void insert(struct model *m, u64 logical, u32 count)
+{
+	struct qvault_ptr ptr = { 0 };
+	u32 i;
+
+	while (!qvault_delta_prepare(&m->v, m->delta, logical, count, true,
+				     &m->reserve))
+		qvault_reserve_fill(&m->v, &m->reserve);
+	for (i = 0; i < count; i++) {
+		ptr.version = 1 + rng_below(&m->rng, 1ull << 50);
+		ptr.where = ptr.version ^ 77;
+		memset(ptr.tag, ptr.version, sizeof(ptr.tag));
+		qvault_delta_insert(&m->v, m->delta, logical + i, &ptr);
+		m->version[logical + i] = ptr.version;
+	}
+}
+
+static void unmap(struct model *m, u64 logical, u64 count)
+{
+	struct qvault_piece piece;
+	u64 i;
+
+	for (i = 0; i < count; i++)
+		m->version[logical + i] = 0;
+	while (count) {
+		qvault_next_piece(&m->v.geo, logical, count, &piece);
+		while (!qvault_delta_unmap_piece(&m->v, m->delta, &piece,
+						 &m->reserve))
+			qvault_reserve_fill(&m->v, &m->reserve);
+		/* The last leaf of a volume is known beyond its end too. */
+		logical += piece.count;
+		count -= piece.count;
+	}
+}
+
+static void check_block(struct model *m, u64 logical)
+{
+	struct qvault_ptr ptr;
+	u64 want = m->version[logical];
+	enum qvault_hit hit;
+
+	memset(&ptr, 0xff, sizeof(ptr));
+	hit = qvault_delta_lookup(&m->v, m->delta, logical, &ptr);
+	CHECK(hit == (want == UNKNOWN ? QVAULT_MISS : QVAULT_HIT));
+	if (hit != QVAULT_HIT)
+		return;
+	CHECK(ptr.version == want);
+	if (want) {
+		CHECK(ptr.where == (want ^ 77));
+		CHECK(ptr.tag[0] == (u8)want && ptr.tag[15] == (u8)want);
+	}
+}
+
+static void check_all(struct model *m)
+{
+	u64 i, mapped = 0, used = 0;
+	struct qvault_delta_node *node;
+
+	for (i = 0; i < m->blocks; i++) {
+		check_block(m, i);
+		mapped += m->version[i] && m->version[i] != UNKNOWN;
+	}
+	list_for_each_entry(node, &m->delta->nodes, list) {
+		used += node->used;
+		CHECK(node->used <= node->capacity);
+	}
+	CHECK(mapped == used);
+}
+
+static struct model *model_new(u64 data_blocks, u64 seed)
+{
+	struct model *m = calloc(1, sizeof(*m));
+
+	bare_vault(&m->v, data_blocks);
+	m->delta = &m->v.delta[0];
+	CHECK(!qvault_delta_init(m->delta, 4));
+	qvault_reserve_init(&m->reserve);
+	m->rng.state = seed;
+	m->blocks = m->v.geo.logical_blocks;
+	m->version = malloc(m->blocks * sizeof(u64));
+	memset(m->version, 0xff, m->blocks * sizeof(u64));
+	return m;
+}
+
+static void model_free(struct model *m)
+{
+	qvault_reserve_exit(&m->v, &m->reserve);
+	bare_vault_exit(&m->v);
+	free(m->version);
+	free(m);
+}
+
+static void step(struct model *m)
+{
+	u64 logical = rng_below(&m->rng, m->blocks), count;
+
+	if (rng_chance(&m->rng, 70))
+		logical %= min_t(u64, m->blocks, 700);
+	switch (rng_below(&m->rng, 12)) {
+	case 0:
+		count = 16384;
+		logical &= ~16383ull;
+		break;
+	case 1:
+		count = rng_below(&m->rng, 40000);
+		break;
+	default:
+		count = 1 + rng_below(&m->rng, 256);
+	}
+	count = min_t(u64, count, m->blocks - logical);
+	if (count > QVAULT_MAX_RUN || rng_chance(&m->rng, 30))
+		unmap(m, logical, count);
+	else
+		insert(m, logical, count);
+}
+
+void test_delta_model(void)
+{
+	static const u64 sizes[] = { 300, 2000, 30000, 90000 };
+	u32 i, n;
+
+	for (i = 0; i < 4; i++) {
+		struct model *m = model_new(sizes[i], i);
+
+		CHECK(qvault_delta_empty(m->delta));
+		for (n = 0; n < 600; n++) {
+			step(m);
+			if (n % 60 == 0)
+				check_all(m);
+		}
+		check_all(m);
+		qvault_delta_clear(&m->v, m->delta);
+		CHECK(qvault_delta_empty(m->delta));
+		memset(m->version, 0xff, m->blocks * sizeof(u64));
+		check_all(m);
+		model_free(m);
+	}
+}
+
+void test_delta_pieces(void)
+{
+	struct qvault_geometry geo;
+	struct qvault_piece p;
+	struct rng rng = { 3 };
+	u32 n;
+
+	CHECK(!qvault_geometry_init(&geo, 3000000, 0, 16));
+	for (n = 0; n < 20000; n++) {
+		u64 logical = rng_below(&rng, geo.logical_blocks);
+		u64 count, span, pieces = 0;
+
+		if (n % 3 == 0)
+			logical &= ~16383ull;
+		count = 1 + rng_below(&rng, geo.logical_blocks - logical);
+		while (count) {
+			qvault_next_piece(&geo, logical, count, &p);
+			span = 128ull << 7 * p.level;
+			CHECK(p.logical == logical && p.count && p.count <= count);
+			CHECK(p.level <= geo.tree.top);
+			if (p.level)
+				CHECK(p.count == span && !(logical & (span - 1)));
+			else
+				CHECK((logical & 127) + p.count <= 128);
+			logical += p.count;
+			count -= p.count;
+			pieces++;
+		}
+		/* However long the range is. */
+		CHECK(pieces <= 2 * 128 * (geo.tree.top + 1) + 2);
+	}
+}
+
+void test_delta_order(void)
+{
+	struct model *m = model_new(90000, 5);
+	struct qvault_delta_node *node, *last = NULL;
+	u64 first, last_first = 0;
+	u32 n;
+
+	for (n = 0; n < 300; n++)
+		step(m);
+	qvault_delta_sort(m->delta);
+	list_for_each_entry(node, &m->delta->nodes, list) {
+		first = node->index << 7 * node->level;
+		if (last)
+			CHECK(first > last_first ||
+			      (first == last_first && node->level < last->level));
+		last = node;
+		last_first = first;
+	}
+	check_all(m);
+	model_free(m);
+}

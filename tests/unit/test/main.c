@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * usage: unit [NAME]
+ * Runs the tests, or those whose name contains NAME; the last line counts them.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test.h"
+
+static const struct test {
+	const char *name;
+	void (*fn)(void);
+} tests[] = {
+	{ "XTS: IEEE 1619 and our tweak", test_vectors_xts },
+	{ "XTS: NIST XTSVS files", test_vectors_xts_nist },
+	{ "HMAC-SHA256: RFC 4231", test_vectors_hmac },
+	{ "HKDF-SHA256: RFC 5869", test_vectors_hkdf },
+	{ "seal: what was sealed is unsealed", test_seal_round_trip },
+	{ "seal: every byte and bit of block and tag counts", test_seal_tamper },
+	{ "seal: kind, id and version count", test_seal_identity },
+	{ "seal: tag and tweak are as format.h says", test_seal_form },
+	{ "seal: a block is fetched once", test_seal_single_fetch },
+	{ "geometry: every size up to 2^40 blocks", test_geometry_sizes },
+	{ "geometry: limits", test_geometry_limits },
+	{ "geometry: no block belongs to two things", test_geometry_regions },
+	{ "entry: good ones", test_entry_good },
+	{ "entry: bad ones", test_entry_bad },
+	{ "entry: random bytes", test_entry_random },
+	{ "delta: against an array", test_delta_model },
+	{ "delta: a range is cut into pieces", test_delta_pieces },
+	{ "delta: order for a checkpoint", test_delta_order },
+	{ "tree: cursor against an array", test_tree_model },
+	{ "tree: next leaf", test_tree_next },
+	{ "alloc: all of a volume, each block once", test_alloc_all },
+	{ "alloc: when a block becomes free", test_alloc_release },
+	{ "alloc: home and runs", test_alloc_runs },
+};
+
+static u32 nr_bad;
+static char skipped[200];
+
+bool test_check(bool ok, const char *file, int line, const char *what)
+{
+	if (!ok && nr_bad++ < 5)
+		printf("      %s:%d: %s\n", file, line, what);
+	return ok;
+}
+
+void test_skip(const char *why, ...)
+{
+	va_list ap;
+
+	va_start(ap, why);
+	vsnprintf(skipped, sizeof(skipped), why, ap);
+	va_end(ap);
+}
+
+/* ---- Fixtures ---- */
+
+void bare_vault(struct qvault *v, u64 data_blocks)
+{
+	memset(v, 0, sizeof(*v));
+	CHECK(!qvault_geometry_init(&v->geo, data_blocks, 0,
+				    QVAULT_MIN_LOG_BLOCKS));
+	CHECK(!qvault_init(v));
+	CHECK(!qvault_alloc_init(v, 8));
+}
+
+void bare_vault_exit(struct qvault *v)
+{
+	qvault_exit(v);
+}
+
+static void fixture_task(void *arg)
+{
+	struct fixture *f = arg;
+	struct qvault_disk_anchor *record = qvault_buf_get();
+
+	CHECK(!qvault_init(f->v));
+	if (CHECK(!qvault_attach(f->v, record)))
+		f->fn(f);
+	qvault_buf_put(record);
+	qvault_detach(f->v);
+	qvault_exit(f->v);
+}
+
+void with_vault(u64 data_blocks, u32 log_blocks, void (*fn)(struct fixture *f))
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct qvault_disk_anchor disk;
+	struct world *world = &f->world;
+	struct qvault_geometry geo;
+	struct block *b;
+
+	world_init(world, data_blocks);
+	f->v = &world->v;
+	f->fn = fn;
+	CHECK(!qvault_geometry_init(&geo, data_blocks, 0, log_blocks));
+	crypto_init(&world->crypto, false, &world->tweaks);
+	qvault_crypto_derive(&world->crypto, TEST_UUID);
+	qvault_new_anchor(&disk, TEST_UUID, data_blocks, 0, log_blocks);
+	qvault_crypto_anchor_mac(&world->crypto, &disk,
+				 offsetof(struct qvault_disk_anchor, mac),
+				 disk.mac);
+	dev_init(&world->data, "data", world, data_blocks, NULL);
+	dev_init(&world->anchor, "anchor", world, 2, NULL);
+	b = block_new(&disk);
+	dev_set_durable(&world->anchor, 1, b);
+	block_put(b);
+	oracle_init(&world->oracle, geo.logical_blocks, NULL, 0);
+	world->v.logical_blocks = geo.logical_blocks;
+	task_spawn(&world->sched, "test", fixture_task, f);
+	world_run(world);
+	world_exit(world);
+	free(f);
+}
+
+int main(int argc, char **argv)
+{
+	u32 i, passed = 0, failed = 0, nr_skipped = 0;
+
+	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		if (argc > 1 && !strstr(tests[i].name, argv[1]))
+			continue;
+		nr_bad = 0;
+		skipped[0] = 0;
+		tests[i].fn();
+		if (nr_bad) {
+			printf("FAIL  %s\n", tests[i].name);
+			failed++;
+		} else if (skipped[0]) {
+			printf("skip  %s: %s\n", tests[i].name, skipped);
+			nr_skipped++;
+		} else {
+			printf("ok    %s\n", tests[i].name);
+			passed++;
+		}
+		fflush(stdout);
+	}
+	printf("%u passed, %u failed, %u skipped\n", passed, failed, nr_skipped);
+	return failed != 0;
+}

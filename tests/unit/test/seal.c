@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test.h"
+
+struct sealed {
+	struct qvault v;
+	struct qvault_crypto crypto;
+	struct qvault_ptr ptr;
+	u64 plain[512], cipher[512], got[512], scratch[512];
+};
+
+/* Block 77 of the data under version 1000, with the real ciphers. */
+static struct sealed *seal(bool real)
+{
+	struct sealed *s = calloc(1, sizeof(*s));
+
+	crypto_init(&s->crypto, real, NULL);
+	qvault_crypto_derive(&s->crypto, TEST_UUID);
+	s->v.crypto = &s->crypto;
+	value_fill(77, 1, s->plain);
+	s->ptr.version = 1000;
+	CHECK(!qvault_seal(&s->v, QVAULT_KIND_DATA, 77, 1000, s->plain,
+			   s->cipher, s->ptr.tag));
+	return s;
+}
+
+static int unseal(struct sealed *s)
+{
+	return qvault_unseal(&s->v, QVAULT_KIND_DATA, 77, &s->ptr, s->cipher,
+			     s->got, s->scratch);
+}
+
+void test_seal_round_trip(void)
+{
+	struct sealed *s = seal(true);
+
+	CHECK(memcmp(s->plain, s->cipher, QVAULT_BLOCK_SIZE));
+	CHECK(!unseal(s) && !memcmp(s->plain, s->got, QVAULT_BLOCK_SIZE));
+	/* In place: the scratch may be the result. */
+	CHECK(!qvault_unseal(&s->v, QVAULT_KIND_DATA, 77, &s->ptr, s->cipher,
+			     s->scratch, s->scratch));
+	CHECK(!memcmp(s->plain, s->scratch, QVAULT_BLOCK_SIZE));
+	free(s);
+}
+
+void test_seal_tamper(void)
+{
+	struct sealed *s = seal(true);
+	u8 *cipher = (u8 *)s->cipher;
+	u32 i;
+
+	memset(s->got, 0x5a, sizeof(s->got));
+	for (i = 0; i < QVAULT_BLOCK_SIZE; i++) {
+		cipher[i] ^= 1u << i % 8;
+		CHECK(unseal(s) == -EILSEQ);
+		cipher[i] ^= 1u << i % 8;
+	}
+	for (i = 0; i < 8 * QVAULT_TAG_SIZE; i++) {
+		s->ptr.tag[i / 8] ^= 1u << i % 8;
+		CHECK(unseal(s) == -EILSEQ);
+		s->ptr.tag[i / 8] ^= 1u << i % 8;
+	}
+	/* Nothing of a refused block reaches the reader. */
+	for (i = 0; i < QVAULT_BLOCK_SIZE; i++)
+		if (((u8 *)s->got)[i] != 0x5a)
+			break;
+	CHECK(i == QVAULT_BLOCK_SIZE);
+	CHECK(!unseal(s));
+	free(s);
+}
+
+void test_seal_identity(void)
+{
+	struct sealed *s = seal(true);
+	u32 kind, bit;
+
+	for (kind = 0; kind < 8; kind++)
+		CHECK(qvault_unseal(&s->v, kind, 77, &s->ptr, s->cipher, s->got,
+				    s->scratch) ==
+		      (kind == QVAULT_KIND_DATA ? 0 : -EILSEQ));
+	for (bit = 0; bit < 64; bit++) {
+		CHECK(qvault_unseal(&s->v, QVAULT_KIND_DATA, 77 ^ 1ull << bit,
+				    &s->ptr, s->cipher, s->got,
+				    s->scratch) == -EILSEQ);
+		s->ptr.version ^= 1ull << bit;
+		CHECK(unseal(s) == -EILSEQ);
+		s->ptr.version ^= 1ull << bit;
+	}
+	/* And under other keys it is not it either. */
+	qvault_crypto_derive(&s->crypto, (const u8 *)"0123456789abcdeg");
+	CHECK(unseal(s) == -EILSEQ);
+	free(s);
+}
+
+static void put64(u8 *p, u64 x)
+{
+	u32 i;
+
+	for (i = 0; i < 8; i++)
+		p[i] = x >> 8 * i;
+}
+
+void test_seal_form(void)
+{
+	struct sealed *s = seal(true);
+	u8 *buf = calloc(1, 32 + QVAULT_BLOCK_SIZE), mac[32], tweak[16];
+	u32 meta;
+
+	for (meta = 0; meta < 2; meta++) {
+		u32 kind = meta ? QVAULT_KIND_MAP : QVAULT_KIND_DATA;
+		u64 id = 0x1122334455667788, version = 0x99aabbccddeeff01;
+
+		CHECK(!qvault_seal(&s->v, kind, id, version, s->plain, s->cipher,
+				   s->ptr.tag));
+		put64(tweak, version);
+		put64(tweak + 8, id);
+		crypto_xts(s->crypto.xts[meta], true, tweak, s->plain, s->got,
+			   QVAULT_BLOCK_SIZE);
+		CHECK(!memcmp(s->got, s->cipher, QVAULT_BLOCK_SIZE));
+		put64(buf, kind);
+		put64(buf + 8, id);
+		put64(buf + 16, version);
+		put64(buf + 24, 0);
+		memcpy(buf + 32, s->cipher, QVAULT_BLOCK_SIZE);
+		HMAC(EVP_sha256(), s->crypto.mac, 32, buf, 32 + QVAULT_BLOCK_SIZE,
+		     mac, NULL);
+		CHECK(!memcmp(mac, s->ptr.tag, QVAULT_TAG_SIZE));
+	}
+	free(buf);
+	free(s);
+}
+
+static struct sealed *moving;
+
+static void change(void)
+{
+	memset(moving->cipher, 0xcc, sizeof(moving->cipher));
+}
+
+void test_seal_single_fetch(void)
+{
+	struct sealed *s = seal(true);
+
+	moving = s;
+	crypto_after_mac = change;
+	CHECK(!unseal(s) && !memcmp(s->plain, s->got, QVAULT_BLOCK_SIZE));
+	crypto_after_mac = NULL;
+	free(s);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Unit tests of the engine's parts, in userspace. */
+#ifndef TEST_H
+#define TEST_H
+#include "world.h"
+
+#define CHECK(cond) test_check(cond, __FILE__, __LINE__, #cond)
+bool test_check(bool ok, const char *file, int line, const char *what);
+void test_skip(const char *why, ...) __printf(1, 2);
+
+#define TEST_UUID ((const u8 *)"0123456789abcdef")
+
+/* A vault on freshly formatted devices, for tests that need one. */
+struct fixture {
+	struct world world;
+	struct qvault *v;
+	void (*fn)(struct fixture *f);
+};
+/* Attaches it, calls @fn in a task, detaches it. */
+void with_vault(u64 data_blocks, u32 log_blocks, void (*fn)(struct fixture *f));
+
+/* Only what the delta needs: a geometry, pools and nothing on disk. */
+void bare_vault(struct qvault *v, u64 data_blocks);
+void bare_vault_exit(struct qvault *v);
+
+void test_vectors_xts(void);
+void test_vectors_xts_nist(void);
+void test_vectors_hmac(void);
+void test_vectors_hkdf(void);
+void test_seal_round_trip(void);
+void test_seal_tamper(void);
+void test_seal_identity(void);
+void test_seal_form(void);
+void test_seal_single_fetch(void);
+void test_geometry_sizes(void);
+void test_geometry_limits(void);
+void test_geometry_regions(void);
+void test_entry_good(void);
+void test_entry_bad(void);
+void test_entry_random(void);
+void test_delta_model(void);
+void test_delta_pieces(void);
+void test_delta_order(void);
+void test_tree_model(void);
+void test_tree_next(void);
+void test_alloc_all(void);
+void test_alloc_release(void);
+void test_alloc_runs(void);
+#endif
