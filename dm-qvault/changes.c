@@ -57,7 +57,13 @@ int qvault_changes_apply(struct qvault_changes *changes)
 		qvault_cursor_dirty(c);
 	}
 	changes->nr = 0;
-	return qvault_cursor_finish(c);
+	err = qvault_cursor_finish(c);
+	/*
+	 * The next pass may change a node again, and write it to the same place:
+	 * two writes of one block at once have no order, and a read in between
+	 * would find neither.
+	 */
+	return err ?: qvault_batch_wait(c->batch);
 }
 
 /**
