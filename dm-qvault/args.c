@@ -51,7 +51,7 @@ static int parse_devices(struct qvault_args *args, struct words *words,
 	const char *anchor = next_word(words);
 
 	if (!data || !anchor)
-		return refuse(error, "Not enough arguments: <data_dev> <anchor_dev|-> <key|-> needed");
+		return refuse(error, "Not enough arguments: <data_dev> <anchor_dev|-> <key|->");
 	args->data = kstrdup(data, GFP_KERNEL);
 	if (!args->data)
 		return -ENOMEM;
@@ -112,7 +112,7 @@ static int parse_key(struct qvault_args *args, struct words *words, char **error
 	if (!args->anchor)
 		return refuse(error, "An ephemeral vault makes its own key: give - as the key");
 	if (*key++ != ':' || !next_field(&key, &field, &len))
-		return refuse(error, "Key must be given as :64:<logon|user|encrypted|trusted>:<description>");
+		return refuse(error, "Key must have the form :64:<type>:<description>");
 	if (len != 2 || memcmp(field, "64", 2))
 		return refuse(error, "Key must have 64 bytes: :64:<type>:<description>");
 	if (next_field(&key, &field, &len))
@@ -120,7 +120,7 @@ static int parse_key(struct qvault_args *args, struct words *words, char **error
 	if (args->key_type == QVAULT_KEY_NONE)
 		return refuse(error, "Key type must be logon, user, encrypted or trusted");
 	if (!printable_description(key))
-		return refuse(error, "Key description must not be empty nor hold blanks or backslashes");
+		return refuse(error, "Key description is empty or holds blanks or backslashes");
 	args->key_description = kstrdup(key, GFP_KERNEL);
 	return args->key_description ? 0 : -ENOMEM;
 }

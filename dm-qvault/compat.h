@@ -21,7 +21,7 @@
 
 /* The mode of an open block device was an fmode_t before it had its own type. */
 #ifndef BLK_OPEN_READ
-typedef fmode_t blk_mode_t;
+#define blk_mode_t	fmode_t
 #define BLK_OPEN_READ	FMODE_READ
 #define BLK_OPEN_WRITE	FMODE_WRITE
 #endif

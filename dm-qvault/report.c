@@ -25,11 +25,14 @@ static const char *kind_name(enum qvault_kind kind)
 
 static void send_event(struct qvault_target *qt, char *event, char *detail)
 {
-	char *environment[] = { event, detail, NULL };
 	struct mapped_device *md = dm_table_get_md(qt->ti->table);
+	char *environment[3];
 
 	if (!__ratelimit(&qt->events))
 		return;
+	environment[0] = event;
+	environment[1] = detail;
+	environment[2] = NULL;
 	kobject_uevent_env(&disk_to_dev(dm_disk(md))->kobj, KOBJ_CHANGE,
 			   environment);
 	dm_table_event(qt->ti->table);
@@ -69,13 +72,13 @@ void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
 	char detail[64];
 
 	if (kind == QVAULT_KIND_NODE || kind == QVAULT_KIND_MAP)
-		DMERR_LIMIT("%s: corruption: %s %llu of level %llu on %s is not what was written last",
+		DMERR_LIMIT("%s: corruption: %s %llu of level %llu on %s is not as written",
 			    dm_table_device_name(qt->ti->table), name,
 			    id & ((1ULL << QVAULT_NODE_LEVEL_SHIFT) - 1),
 			    id >> QVAULT_NODE_LEVEL_SHIFT,
 			    qt->data.dm_dev->name);
 	else
-		DMERR_LIMIT("%s: corruption: %s block %llu on %s is not what was written last",
+		DMERR_LIMIT("%s: corruption: %s block %llu on %s is not as written",
 			    dm_table_device_name(qt->ti->table), name, id,
 			    qt->data.dm_dev->name);
 	snprintf(detail, sizeof(detail), "QVAULT_BLOCK=%s %llu", name, id);
