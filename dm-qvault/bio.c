@@ -115,12 +115,43 @@ static struct qvault_run *run_begin(struct qvault_span *span, u32 i)
 	return run;
 }
 
-static void *run_add(struct qvault_span *span, gfp_t gfp)
+/*
+ * A page within the vault's budget, or NULL.  Who comes at the same time may
+ * overdraw it by a page each, which is little.
+ */
+static struct page *try_page(struct qvault_target *qt, gfp_t gfp)
 {
-	struct page *page = mempool_alloc(&span->qt->pages, gfp);
+	struct page *page;
 
-	if (!page)
+	if (atomic_read(&qt->nr_pages) >= qt->max_pages)
 		return NULL;
+	page = mempool_alloc(&qt->pages, gfp);
+	if (page)
+		atomic_inc(&qt->nr_pages);
+	return page;
+}
+
+/* The same, waiting for those that are out: the device gives them back. */
+static struct page *wait_page(struct qvault_target *qt)
+{
+	struct page *page;
+
+	do {
+		wait_event(qt->page_wait,
+			   atomic_read(&qt->nr_pages) < qt->max_pages);
+		page = try_page(qt, GFP_NOIO);
+	} while (!page);
+	return page;
+}
+
+static void free_page_of(struct qvault_target *qt, struct page *page)
+{
+	mempool_free(page, &qt->pages);
+	atomic_dec(&qt->nr_pages);
+}
+
+static void *run_add(struct qvault_span *span, struct page *page)
+{
 	/* Unlike bio_add_page() this never merges: a vector is a block. */
 	__bio_add_page(&span->run->bio, page, QVAULT_BLOCK_SIZE, 0);
 	span->run->count++;
@@ -140,15 +171,16 @@ static void *run_add(struct qvault_span *span, gfp_t gfp)
  */
 void *qvault_span_add(struct qvault_span *span, u32 i)
 {
-	void *block = NULL;
+	struct page *page = NULL;
 
 	if (span->run)
-		block = run_add(span, GFP_NOWAIT | __GFP_NOWARN);
-	if (block)
-		return block;
-	qvault_span_submit(span);
-	span->run = run_begin(span, i);
-	return run_add(span, GFP_NOIO);
+		page = try_page(span->qt, GFP_NOWAIT | __GFP_NOWARN);
+	if (!page) {
+		qvault_span_submit(span);
+		page = wait_page(span->qt);
+		span->run = run_begin(span, i);
+	}
+	return run_add(span, page);
 }
 
 /**
@@ -194,8 +226,10 @@ void qvault_run_free(struct qvault_target *qt, struct qvault_run *run)
 	u32 i;
 
 	for (i = 0; i < run->count; i++)
-		mempool_free(bio->bi_io_vec[i].bv_page, &qt->pages);
+		free_page_of(qt, bio->bi_io_vec[i].bv_page);
 	bio_put(bio);
+	if (wq_has_sleeper(&qt->page_wait))
+		wake_up(&qt->page_wait);
 }
 
 /* ---- In and out --------------------------------------------------------- */
@@ -236,7 +270,8 @@ void qvault_io_put(struct qvault_io *io, int err)
 		qvault_read_free(io);
 	else if (!io->status)
 		qvault_flush_arm(qt);
-	if (bio->bi_opf & REQ_FUA && !io->status)
+	/* dm sends the flush of a PREFLUSH write first; one that came here is safe. */
+	if (bio->bi_opf & (REQ_FUA | REQ_PREFLUSH) && !io->status)
 		qvault_flush_bio(qt, bio);
 	else
 		qvault_bio_end(qt, bio, io->status);

@@ -37,7 +37,7 @@
 struct qvault_claim {
 	struct list_head list;		/* Locking: registry.c */
 	dev_t dev;
-	const void *owner;		/* NULL: not claimed */
+	const void *owner;		/* a mapped device; NULL: not claimed */
 };
 
 struct qvault_dev {
@@ -62,6 +62,9 @@ struct qvault_target {
 
 	struct bio_set bios;		/* front pad: struct qvault_run */
 	mempool_t pages;		/* ciphertext on its way */
+	atomic_t nr_pages;		/* of them that are out */
+	u32 max_pages;			/* a quarter of the vault's memory */
+	wait_queue_head_t page_wait;	/* until fewer are out */
 	mempool_t scratch;		/* struct qvault_scratch */
 	mempool_t writes;		/* of QVAULT_MAX_RUN blocks */
 	mempool_t reads;		/* of QVAULT_MAX_RUN blocks */
@@ -81,8 +84,8 @@ struct qvault_target {
 	/* Bios between map() and their end. */
 	atomic_t inflight;
 
-	spinlock_t flush_lock;
-	struct bio_list flushes;	/* that wait for a commit; flush_lock */
+	spinlock_t flush_lock;		/* protects flushes */
+	struct bio_list flushes;	/* that wait for a commit */
 	struct work_struct commit_work;
 	struct delayed_work commit_timer;
 	struct work_struct checkpoint_work;
@@ -131,6 +134,7 @@ static inline struct qvault_run *qvault_run_of(struct bio *bio)
 
 int qvault_claim(struct qvault_claim *claim, dev_t dev, const void *owner);
 void qvault_unclaim(struct qvault_claim *claim);
+bool qvault_claimed(dev_t dev, const void *except);
 
 /* ---- crypto.c, key.c ---------------------------------------------------- */
 

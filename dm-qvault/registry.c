@@ -17,7 +17,7 @@ static LIST_HEAD(claims);		/* Locking: claims_mutex */
  * qvault_claim() - claim a device
  * @claim: stands for it until qvault_unclaim()
  * @dev: the device
- * @owner: who claims it; may claim the same @claim again
+ * @owner: the mapped device that claims it; may claim the same @claim again
  *
  * Context: May sleep.
  * Return: 0, or -EBUSY if another vault has the device.
@@ -56,4 +56,27 @@ void qvault_unclaim(struct qvault_claim *claim)
 		list_del(&claim->list);
 	claim->owner = NULL;
 	mutex_unlock(&claims_mutex);
+}
+
+/**
+ * qvault_claimed() - ask whether a vault uses a device
+ * @dev: the device
+ * @except: a mapped device that does not count, or NULL
+ *
+ * For an early and clear refusal; only qvault_claim() is binding.
+ *
+ * Context: May sleep.
+ * Return: Whether another one than @except does.
+ */
+bool qvault_claimed(dev_t dev, const void *except)
+{
+	struct qvault_claim *claim;
+	bool claimed = false;
+
+	mutex_lock(&claims_mutex);
+	list_for_each_entry(claim, &claims, list)
+		if (claim->dev == dev && claim->owner != except)
+			claimed = true;
+	mutex_unlock(&claims_mutex);
+	return claimed;
 }

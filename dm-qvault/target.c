@@ -20,6 +20,25 @@
 
 /* ---- Construction ------------------------------------------------------- */
 
+/*
+ * A reload names the devices of the table that it replaces.  Not so for an
+ * ephemeral vault, which would lose all it holds: that is refused before the
+ * old table is gone.
+ */
+static int check_unclaimed(struct qvault_target *qt, const struct qvault_dev *dev)
+{
+	const void *except = NULL;
+
+	if (qt->args.anchor)
+		except = dm_table_get_md(qt->ti->table);
+	if (!qvault_claimed(dev->bdev->bd_dev, except))
+		return 0;
+	qt->ti->error = qt->args.anchor ?
+		"Device is in use by another vault" :
+		"Device is in use by a vault; an ephemeral one cannot be reloaded";
+	return -EBUSY;
+}
+
 static int open_device(struct qvault_target *qt, struct qvault_dev *dev,
 		       const char *path, char *missing)
 {
@@ -45,7 +64,7 @@ static int open_device(struct qvault_target *qt, struct qvault_dev *dev,
 		ti->error = "Device is zoned";
 		return -EINVAL;
 	}
-	return 0;
+	return check_unclaimed(qt, dev);
 }
 
 static int open_devices(struct qvault_target *qt)
@@ -143,6 +162,8 @@ static int parse_table(struct qvault_target *qt, unsigned int argc, char **argv)
 	}
 	qt->v.logical_blocks = ti->len / QVAULT_SECTORS;
 	qt->v.memory_mib = qt->args.memory_mib;
+	qt->max_pages = max_t(u32, QVAULT_MAX_RUN,
+			      qt->args.memory_mib << (20 - PAGE_SHIFT - 2));
 	qt->v.allow_discards = qt->args.allow_discards;
 	qt->v.read_only = qt->args.read_only ||
 			  !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
@@ -215,6 +236,8 @@ static int qvault_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	mutex_init(&qt->life_mutex);
 	atomic_set(&qt->inflight, 0);
 	ratelimit_state_init(&qt->events, 5 * HZ, 10);
+	atomic_set(&qt->nr_pages, 0);
+	init_waitqueue_head(&qt->page_wait);
 	qvault_flush_init(qt);
 
 	err = parse_table(qt, argc, argv);
@@ -247,7 +270,8 @@ static void unclaim_devices(struct qvault_target *qt)
 
 static int claim_device(struct qvault_target *qt, struct qvault_dev *dev)
 {
-	int err = qvault_claim(&dev->claim, dev->bdev->bd_dev, qt);
+	int err = qvault_claim(&dev->claim, dev->bdev->bd_dev,
+			       dm_table_get_md(qt->ti->table));
 
 	if (err)
 		DMERR("%s: device %s is in use by another vault",
@@ -297,7 +321,7 @@ static int attach_engine(struct qvault_target *qt)
 	return err;
 }
 
-static int attach(struct qvault_target *qt)
+static int attach_vault(struct qvault_target *qt)
 {
 	int err;
 
@@ -320,7 +344,7 @@ static int attach(struct qvault_target *qt)
 	return 0;
 }
 
-static void detach(struct qvault_target *qt)
+static void detach_vault(struct qvault_target *qt)
 {
 	int err;
 
@@ -347,7 +371,7 @@ static int qvault_preresume(struct dm_target *ti)
 
 	mutex_lock(&qt->life_mutex);
 	WRITE_ONCE(qt->active, true);
-	err = attach(qt);
+	err = attach_vault(qt);
 	if (err)
 		qvault_flush_stop(qt);
 	mutex_unlock(&qt->life_mutex);
@@ -366,7 +390,7 @@ static void qvault_postsuspend(struct dm_target *ti)
 	qvault_flush_stop(qt);
 	/* An ephemeral vault is gone for good once its key is. */
 	if (!qvault_ephemeral(&qt->v))
-		detach(qt);
+		detach_vault(qt);
 	mutex_unlock(&qt->life_mutex);
 	memalloc_noio_restore(noio);
 }
@@ -378,7 +402,7 @@ static void qvault_dtr(struct dm_target *ti)
 	mutex_lock(&qt->life_mutex);
 	wait_var_event(&qt->inflight, !atomic_read(&qt->inflight));
 	qvault_flush_stop(qt);
-	detach(qt);
+	detach_vault(qt);
 	mutex_unlock(&qt->life_mutex);
 	teardown(qt);
 }
