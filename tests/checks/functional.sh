@@ -9,10 +9,13 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/check.sh"
 
 program=$("$check_top/tests/lab/guest-program" functional)
-[ $# -gt 0 ] || set -- basic counters faults life space fio filesystems
+[ $# -gt 0 ] || set -- basic counters faults life swap space fio filesystems
+truncate -s 128M "$check_tmp/disk"
 for script in "$@"; do
+	file=$check_top/tests/functional/$script.sh
+	mem=$(sed -n 's/^# mem: //p' "$file")
 	say "$script"
-	in_guest uml --timeout 1500 --mem 3G --env "FUNCTIONAL=$program" \
-		"$check_top/tests/functional/$script.sh"
+	in_guest uml --timeout 1500 --mem "${mem:-3G}" --ubd "$check_tmp/disk" \
+		--env "FUNCTIONAL=$program" "$file"
 done
 finish

@@ -388,6 +388,9 @@ static int nth(struct lab *l)
 	put_text(slab, "N", true);
 	put_text(page, "N", true);
 	put_text("/sys/kernel/debug/fail_page_alloc/min-order", "0", false);
+	/* A stack trace for each would take longer than the rest. */
+	put_text("/sys/kernel/debug/failslab/verbose", "0", true);
+	put_text("/sys/kernel/debug/fail_page_alloc/verbose", "0", true);
 	for (i = 0; i < sizeof(operations) / sizeof(*operations); i++) {
 		u64 failed = l->failed;
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # ext4, xfs and btrfs on a vault: a tree of files, checksums, fsck, discards.
+# shellcheck disable=SC2317 # functions that try and must call
 set -euo pipefail
 # shellcheck source=tests/functional/lib.sh
 . "$QVAULT_TREE/tests/functional/lib.sh"

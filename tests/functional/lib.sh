@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what it sets is for the scripts
 # SPDX-License-Identifier: GPL-2.0
 # What the functional scripts share, on top of tests/lib/guest.sh.
 #
