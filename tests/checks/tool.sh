@@ -3,6 +3,7 @@
 # about: qvault-ctl: every verb, every wrong input, secrets, memory errors, a fuzzer
 # minutes: 4
 # limit: 40
+# usage: tool [plain] [sanitized] [guest]      the parts; all three by default
 #
 # What needs no module is done twice: by the tool as it is installed, and by one
 # built with the address and undefined-behaviour sanitizers.  The rest is done in
@@ -474,12 +475,26 @@ run_with() {
 	cases_secrets "$2"
 }
 
+plain() {
+	run_with gcc plain
+	cases_time
+	cases_valgrind
+	cases_fuzz
+}
+
+sanitized() { run_with sanitized sanitized; }
+
+guest() {
+	say "in a guest with the module"
+	in_guest uml --timeout 1500 "$check_top/tests/functional/tool.sh"
+}
+
 build_all
-run_with gcc plain
-cases_time
-cases_valgrind
-cases_fuzz
-run_with sanitized sanitized
-say "in a guest with the module"
-in_guest uml --timeout 1500 "$check_top/tests/functional/tool.sh"
+[ $# -gt 0 ] || set -- plain sanitized guest
+for part in "$@"; do
+	case $part in
+	plain | sanitized | guest) "$part" ;;
+	*) fail "$part" "no such part: plain, sanitized, guest" ;;
+	esac
+done
 finish

@@ -17,33 +17,47 @@ import pty
 import re
 import sys
 
+LIMIT = 256 << 20
 QUESTION = b"(Type 'yes' in capital letters): "
 
 
 def mappings(pid):
-    """(start, end, name, flags) of each mapping that can be read."""
-    current = None
+    """(start, end, resident, name, flags) of each mapping that can be read."""
+    current = resident = None
     with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as f:
         for line in f:
             head = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)", line)
             if head:
                 current = [int(head[1], 16), int(head[2], 16), head[4], head[3]]
+            elif line.startswith(("Rss:", "Swap:")):
+                resident = (0 if line[0] == "R" else resident) + int(line.split()[1])
             elif line.startswith("VmFlags:") and current[3].startswith("r"):
-                yield current[0], current[1], current[2], line.split()[1:]
+                yield current[0], current[1], resident, current[2], line.split()[1:]
+
+
+def count(mem, start, end, key):
+    """In pieces, and what follows a piece is read twice: a key may cross over."""
+    piece = 16 << 20
+    found = 0
+    for at in range(start, end, piece):
+        mem.seek(at)
+        data = mem.read(min(piece + len(key) - 1, end - at))
+        found += data.count(key)
+    return found
 
 
 def search(pid, key):
+    """The flags of the mapping of each copy.  Mappings without any memory, such as
+    the terabytes that a sanitizer reserves, hold nothing."""
     found = []
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
-        for start, end, name, flags in mappings(pid):
-            if name in ("[vvar]", "[vsyscall]") or "io" in flags:
+        for start, end, rss, name, flags in mappings(pid):
+            if not rss or name in ("[vvar]", "[vsyscall]") or "io" in flags:
                 continue
             try:
-                mem.seek(start)
-                data = mem.read(end - start)
+                found += [flags] * count(mem, start, min(end, start + LIMIT), key)
             except (OSError, OverflowError):
                 continue
-            found += [flags] * data.count(key)
     return found
 
 
