@@ -131,7 +131,7 @@ log_since() { dmesg | sed "1,/$guest_mark/d"; }
 
 # expect_logged NAME PATTERN: since the mark, the kernel said this.
 expect_logged() {
-	if log_since | grep -qE -- "$2"; then
+	if log_since | grep -E -- "$2" >/dev/null; then
 		pass "$1"
 	else
 		log_since | tail -n 10 | sed 's/^/      /'

@@ -5,7 +5,7 @@
 
 job_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 job_cache=${QVAULT_CACHE:-$HOME/.cache/dm-qvault}
-job_limit=300 job_mem=2G job_counts="" job_keep="" job_module=$job_top job_load=1
+job_limit=300 job_mem=2G job_counts="" job_keep="" job_module=$job_top job_load=1 job_given_ko=""
 job_disks=() job_words=() job_variables=() job_crash="" job_crash_delay=0
 
 # Options that every laboratory knows; sets job_taken to how many words it took.
@@ -22,6 +22,7 @@ job_option() {
 	--disk|--ubd) job_disks+=("$(realpath "$2")") ;;
 	--crash-when) job_crash=$2 ;;
 	--crash-delay) job_crash_delay=$2 ;;
+	--ko) job_given_ko=$2 ;;
 	--no-module) job_load=0 job_taken=1 ;;
 	*) job_taken=0 ;;
 	esac
@@ -47,18 +48,22 @@ job_end() {
 	rm -rf "$job_run"
 }
 
-# job_build KERNEL_BUILD_DIR [MAKE_ARG...]: module and tool for this run.
+# job_build KERNEL_BUILD_DIR [MAKE_ARG...]: module and tool for this run.  Both lie
+# beside the job, since the guest hides some of the host's directories.
 job_build() {
 	local options=() kernel=$1
 	shift
-	job_ko="" job_tool=""
-	[ "$job_load" -eq 1 ] || return 0
-	[ "$job_module" = "$job_top" ] || options=(--source "$job_module")
-	job_ko=$("$job_top/tests/lab/build-module" "${options[@]}" --into "$job_run/out" \
-		"$kernel" "$@")
 	job_tool=$("$job_top/tests/lab/build-tool")
-	# Beside the job, since the guest hides some of the host's directories.
 	[ -z "$job_tool" ] || cp "$job_tool" "$job_run/out/"
+	job_ko=""
+	if [ -n "$job_given_ko" ]; then
+		job_ko=$job_run/out/$(basename "$job_given_ko")
+		cp "$job_given_ko" "$job_ko"
+	elif [ "$job_load" -eq 1 ]; then
+		[ "$job_module" = "$job_top" ] || options=(--source "$job_module")
+		job_ko=$("$job_top/tests/lab/build-module" "${options[@]}" \
+			--into "$job_run/out" "$kernel" "$@")
+	fi
 }
 
 # job_write FLAVOUR SCRIPT [ARG...]

@@ -48,7 +48,7 @@ verdict_debug() {
 	local file=$1/verdict log=$2
 	[ "$(verdict_value "$file" lockdep)" = 1 ] ||
 		verdict_complain "lockdep was off at the end"
-	sed "1,/$verdict_end/d" "$log" | grep -q 'KASAN: slab-use-after-free in read_byte' ||
+	sed "1,/$verdict_end/d" "$log" | grep 'KASAN: slab-use-after-free in read_byte' >/dev/null ||
 		verdict_complain "KASAN did not see the bug made for it at the end"
 	case $(verdict_value "$file" leaks) in
 	0) ;;
