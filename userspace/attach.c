@@ -47,6 +47,9 @@ static int check_words(struct job *job)
 		return ctl_fail(CTL_USAGE,
 				"--%s has no meaning for an ephemeral vault, which begins empty under a random key",
 				o->key_file ? "key-file" : "read-only");
+	if (!job->ephemeral && ctl_given(o, CTL_OPT_FORCE))
+		return ctl_fail(CTL_USAGE,
+				"--force has no meaning for attach but with --ephemeral");
 	if (!ctl_dm_valid_name(job->name))
 		return ctl_fail(CTL_USAGE,
 				"\"%s\" cannot be the name of a device: use up to 127 letters, digits and #+-.:=@_",

@@ -22,6 +22,7 @@ struct job {
 	struct ctl_key *key;
 	struct qvault_geometry geo;
 	uint8_t uuid[QVAULT_UUID_SIZE];
+	struct qvault_disk_anchor record;
 	char *losses;			/* what would be destroyed, or "" */
 };
 
@@ -252,17 +253,17 @@ static int permit(const struct job *job)
 	return ask();
 }
 
-static int write_anchor(struct job *job)
+static int prepare(struct job *job)
 {
-	struct qvault_disk_anchor disk;
+	struct qvault_disk_anchor *disk = &job->record;
 	int err;
 
-	ctl_record_new(&disk, job->uuid, &job->geo);
+	ctl_record_new(disk, job->uuid, &job->geo);
 	err = ctl_key_derive_anchor(job->key, job->uuid);
 	if (!err)
-		err = ctl_anchor_mac(job->key, &disk, offsetof(typeof(disk), mac),
-				     disk.mac);
-	return err ? err : ctl_anchor_format(&job->anchor, &disk);
+		err = ctl_anchor_mac(job->key, disk, offsetof(typeof(*disk), mac),
+				     disk->mac);
+	return err;
 }
 
 static void report_json(const struct job *job, const char *uuid)
@@ -300,7 +301,7 @@ static void report(const struct job *job)
 					QVAULT_BLOCK_SIZE));
 }
 
-/* Everything that can be refused is refused before write_anchor(). */
+/* All that can be refused, and all that can fail, comes before the first write. */
 static int run(struct job *job)
 {
 	int err;
@@ -317,11 +318,13 @@ static int run(struct job *job)
 	if (!err)
 		err = ctl_key_read(&job->key, job->options->key_file);
 	if (!err)
+		err = prepare(job);
+	if (!err)
 		err = find_losses(job);
 	if (!err)
 		err = permit(job);
 	if (!err)
-		err = write_anchor(job);
+		err = ctl_anchor_format(&job->anchor, &job->record);
 	if (!err)
 		report(job);
 	return err;

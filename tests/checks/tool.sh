@@ -142,6 +142,7 @@ cases_words() {
 	refused "bad UUID" 1 'not of the form' "$ctl" format data anchor -d key --uuid 123
 	refused "dump without a device" 1 'too few arguments' "$ctl" dump
 	refused "attach without an anchor" 1 'no anchor device' "$ctl" attach x data
+	refused "attach by force" 1 'no meaning' "$ctl" attach x data anchor -d key --force
 	refused "attach by an impossible name" 1 'cannot be the name' "$ctl" attach a/b data anchor
 	refused "attach to a file" 4 'losetup' "$ctl" attach x data anchor -d key
 	refused "detach what is not there" 4 'no vault' "$ctl" detach nosuchvault
@@ -181,11 +182,11 @@ cases_devices() {
 	refused "same device through a symlink" 4 'the same device' "$ctl" format data link -d key
 	refused "same device by another name" 4 'the same device' "$ctl" format hard data -d key
 	for size in 0 4096 8191; do
-		truncate -s $size small
+		truncate -s "$size" small
 		refused "anchor of $size bytes" 4 'too small.*needs 8192 bytes' "$ctl" format data small -d key
 	done
 	for size in 0 4095 4096 300K; do
-		truncate -s $size small
+		truncate -s "$size" small
 		refused "data device of $size" 4 'too small.*needs at least' "$ctl" format small anchor -d key
 	done
 	minimum=$(sed -n 's/.*at least .*(\([0-9]*\) bytes).*/\1/p' "$check_tmp/err")
@@ -242,7 +243,7 @@ cases_round_trip() {
 	local uuid=01234567-89ab-cdef-0123-456789abcdef before
 	fresh
 	before=$(sha256sum <data)
-	try "format" "$ctl" format data anchor -d key --uuid $uuid --size 4M --log-blocks 100
+	try "format" "$ctl" format data anchor -d key --uuid "$uuid" --size 4M --log-blocks 100
 	said "says the UUID" "^UUID: +$uuid$"
 	said "says the size" '^Size: +4.0 MiB \(4194304 bytes\)$'
 	same "the data device is untouched" "$before" "$(sha256sum <data)"
