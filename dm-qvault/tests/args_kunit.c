@@ -15,7 +15,7 @@ static int parse(struct kunit *test, struct qvault_args *args, const char *line,
 	unsigned int argc = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, copy);
-	strcpy(copy, line);
+	memcpy(copy, line, strlen(line));
 	while ((word = strsep(&copy, " ")) && argc < MAX_WORDS)
 		if (*word)
 			argv[argc++] = word;

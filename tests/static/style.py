@@ -27,6 +27,8 @@ def tokens(text):
     text = re.sub(r"(?<=[(\[{])\s+|\s+(?=[)\]}])", "", text)
     # It takes some casts and declarations over several lines for expressions.
     text = re.sub(r"(?<=\*)\s+(?=\w)|(?<=\))\s+(?=\(|->|\.)|(?<=\])\s+(?=\.)|\s+(?=->)", "", text)
+    text = re.sub(r"(?<=\))\s*([-+*&])\s*(?=[\w(])", r"\1", text)
+    text = re.sub(r"\bvoid\s+\(", "void(", text)
     return text.split()
 
 
