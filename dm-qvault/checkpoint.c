@@ -163,17 +163,17 @@ static int merge_delta(struct merge *m, struct qvault_delta *delta)
  */
 static int freeze(struct qvault *v, u64 *head, bool *idle)
 {
-	struct qvault_page *spare = qvault_page_get(v);
+	struct qvault_page *spare;
 	int err;
 
-	if (!spare)
-		return -EIO;
 	mutex_lock(&v->commit_mutex);
 	err = qvault_may_write(v);
-	if (!err)
+	if (!err) {
+		/* One of those that this commit writes takes its place. */
+		spare = v->freeze_page;
+		v->freeze_page = NULL;
 		err = __qvault_commit(v, spare);
-	else
-		mempool_free(spare, v->page_pool);
+	}
 	*head = v->anchor.log_head;
 	*idle = !qvault_log_used(v);
 	mutex_unlock(&v->commit_mutex);

@@ -152,6 +152,7 @@ void qvault_reserve_init(struct qvault_reserve *reserve)
 {
 	INIT_LIST_HEAD(&reserve->nodes);
 	reserve->lacks = 0;
+	reserve->pooled = false;
 }
 
 static u32 round_capacity(u32 need)
@@ -164,34 +165,64 @@ static u32 round_capacity(u32 need)
 	return capacities[i];
 }
 
+/*
+ * A node of the pool, once checkpoints have given one back.  One writer at a
+ * time: several that each hold some and lack one more would wait for each other
+ * for ever.  What one needs is far less than the pool.
+ *
+ * Ask for a checkpoint again and again: what the last one gave back may have
+ * gone to others, who are past this.
+ */
+static struct qvault_delta_node *pool_node(struct qvault *v,
+					   struct qvault_reserve *reserve)
+{
+	struct qvault_delta_node *node;
+
+	if (!reserve->pooled)
+		mutex_lock(&v->node_mutex);
+	reserve->pooled = true;
+	for (;;) {
+		node = mempool_alloc(v->node_pool, GFP_NOWAIT | __GFP_NOWARN);
+		if (node || qvault_may_write(v))
+			return node;
+		qvault_kick_checkpoint(v);
+		wait_event_timeout(v->room_wait, qvault_may_write(v), HZ / 50);
+	}
+}
+
 /**
  * qvault_reserve_fill() - allocate the node that was lacking
  * @v: vault
  * @reserve: as qvault_delta_prepare() left it
  *
- * When memory is short, waits for a node of the pool, which a checkpoint gives
- * back; so it never fails.
+ * When memory is short, waits for a node of the pool.  While a vault is being
+ * attached there is nothing to wait for, so the allocator must try hard then.
  *
- * Context: May sleep; no lock held.
+ * Context: May sleep; no lock held but node_mutex, by an earlier call.
+ * Return: true; false if the vault accepts no writes, and memory is short.
  */
-void qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve)
+bool qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve)
 {
 	u32 capacity = round_capacity(reserve->lacks);
+	gfp_t gfp = GFP_NOIO | __GFP_NOWARN;
 	struct qvault_delta_node *node;
 	bool pooled = false;
 
-	node = kmalloc(struct_size(node, ptr, capacity),
-		       GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	if (!qvault_may_write(v))
+		gfp |= __GFP_NORETRY;
+	node = kmalloc(struct_size(node, ptr, capacity), gfp);
 	if (!node) {
-		qvault_kick_checkpoint(v);
-		node = mempool_alloc(v->node_pool, GFP_NOIO);
+		node = pool_node(v, reserve);
 		capacity = QVAULT_FANOUT;
 		pooled = true;
 	}
+	if (!node)
+		return false;
 	memset(node, 0, sizeof(*node));
 	node->capacity = capacity;
 	node->pooled = pooled;
 	list_add(&node->list, &reserve->nodes);
+	return true;
 }
 
 /* Gives back what was not needed. */
@@ -203,6 +234,9 @@ void qvault_reserve_exit(struct qvault *v, struct qvault_reserve *reserve)
 		list_del(&node->list);
 		free_node(v, node);
 	}
+	if (reserve->pooled)
+		mutex_unlock(&v->node_mutex);
+	reserve->pooled = false;
 }
 
 static struct qvault_delta_node *take(struct qvault_reserve *reserve,

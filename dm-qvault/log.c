@@ -29,6 +29,16 @@ void qvault_stream_init(struct qvault_stream *stream)
 	INIT_LIST_HEAD(&stream->spare);
 }
 
+/* The first page that a commit is done with is kept for the next freeze. */
+static void put_page_back(struct qvault *v, struct qvault_page *page)
+{
+	lockdep_assert_held(&v->commit_mutex);
+	if (v->freeze_page)
+		mempool_free(page, v->page_pool);
+	else
+		v->freeze_page = page;
+}
+
 static void free_pages_of(struct qvault *v, struct list_head *pages)
 {
 	struct qvault_page *page, *next;
@@ -66,32 +76,76 @@ bool qvault_log_half_full(const struct qvault *v)
 	return 2 * (qvault_log_used(v) + v->stream.nr_pages) >= v->log_limit;
 }
 
-/**
- * qvault_page_get() - a page for the stream
- * @v: vault
- *
- * When memory is short, pages come back as commits write them.
- *
- * Context: sleeps; no lock held but checkpoint_mutex.
- * Return: the page; NULL if the vault accepts no writes.
- */
-struct qvault_page *qvault_page_get(struct qvault *v)
+static struct qvault_page *try_page(struct qvault *v)
 {
 	struct qvault_page *page;
 
+	page = kmalloc(sizeof(*page), GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	if (page)
+		return page;
+	return mempool_alloc(v->page_pool, GFP_NOWAIT | __GFP_NOWARN);
+}
+
+/*
+ * A page for the stream.  When memory is short, pages come back as commits
+ * write them, and as operations end that were promised more than they used.
+ * NULL if the vault accepts no writes.
+ */
+static struct qvault_page *wait_for_page(struct qvault *v)
+{
+	struct qvault_page *page;
+
+	lockdep_assert_held(&v->page_mutex);
 	for (;;) {
-		page = kmalloc(sizeof(*page),
-			       GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
-		if (!page)
-			page = mempool_alloc(v->page_pool,
-					     GFP_NOWAIT | __GFP_NOWARN);
-		if (page)
+		page = try_page(v);
+		if (page || qvault_commit(v))
 			return page;
-		if (qvault_commit(v))
-			return NULL;
-		/* Those that were promised to others follow when they end. */
 		wait_event_timeout(v->room_wait, qvault_may_write(v), HZ / 50);
 	}
+}
+
+/* Give back pages that no promise needs.  Context: map_lock for writing. */
+static void drop_spare(struct qvault *v)
+{
+	struct qvault_stream *stream = &v->stream;
+	struct qvault_page *page;
+
+	while (stream->nr_spare > qvault_stream_blocks(stream->reserved)) {
+		page = list_first_entry(&stream->spare, struct qvault_page, list);
+		list_del(&page->list);
+		stream->nr_spare--;
+		mempool_free(page, v->page_pool);
+	}
+}
+
+/* Returns 0; -ENOSPC: no room in the log; -ENOMEM: no pages, unless it waits. */
+static int reserve(struct qvault *v, u32 bytes, bool wait)
+{
+	struct qvault_stream *stream = &v->stream;
+	struct qvault_page *page;
+	int err = 0;
+
+	write_lock(&v->map_lock);
+	if (has_room(v, bytes))
+		stream->reserved += bytes;
+	else
+		err = -ENOSPC;
+	/* Others may lack pages too: each that is added serves all. */
+	while (!err && stream->nr_spare < qvault_stream_blocks(stream->reserved)) {
+		write_unlock(&v->map_lock);
+		page = wait ? wait_for_page(v) : try_page(v);
+		write_lock(&v->map_lock);
+		if (page) {
+			list_add(&page->list, &stream->spare);
+			stream->nr_spare++;
+		} else {
+			stream->reserved -= bytes;
+			drop_spare(v);
+			err = -ENOMEM;
+		}
+	}
+	write_unlock(&v->map_lock);
+	return err;
 }
 
 /**
@@ -99,34 +153,23 @@ struct qvault_page *qvault_page_get(struct qvault *v)
  * @v: vault
  * @bytes: worst case, see QVAULT_ENTRY_WORST
  *
+ * When memory is short one writer at a time waits for pages, and the others
+ * hold no promise meanwhile: together they could ask for more than ever comes
+ * back.
+ *
  * Context: May sleep; no lock held.
  * Return: true, or false if a checkpoint must make room first.
  */
 bool qvault_stream_reserve(struct qvault *v, u32 bytes)
 {
-	struct qvault_stream *stream = &v->stream;
-	struct qvault_page *page;
-	bool ok;
+	int err = reserve(v, bytes, false);
 
-	write_lock(&v->map_lock);
-	ok = has_room(v, bytes);
-	if (ok)
-		stream->reserved += bytes;
-	/* Others may lack pages too: each that is added serves all. */
-	while (ok && stream->nr_spare < qvault_stream_blocks(stream->reserved)) {
-		write_unlock(&v->map_lock);
-		page = qvault_page_get(v);
-		write_lock(&v->map_lock);
-		if (page) {
-			list_add(&page->list, &stream->spare);
-			stream->nr_spare++;
-		} else {
-			stream->reserved -= bytes;
-			ok = false;
-		}
+	if (err == -ENOMEM) {
+		mutex_lock(&v->page_mutex);
+		err = reserve(v, bytes, true);
+		mutex_unlock(&v->page_mutex);
 	}
-	write_unlock(&v->map_lock);
-	return ok;
+	return !err;
 }
 
 /**
@@ -138,17 +181,9 @@ bool qvault_stream_reserve(struct qvault *v, u32 bytes)
  */
 void qvault_stream_release(struct qvault *v, u32 bytes)
 {
-	struct qvault_stream *stream = &v->stream;
-	struct qvault_page *page;
-
 	lockdep_assert_held_write(&v->map_lock);
-	stream->reserved -= bytes;
-	while (stream->nr_spare > qvault_stream_blocks(stream->reserved)) {
-		page = list_first_entry(&stream->spare, struct qvault_page, list);
-		list_del(&page->list);
-		stream->nr_spare--;
-		mempool_free(page, v->page_pool);
-	}
+	v->stream.reserved -= bytes;
+	drop_spare(v);
 }
 
 /* The page that takes the next entry: one with room for the smallest. */
@@ -281,12 +316,15 @@ void qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
 	cut->nr_pages = 0;
 	cut->dirty = stream->dirty || (spare && stream->nr_pages);
 	stream->dirty = false;
+	if (!stream->nr_pages) {
+		if (spare)
+			put_page_back(v, spare);
+		return;
+	}
 	if (spare) {
 		list_add(&spare->list, &stream->spare);
 		stream->nr_spare++;
 	}
-	if (!stream->nr_pages)
-		return;
 	first = list_first_entry(&stream->pages, struct qvault_page, list);
 	if (!spare && stream->nr_pages == 1 &&
 	    first->bytes <= QVAULT_INLINE_SIZE) {
@@ -363,26 +401,26 @@ int qvault_log_append(struct qvault *v, struct qvault_cut *cut,
 		      struct qvault_anchor *next)
 {
 	struct qvault_page *page, *tmp;
-	struct qvault_batch *batch;
-	int err = 0, err2;
+	struct qvault_batch *batch = NULL;
+	int err = 0, err2 = 0;
 
 	if (list_empty(&cut->pages))
 		return 0;
-	if (qvault_ephemeral(v)) {
-		/* No log; but its length still bounds the delta. */
-		next->log_head += cut->nr_pages;
-		free_pages_of(v, &cut->pages);
-		return 0;
-	}
-	batch = qvault_batch_begin(v, v->data);
+	if (!qvault_ephemeral(v))
+		batch = qvault_batch_begin(v, v->data);
 	list_for_each_entry_safe(page, tmp, &cut->pages, list) {
 		list_del(&page->list);
-		if (!err)
+		if (batch && !err)
 			err = append_page(v, page, next, batch);
-		mempool_free(page, v->page_pool);
+		put_page_back(v, page);
 	}
-	err2 = qvault_batch_wait(batch);
-	qvault_batch_end(batch);
+	if (batch) {
+		err2 = qvault_batch_wait(batch);
+		qvault_batch_end(batch);
+	} else {
+		/* No log; but its length still bounds the delta. */
+		next->log_head += cut->nr_pages;
+	}
 	return err ?: err2;
 }
 

@@ -172,8 +172,11 @@ int qvault_write_seal(struct qvault *v, struct qvault_write *w, u32 i,
 			   w->ptr[i].version, plain, cipher, w->ptr[i].tag);
 }
 
-/* Insert all blocks of the write at one point in the order of commits. */
-static void insert(struct qvault *v, struct qvault_write *w)
+/*
+ * Insert all blocks of the write at one point in the order of commits.  Fails
+ * only if the vault does.
+ */
+static int insert(struct qvault *v, struct qvault_write *w)
 {
 	struct qvault_reserve reserve;
 	u32 i;
@@ -184,7 +187,10 @@ static void insert(struct qvault *v, struct qvault_write *w)
 	while (!qvault_delta_prepare(v, live(v), w->logical, w->count, true,
 				     &reserve)) {
 		write_unlock(&v->map_lock);
-		qvault_reserve_fill(v, &reserve);
+		if (!qvault_reserve_fill(v, &reserve)) {
+			qvault_reserve_exit(v, &reserve);
+			return -EIO;
+		}
 		write_lock(&v->map_lock);
 	}
 	for (i = 0; i < w->count; i++)
@@ -193,6 +199,8 @@ static void insert(struct qvault *v, struct qvault_write *w)
 	qvault_stream_release(v, w->reserved);
 	write_unlock(&v->map_lock);
 	qvault_reserve_exit(v, &reserve);
+	atomic64_add(w->count, &v->counters.writes);
+	return 0;
 }
 
 /**
@@ -211,12 +219,10 @@ int qvault_write_end(struct qvault *v, struct qvault_write *w, int err)
 {
 	if (!err)
 		err = qvault_may_write(v);
-	if (err) {
+	if (!err)
+		err = insert(v, w);
+	if (err)
 		unreserve(v, w->reserved);
-	} else {
-		insert(v, w);
-		atomic64_add(w->count, &v->counters.writes);
-	}
 	ended(v);
 	if (!err)
 		checkpoint_if_due(v);
@@ -225,9 +231,30 @@ int qvault_write_end(struct qvault *v, struct qvault_write *w, int err)
 
 /* ---- Unmap ---- */
 
-static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
+/* As insert(). */
+static int insert_unmap(struct qvault *v, const struct qvault_piece *piece)
 {
 	struct qvault_reserve reserve;
+
+	qvault_reserve_init(&reserve);
+	write_lock(&v->map_lock);
+	while (!qvault_delta_unmap_piece(v, live(v), piece, &reserve)) {
+		write_unlock(&v->map_lock);
+		if (!qvault_reserve_fill(v, &reserve)) {
+			qvault_reserve_exit(v, &reserve);
+			return -EIO;
+		}
+		write_lock(&v->map_lock);
+	}
+	qvault_stream_append_unmap(v, piece->logical, piece->count);
+	qvault_stream_release(v, QVAULT_ENTRY_WORST);
+	write_unlock(&v->map_lock);
+	qvault_reserve_exit(v, &reserve);
+	return 0;
+}
+
+static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
+{
 	int err;
 
 	err = qvault_may_write(v);
@@ -235,20 +262,13 @@ static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
 		err = get_room(v, QVAULT_ENTRY_WORST, NULL);
 	if (err)
 		return err;
-	qvault_reserve_init(&reserve);
-	write_lock(&v->map_lock);
-	while (!qvault_delta_unmap_piece(v, live(v), piece, &reserve)) {
-		write_unlock(&v->map_lock);
-		qvault_reserve_fill(v, &reserve);
-		write_lock(&v->map_lock);
-	}
-	qvault_stream_append_unmap(v, piece->logical, piece->count);
-	qvault_stream_release(v, QVAULT_ENTRY_WORST);
-	write_unlock(&v->map_lock);
-	qvault_reserve_exit(v, &reserve);
+	err = insert_unmap(v, piece);
+	if (err)
+		unreserve(v, QVAULT_ENTRY_WORST);
 	ended(v);
-	checkpoint_if_due(v);
-	return 0;
+	if (!err)
+		checkpoint_if_due(v);
+	return err;
 }
 
 /**

@@ -6,6 +6,8 @@
  *
  * Lock order, outermost first:
  *
+ *	page_mutex		one writer waits for pages of the stream at a time
+ *	node_mutex		one writer takes delta nodes from the pool at a time
  *	checkpoint_mutex	one checkpoint at a time; freeze to anchored
  *	  commit_mutex		one writer of the log and of the anchor
  *	    alloc_mutex		choosing data blocks, loading groups
@@ -137,10 +139,11 @@ void qvault_delta_sort(struct qvault_delta *delta);
 struct qvault_reserve {
 	struct list_head nodes;
 	u32 lacks;			/* capacity of the node that was missing */
+	bool pooled;			/* holds node_mutex, and nodes of the pool */
 };
 
 void qvault_reserve_init(struct qvault_reserve *reserve);
-void qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve);
+bool qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve);
 void qvault_reserve_exit(struct qvault *v, struct qvault_reserve *reserve);
 
 bool qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
@@ -215,7 +218,6 @@ struct qvault_cut {
 u32 qvault_stream_blocks(u64 bytes);
 void qvault_stream_init(struct qvault_stream *stream);
 void qvault_stream_exit(struct qvault *v);
-struct qvault_page *qvault_page_get(struct qvault *v);
 bool qvault_stream_reserve(struct qvault *v, u32 bytes);
 void qvault_stream_release(struct qvault *v, u32 bytes);
 void qvault_stream_append(struct qvault *v, u64 logical,
@@ -492,7 +494,9 @@ struct qvault {
 	enum qvault_mode mode;
 	const char *reason;		/* why qvault_attach() refused, in words */
 
-	struct mutex checkpoint_mutex;	/* See the lock order at the top. */
+	struct mutex page_mutex;	/* See the lock order at the top. */
+	struct mutex node_mutex;	/* See there. */
+	struct mutex checkpoint_mutex;	/* See there. */
 	struct mutex commit_mutex;	/* See there. */
 	struct mutex alloc_mutex;	/* See there. */
 
@@ -522,6 +526,8 @@ struct qvault {
 	u32 log_limit;			/* blocks of the log that may be used */
 	mempool_t *node_pool;		/* delta nodes, of full capacity */
 	mempool_t *page_pool;		/* stream pages */
+	/* For the next freeze; only without it while one is under way. */
+	struct qvault_page *freeze_page;	/* Locking: commit_mutex */
 
 	struct qvault_counters counters;
 };

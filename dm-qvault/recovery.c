@@ -21,15 +21,16 @@ static int refuse(struct qvault *v, const char *reason, int err)
 
 /* ---- Replay ---- */
 
-static void replay_map(struct qvault *v, const struct qvault_entry *entry,
-		       struct qvault_reserve *reserve)
+static int replay_map(struct qvault *v, const struct qvault_entry *entry,
+		      struct qvault_reserve *reserve)
 {
 	struct qvault_ptr ptr;
 	u64 i;
 
 	while (!qvault_delta_prepare(v, live(v), entry->logical, entry->count,
 				     true, reserve))
-		qvault_reserve_fill(v, reserve);
+		if (!qvault_reserve_fill(v, reserve))
+			return -ENOMEM;
 	for (i = 0; i < entry->count; i++) {
 		ptr.version = entry->version + i;
 		ptr.where = entry->where + i;
@@ -37,10 +38,11 @@ static void replay_map(struct qvault *v, const struct qvault_entry *entry,
 		       QVAULT_TAG_SIZE);
 		qvault_delta_insert(v, live(v), entry->logical + i, &ptr);
 	}
+	return 0;
 }
 
-static void replay_unmap(struct qvault *v, const struct qvault_entry *entry,
-			 struct qvault_reserve *reserve)
+static int replay_unmap(struct qvault *v, const struct qvault_entry *entry,
+			struct qvault_reserve *reserve)
 {
 	u64 logical = entry->logical, count = entry->count;
 	struct qvault_piece piece;
@@ -48,10 +50,12 @@ static void replay_unmap(struct qvault *v, const struct qvault_entry *entry,
 	while (count) {
 		qvault_next_piece(&v->geo, logical, count, &piece);
 		while (!qvault_delta_unmap_piece(v, live(v), &piece, reserve))
-			qvault_reserve_fill(v, reserve);
+			if (!qvault_reserve_fill(v, reserve))
+				return -ENOMEM;
 		logical += piece.count;
 		count -= piece.count;
 	}
+	return 0;
 }
 
 /* Apply entries in the order in which they took effect. */
@@ -63,10 +67,10 @@ static int replay_entries(struct qvault *v, const u8 *pos, u32 left)
 
 	qvault_reserve_init(&reserve);
 	while ((err = qvault_entry_next(&v->geo, &pos, &left, &entry)) > 0) {
-		if (entry.version)
-			replay_map(v, &entry, &reserve);
-		else
-			replay_unmap(v, &entry, &reserve);
+		err = entry.version ? replay_map(v, &entry, &reserve) :
+				      replay_unmap(v, &entry, &reserve);
+		if (err)
+			break;
 	}
 	qvault_reserve_exit(v, &reserve);
 	return err;
@@ -177,7 +181,8 @@ static int make_room(struct qvault *v)
 		err = qvault_cache_init(v, max(v->memory_mib * 64, 64u));
 	if (!err)
 		err = qvault_alloc_init(v, max(v->memory_mib * 8, 8u));
-	return err;
+	v->freeze_page = kmalloc(sizeof(*v->freeze_page), GFP_KERNEL);
+	return err ?: v->freeze_page ? 0 : -ENOMEM;
 }
 
 static void drop_all(struct qvault *v)
@@ -185,6 +190,9 @@ static void drop_all(struct qvault *v)
 	qvault_delta_exit(v, &v->delta[0]);
 	qvault_delta_exit(v, &v->delta[1]);
 	qvault_stream_exit(v);
+	if (v->freeze_page)
+		mempool_free(v->freeze_page, v->page_pool);
+	v->freeze_page = NULL;
 	qvault_alloc_exit(v);
 	qvault_cache_exit(v);
 }
@@ -294,6 +302,8 @@ int qvault_init(struct qvault *v)
 	const size_t node_size = sizeof(struct qvault_delta_node) +
 				 QVAULT_FANOUT * sizeof(struct qvault_ptr);
 
+	mutex_init(&v->page_mutex);
+	mutex_init(&v->node_mutex);
 	mutex_init(&v->checkpoint_mutex);
 	mutex_init(&v->commit_mutex);
 	mutex_init(&v->alloc_mutex);

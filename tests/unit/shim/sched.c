@@ -260,7 +260,8 @@ void shim_might_sleep(const char *file, int line)
 
 /* As written at the top of qvault.h, outermost first. */
 static const char *const lock_order[] = {
-	"checkpoint_mutex", "commit_mutex", "alloc_mutex", "cache", "map_lock",
+	"page_mutex", "node_mutex", "checkpoint_mutex", "commit_mutex",
+	"alloc_mutex", "cache", "map_lock",
 	"alloc_lock",
 };
 

@@ -296,7 +296,6 @@ void explore(struct world *world, u32 depth, bool attacked)
 	child->v.logical_blocks = world->v.logical_blocks;
 	child->v.read_only = rng_chance(&rng, 15);
 	child->v.memory_mib = world->v.memory_mib;
-	child->max_bufs = sim->p.max_bufs;
 	if (attacked)
 		adversary(child, world, &rng);
 	else if (depth < MAX_DEPTH)

@@ -173,6 +173,10 @@ static void main_task(void *arg)
 	task_current->may_io = false;
 	world->sched.need_noio = true;
 	attach_caches(world);
+	/* Memory is short from now on: nothing may fail, nothing may hang. */
+	world->shortage = life->sim->p.shortage;
+	if (world->shortage)
+		world->sched.fail_alloc = world->shortage;
 	task_spawn(&world->sched, "checkpoint", checkpoint_task, world);
 	if (life->sim->p.fill)
 		fill(&c);
@@ -182,6 +186,8 @@ static void main_task(void *arg)
 	world->stopping = true;
 	wake_up(&world->kick_wait);
 	task_current->may_io = true;
+	world->shortage = 0;
+	world->sched.fail_alloc = 0;
 	now = world->oracle.now;
 	err = qvault_detach(&world->v);
 	if (err && life->healthy)
@@ -215,6 +221,7 @@ static void choose_faults(struct life *life)
 	if (life->healthy)
 		return;
 	totals.faults++;
+	life->world.expect_no_memory = true;
 	f->fail_anchor = rng_chance(rng, 50);
 	switch (rng_below(rng, 3)) {
 	case 0:
@@ -271,13 +278,14 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume)
 	move_volume(world, volume);
 	world->sim = sim;
 	world->on_io = on_io;
-	world->max_bufs = sim->p.max_bufs;
+	world->reserve = world->reserve_left = sim->p.reserve;
 	world->ephemeral = sim->p.ephemeral;
 	if (world->ephemeral)
 		world->v.anchor_dev = NULL;
 	world->sched.preempt = rng_below(&sim->rng, 30);
 	crypto_init(&world->crypto, sim->p.real, &world->tweaks);
 	qvault_crypto_derive(&world->crypto, uuid);
+	world->v.memory_mib = sim->p.memory_mib;
 	world->v.allow_discards = sim->p.discards;
 	world->v.logical_blocks = sim->p.logical_blocks;
 	choose_faults(life);

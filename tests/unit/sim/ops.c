@@ -215,7 +215,7 @@ static void check_error(struct world *world, const char *what, int err)
 	if (err == -EIO && world->v.mode == QVAULT_MODE_FAILED &&
 	    world->expect_corruption)
 		return;
-	if (err == -ENOMEM && world->sched.fail_alloc)
+	if (err == -ENOMEM && world->expect_no_memory)
 		return;
 	/* What a failed write was to fill is set aside, and may be all there is. */
 	if (err == -ENOSPC && world->faulted)

@@ -245,30 +245,41 @@ void qvault_batch_end(struct qvault_batch *batch)
 
 /* ---- Buffers ---- */
 
-void *qvault_buf_get(void)
+/*
+ * As the kernel's pool does it: the allocator first, then the reserve, then
+ * wait; and what is given back fills the reserve first.
+ */
+static bool memory_is_short(struct world *world)
 {
-	struct world *world = world_current;
+	return world->shortage &&
+	       rng_chance(&world->sched.rng, world->shortage);
+}
 
-	if (world && world->max_bufs)
-		wait_event(world->buf_wait, world->nr_bufs < world->max_bufs);
+static void *new_buf(struct world *world)
+{
 	if (world)
 		world->nr_bufs++;
 	return kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 }
 
-/* Fails when the pool is empty, and when an allocation failure is due. */
 void *qvault_buf_try(void)
 {
 	struct world *world = world_current;
-	void *buf;
 
-	if (world && world->max_bufs && world->nr_bufs >= world->max_bufs)
-		return NULL;
-	buf = kmalloc(QVAULT_BLOCK_SIZE,
-		      GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
-	if (buf && world)
-		world->nr_bufs++;
-	return buf;
+	might_sleep();
+	return world && memory_is_short(world) ? NULL : new_buf(world);
+}
+
+void *qvault_buf_get(void)
+{
+	struct world *world = world_current;
+
+	might_sleep();
+	if (world && memory_is_short(world)) {
+		wait_event(world->buf_wait, world->reserve_left);
+		world->reserve_left--;
+	}
+	return new_buf(world);
 }
 
 void qvault_buf_put(void *buf)
@@ -281,7 +292,10 @@ void qvault_buf_put(void *buf)
 	if (!world)
 		return;
 	world->nr_bufs--;
-	wake_up(&world->buf_wait);
+	if (world->reserve_left < world->reserve) {
+		world->reserve_left++;
+		wake_up(&world->buf_wait);
+	}
 }
 
 /* ---- Events ---- */

@@ -19,7 +19,9 @@ struct params {
 	u32 explore;			/* permille of I/Os at which to crash */
 	u32 adversary;			/* percent of those states he gets */
 	u32 faults;			/* percent of lives with faults */
-	u32 max_bufs;
+	u32 reserve;			/* buffers that are there when memory is short */
+	u32 shortage;			/* percent of allocations that find no memory */
+	u32 memory_mib;
 	u32 tight;			/* percent: small caches */
 	u32 walk;			/* percent of anchor records to walk */
 	bool ephemeral;

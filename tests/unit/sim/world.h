@@ -62,7 +62,9 @@ struct world {
 	u64 nr_ios;
 	bool faulted;			/* an I/O has failed or lied */
 
-	u32 nr_bufs, max_bufs;		/* buffers that are out; 0: no limit */
+	u32 nr_bufs;			/* buffers that are out */
+	u32 reserve, reserve_left;	/* of them, when memory is short */
+	u32 shortage;			/* percent of allocations that find none */
 	wait_queue_head_t buf_wait;
 
 	bool kicked, stopping;
@@ -75,7 +77,7 @@ struct world {
 	bool anchor_unknown;		/* an anchor write failed */
 
 	u64 corruptions, failures;
-	bool expect_corruption, expect_failure;
+	bool expect_corruption, expect_failure, expect_no_memory;
 
 	/* Called whenever what a crash could leave has changed. */
 	void (*on_io)(struct world *world, const struct io *io, bool completed);
