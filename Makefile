@@ -42,7 +42,6 @@ demo:
 	@KERNEL='$(KERNEL)' $(top)/tests/demo/run
 
 test:
-	@$(top)/tests/lab/install
 	@$(top)/tests/run all
 
 install: dkms-source
