@@ -158,9 +158,7 @@ static void adversary(struct world *child, const struct world *parent,
 
 struct verify {
 	struct world *world;
-	u32 depth;
 	u64 seed;
-	bool attached;
 };
 
 static void read_all(struct client *c)
@@ -173,13 +171,16 @@ static void read_all(struct client *c)
 	 * Each state reads what changed last, and some of the rest; together
 	 * they read it all.
 	 */
-	if (blocks <= 100 || rng_chance(&c->rng, 4)) {
+	if (blocks <= 100 || (blocks <= 1000 && rng_chance(&c->rng, 4))) {
 		for (i = 0; i < blocks; i += n) {
 			n = min_t(u64, QVAULT_MAX_RUN, blocks - i);
 			op_read(c, i, n);
 		}
 		return;
 	}
+	if (rng_chance(&c->rng, 2))
+		for (i = 0; i < sim->nr_touched; i++)
+			op_read(c, sim->touched[i], 1);
 	for (i = 0; i < min_t(u64, sim->nr_recent, SIM_RECENT); i++)
 		op_read(c, sim->recent[i].logical, sim->recent[i].count);
 	for (i = 0; i < 10 && sim->nr_touched; i++)
@@ -244,12 +245,32 @@ static void verify_task(void *arg)
 	qvault_exit(&world->v);
 }
 
-static void count_state(const struct world *child, u32 depth)
+/* A world that goes on from what @world holds, and leaves that as it is. */
+static struct world *branch(struct world *world, struct rng *rng)
 {
-	totals.states++;
-	if (depth > 1)
-		totals.recovery_states++;
-	(void)child;
+	struct world *child = malloc(sizeof(*child));
+
+	world_init(child, rng_next(rng));
+	child->sim = world->sim;
+	child->depth = world->depth + 1;
+	child->sched.preempt = 0;
+	crypto_init(&child->crypto, world->crypto.real, &child->tweaks);
+	qvault_crypto_derive(&child->crypto, (const u8 *)"0123456789abcdef");
+	child->tweaks.parent = &world->tweaks;
+	child->v.logical_blocks = world->v.logical_blocks;
+	child->v.memory_mib = world->v.memory_mib;
+	return child;
+}
+
+static void look_into(struct world *child, struct rng *rng)
+{
+	struct verify verify = { .world = child, .seed = rng_next(rng) };
+
+	child->data.world = child->anchor.world = child;
+	task_spawn(&child->sched, "verify", verify_task, &verify);
+	world_run(child);
+	world_exit(child);
+	free(child);
 }
 
 /* Cut the power of @world now, and see. */
@@ -261,23 +282,14 @@ void explore(struct world *world, u32 depth, bool attacked)
 	const struct qvault_disk_anchor *disk;
 	const struct record *record;
 	const struct oracle *owner;
-	struct verify verify;
 
 	sim->nr_states++;
 	if (sim->p.only_state && depth == 1 && sim->nr_states != sim->p.only_state)
 		return;
-	child = malloc(sizeof(*child));
-	world_init(child, rng_next(&rng));
-	child->sim = sim;
-	child->sched.preempt = 0;
-	crypto_init(&child->crypto, world->crypto.real, &child->tweaks);
-	qvault_crypto_derive(&child->crypto,
-			     (const u8 *)"0123456789abcdef");
-	child->tweaks.parent = &world->tweaks;
+	child = branch(world, &rng);
 	dev_crash(&world->data, &child->data, rng_below(&rng, CRASH_STYLES), &rng);
 	dev_crash(&world->anchor, &child->anchor,
 		  rng_below(&rng, CRASH_STYLES), &rng);
-	child->data.world = child->anchor.world = child;
 
 	disk = newest_record(&child->crypto, &child->anchor);
 	if (!disk)
@@ -293,23 +305,39 @@ void explore(struct world *world, u32 depth, bool attacked)
 			  (unsigned long long)world->oracle.acked);
 	oracle_init(&child->oracle, world->oracle.logical_blocks, &world->oracle,
 		    record->time);
-	child->v.logical_blocks = world->v.logical_blocks;
 	child->v.read_only = rng_chance(&rng, 15);
-	child->v.memory_mib = world->v.memory_mib;
 	if (attacked)
 		adversary(child, world, &rng);
 	else if (depth < MAX_DEPTH)
 		child->on_io = explore_io;
 	else
 		child->on_io = explore_anchor;
-	count_state(child, depth);
-	verify = (struct verify){ .world = child, .depth = depth,
-				  .seed = rng_next(&rng) };
-	child->depth = depth;
-	task_spawn(&child->sched, "verify", verify_task, &verify);
-	world_run(child);
-	world_exit(child);
-	free(child);
+	totals.states++;
+	if (depth > 1)
+		totals.recovery_states++;
+	look_into(child, &rng);
+}
+
+/* ---- Attacks on a volume at rest ---- */
+
+/* Put @contents into the place of a block, and see. */
+void attack(struct world *volume, u64 block, struct block *contents)
+{
+	struct sim *sim = volume->sim;
+	struct rng rng = { rng_next(&sim->explore_rng) };
+	struct world *child = branch(volume, &rng);
+
+	dev_init(&child->data, "data", child, volume->data.nr_blocks,
+		 &volume->data);
+	dev_init(&child->anchor, "anchor", child, volume->anchor.nr_blocks,
+		 &volume->anchor);
+	dev_set_durable(&child->data, block, contents);
+	oracle_init(&child->oracle, volume->oracle.logical_blocks,
+		    &volume->oracle, volume->oracle.now);
+	child->expect_corruption = true;
+	child->v.read_only = rng_chance(&rng, 50);
+	totals.attacks++;
+	look_into(child, &rng);
 }
 
 /* ---- Hook of the device ---- */

@@ -345,7 +345,7 @@ static void format(struct sim *sim, struct world *volume)
 				 disk.mac);
 	dev_init(&volume->data, "data", volume, p->data_blocks, NULL);
 	dev_init(&volume->anchor, "anchor", volume, 2, NULL);
-	volume->data.keep_history = p->adversary;
+	volume->data.keep_history = p->adversary || p->attacks;
 	b = block_new(&disk);
 	dev_set_durable(&volume->anchor, le64_to_cpu(disk.sequence) & 1, b);
 	block_put(b);
@@ -364,11 +364,16 @@ void run_seed(struct params *p)
 	sim.rng.state = mix64(p->seed);
 	sim.explore_rng.state = mix64(p->seed + 1);
 	format(&sim, &volume);
+	volume.sim = &sim;
+	crypto_init(&volume.crypto, p->real, NULL);
+	qvault_crypto_derive(&volume.crypto, uuid);
 	for (i = 0; i < p->lives; i++) {
 		if (totals.limit && totals.states >= totals.limit)
 			break;
 		live(&sim, &volume);
 	}
+	if (p->attacks && !p->ephemeral)
+		attack_all(&volume);
 	dev_exit(&volume.data);
 	dev_exit(&volume.anchor);
 	oracle_exit(&volume.oracle);

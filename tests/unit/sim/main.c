@@ -29,7 +29,7 @@ static const struct option {
 	OPTION(lives), OPTION(clients), OPTION(ops), OPTION(max_len),
 	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(reserve), OPTION(shortage),
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
-	OPTION(real), OPTION(fill), OPTION(max_states),
+	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(max_states),
 	OPTION(only_state),
 };
 
@@ -123,6 +123,7 @@ static void choose(struct params *p, u64 seed)
 		p->shortage = rng_chance(&rng, 50) ? 100 :
 			      rng_below(&rng, 100);
 	p->tight = 50;
+	p->attacks = rng_chance(&rng, 10) ? 16 : 0;
 	p->discards = rng_chance(&rng, 20);
 	p->real = rng_chance(&rng, 3);
 	p->ephemeral = rng_chance(&rng, 8);
@@ -236,7 +237,7 @@ static bool try(const char *name, u64 v, u64 seed)
 static void shrink(u64 seed)
 {
 	static const char *const off[] = {
-		"faults", "adversary", "discards", "fill", "tight", "explore",
+		"faults", "adversary", "attacks", "discards", "fill", "tight", "explore",
 		"real",
 	};
 	static const char *const less[] = { "lives", "clients", "ops", "max_len" };

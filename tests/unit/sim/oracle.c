@@ -140,26 +140,44 @@ void oracle_rewind(struct oracle *o, u64 time)
 	o->now = o->acked = o->cut = time;
 }
 
-void value_fill(u64 logical, u64 value, u64 *data)
+/* One word stands for the block; the other words differ from it and each other. */
+static const u64 *pattern(void)
 {
-	u64 word = mix64(value * 0x9e3779b97f4a7c15ull + logical);
+	static u64 table[WORDS];
 	u32 i;
 
-	if (!value) {
-		memset(data, 0, QVAULT_BLOCK_SIZE);
-		return;
-	}
+	if (!table[0])
+		for (i = 0; i < WORDS; i++)
+			table[i] = mix64(i + 1);
+	return table;
+}
+
+static u64 word_of(u64 logical, u64 value)
+{
+	return mix64(value * 0x9e3779b97f4a7c15ull + logical);
+}
+
+void value_fill(u64 logical, u64 value, u64 *data)
+{
+	const u64 *table = pattern();
+	u64 word = word_of(logical, value);
+	u32 i;
+
 	for (i = 0; i < WORDS; i++)
-		data[i] = word + i * 0x2545f4914f6cdd1dull;
+		data[i] = value ? word ^ table[i] : 0;
 }
 
 bool value_equal(u64 logical, u64 value, const u64 *data)
 {
-	u64 word = mix64(value * 0x9e3779b97f4a7c15ull + logical);
-	u64 diff = 0;
+	const u64 *table = pattern();
+	u64 word = word_of(logical, value), diff = 0;
 	u32 i;
 
-	for (i = 0; i < WORDS; i++)
-		diff |= data[i] ^ (value ? word + i * 0x2545f4914f6cdd1dull : 0);
+	if (value)
+		for (i = 0; i < WORDS; i++)
+			diff |= data[i] ^ table[i] ^ word;
+	else
+		for (i = 0; i < WORDS; i++)
+			diff |= data[i];
 	return !diff;
 }

@@ -28,6 +28,7 @@ struct params {
 	bool discards;			/* pass them down */
 	bool real;			/* ciphers */
 	bool fill;			/* write everything first */
+	u32 attacks;			/* on the volume at the end, of each kind */
 	u64 max_states;			/* to explore */
 	u64 only_state;			/* explore only this one; 0: all */
 };
@@ -81,6 +82,11 @@ void explore_io(struct world *world, const struct io *io, bool completed);
 void explore_anchor(struct world *world, const struct io *io, bool completed);
 void protect(struct world *world);
 void explore(struct world *world, u32 depth, bool adversary);
+
+void attack(struct world *volume, u64 block, struct block *contents);
+
+/* attack.c */
+void attack_all(struct world *volume);
 
 /* life.c */
 void attach_caches(struct world *world);
