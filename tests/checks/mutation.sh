@@ -7,6 +7,7 @@
 #
 # usage: tests/run mutation [NAME...]     of tests/unit/mutants; default: all
 # SECONDS_EACH (default: 90) bounds the search for each.
+# shellcheck disable=SC2317 # functions are called by way of try
 set -euo pipefail
 
 # shellcheck source=tests/lib/check.sh
@@ -78,7 +79,7 @@ say "building the engine as it is"
 try "build" build_mutant
 [ "$tally_failed" -eq 0 ] || finish
 
-while IFS='|' read -r name file expression what; do
+while IFS=$'\t' read -r name file expression what; do
 	case $name in '#'* | '') continue ;; esac
 	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
 		continue

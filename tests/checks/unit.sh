@@ -8,6 +8,7 @@
 #
 # The simulator runs whole lives of vaults under a seeded scheduler and cuts the
 # power at their I/Os; what is left is recovered and compared with an oracle.
+# shellcheck disable=SC2317 # functions are called by way of try
 set -euo pipefail
 
 # shellcheck source=tests/lib/check.sh
