@@ -2,12 +2,11 @@
 /*
  * Ciphers and keys.
  *
- * The ciphers come from the crypto API without a mask: on 6.1 and 6.12 the fast
- * xts(aes) drivers call themselves asynchronous, since they hand over to a
- * thread where vector registers may not be used, and a mask that excludes
- * ASYNC would silently pick one that is several times slower.  Hence requests
- * on the heap and a wait, which costs nothing when the driver answers at once,
- * as it does in process context.
+ * The mask does not exclude CRYPTO_ALG_ASYNC: on 6.1 and 6.12 the fast xts(aes)
+ * drivers call themselves asynchronous, since they hand over to a thread where
+ * vector registers may not be used, and without them one that is several times
+ * slower would silently be picked.  Hence requests on the heap and a wait, which
+ * costs nothing when the driver answers at once, as it does in process context.
  */
 #include <crypto/algapi.h>
 #include <crypto/hash.h>
@@ -19,6 +18,13 @@
 #define SHA256_SIZE	32u
 #define XTS_KEY_SIZE	64u
 #define MAC_KEY_SIZE	32u
+
+/*
+ * What a driver must not be: one that allocates memory for each request, since
+ * it may be this request that memory waits for; nor one for a device apart, for
+ * which single blocks that are waited for are the worst case.
+ */
+#define UNWANTED	(CRYPTO_ALG_ALLOCATES_MEMORY | CRYPTO_ALG_KERN_DRIVER_ONLY)
 
 /* Requests kept for bad times: one lets everybody go on, one by one. */
 #define MIN_REQUESTS	4
@@ -42,17 +48,17 @@ static int alloc_ciphers(struct qvault_crypto *crypto)
 	unsigned int i, size = 0;
 
 	for (i = 0; i < ARRAY_SIZE(crypto->xts); i++) {
-		xts = crypto_alloc_skcipher("xts(aes)", 0, 0);
+		xts = crypto_alloc_skcipher("xts(aes)", 0, UNWANTED);
 		if (IS_ERR(xts))
 			return PTR_ERR(xts);
 		crypto->xts[i] = xts;
 		size = max(size, crypto_skcipher_reqsize(xts));
 	}
-	mac = crypto_alloc_shash("hmac(sha256)", 0, 0);
+	mac = crypto_alloc_shash("hmac(sha256)", 0, UNWANTED);
 	if (IS_ERR(mac))
 		return PTR_ERR(mac);
 	crypto->block_mac = mac;
-	mac = crypto_alloc_shash("hmac(sha256)", 0, 0);
+	mac = crypto_alloc_shash("hmac(sha256)", 0, UNWANTED);
 	if (IS_ERR(mac))
 		return PTR_ERR(mac);
 	crypto->anchor_mac = mac;
@@ -220,7 +226,7 @@ int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid)
 	if (crypto->derived)
 		return memcmp(crypto->uuid, uuid, QVAULT_UUID_SIZE) ?
 			-EKEYREJECTED : 0;
-	prk = crypto_alloc_shash("hmac(sha256)", 0, 0);
+	prk = crypto_alloc_shash("hmac(sha256)", 0, UNWANTED);
 	if (IS_ERR(prk))
 		return PTR_ERR(prk);
 	err = derive_keys(crypto, prk, uuid);
