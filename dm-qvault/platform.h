@@ -33,6 +33,14 @@
 
 #define DM_MSG_PREFIX "qvault"
 
+/*
+ * Most blocks of one bio; dm splits larger ones.  Each is sealed or verified by
+ * one thread, so 1 MiB keeps four of them busy and is still only four bios for
+ * the device.
+ */
+#define QVAULT_IO_BLOCKS	64u
+static_assert(QVAULT_IO_BLOCKS <= QVAULT_MAX_RUN);
+
 /* A device that a vault uses; at most one vault may use it at a time. */
 struct qvault_claim {
 	struct list_head list;		/* Locking: registry.c */
@@ -66,8 +74,8 @@ struct qvault_target {
 	u32 max_pages;			/* a quarter of the vault's memory */
 	wait_queue_head_t page_wait;	/* until fewer are out */
 	mempool_t scratch;		/* struct qvault_scratch */
-	mempool_t writes;		/* of QVAULT_MAX_RUN blocks */
-	mempool_t reads;		/* of QVAULT_MAX_RUN blocks */
+	mempool_t writes;		/* of QVAULT_IO_BLOCKS */
+	mempool_t reads;		/* of QVAULT_IO_BLOCKS */
 	mempool_t batches;
 	bool buffers;			/* qvault_buffers_add() done */
 	bool engine;			/* qvault_init() was called */

@@ -9,12 +9,6 @@
 
 #include "platform.h"
 
-/*
- * A long run is cut into bios of so many blocks, so that its blocks are
- * decrypted by several threads; the block layer merges them on the way down.
- */
-#define READ_RUN	64u
-
 /* The pointers of a bio's blocks. */
 struct read_map {
 	bool pooled;
@@ -28,7 +22,7 @@ static size_t map_size(u32 count)
 
 size_t qvault_read_size(void)
 {
-	return map_size(QVAULT_MAX_RUN);
+	return map_size(QVAULT_IO_BLOCKS);
 }
 
 static struct read_map *map_alloc(struct qvault_target *qt, u32 count)
@@ -216,7 +210,6 @@ static u32 run_length(const struct read_map *map, u32 first, u32 end)
 			n++;
 		return n;
 	}
-	end = min(end, first + READ_RUN);
 	while (first + n < end && ptr[n].version &&
 	       ptr[n].where == ptr->where + n)
 		n++;

@@ -156,8 +156,8 @@ static int parse_table(struct qvault_target *qt, unsigned int argc, char **argv)
 	err = qvault_args_parse(&qt->args, argc, argv, &ti->error);
 	if (err)
 		return err;
-	if (ti->len % QVAULT_SECTORS) {
-		ti->error = "Length is not a multiple of 8 sectors";
+	if ((ti->begin | ti->len) % QVAULT_SECTORS) {
+		ti->error = "Start or length is not a multiple of 8 sectors";
 		return -EINVAL;
 	}
 	qt->v.logical_blocks = ti->len / QVAULT_SECTORS;
@@ -171,7 +171,7 @@ static int parse_table(struct qvault_target *qt, unsigned int argc, char **argv)
 		ti->error = "An ephemeral vault cannot be read-only";
 		return -EINVAL;
 	}
-	err = dm_set_target_max_io_len(ti, QVAULT_MAX_RUN * QVAULT_SECTORS);
+	err = dm_set_target_max_io_len(ti, QVAULT_IO_BLOCKS * QVAULT_SECTORS);
 	if (err)
 		ti->error = "Cannot limit the size of I/O";
 	return err;
@@ -458,6 +458,13 @@ static void qvault_io_hints(struct dm_target *ti, struct queue_limits *limits)
 	limits->physical_block_size = max(limits->physical_block_size,
 					  QVAULT_BLOCK_SIZE);
 	limits->io_min = max(limits->io_min, QVAULT_BLOCK_SIZE);
+	/*
+	 * Bios to the data device are ours, and the block layer splits them as it
+	 * needs; its limit on their size would only cut up those that come to us.
+	 */
+	limits->max_hw_sectors = QVAULT_MAX_RUN * QVAULT_SECTORS;
+	limits->max_dev_sectors = limits->max_hw_sectors;
+	limits->max_sectors = limits->max_hw_sectors;
 	/* An unmap is a change of pointers: the data device's limits do not count. */
 	limits->discard_granularity = QVAULT_BLOCK_SIZE;
 	limits->discard_alignment = 0;

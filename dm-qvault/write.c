@@ -26,7 +26,7 @@ static size_t chunk_size(u32 count)
 
 size_t qvault_write_size(void)
 {
-	return chunk_size(QVAULT_MAX_RUN);
+	return chunk_size(QVAULT_IO_BLOCKS);
 }
 
 static struct write_chunk *chunk_alloc(struct qvault_target *qt, u32 count)
@@ -87,19 +87,23 @@ static void run_end_io(struct bio *bio)
  * The bio's page is read exactly once, by the cipher or by the copy: whoever
  * writes to it meanwhile changes what is stored, never whether it verifies.
  */
-static int seal_block(struct write_chunk *chunk, u32 i, void *cipher,
-		      struct qvault_scratch *scratch)
+static int seal_block(struct write_chunk *chunk, u32 i, void *cipher)
 {
 	struct qvault_io *io = chunk->io;
 	struct bio *bio = qvault_io_bio(io);
 	struct bvec_iter iter = qvault_io_iter(io, chunk->first + i);
 	void *plain = qvault_bio_block(bio, iter);
+	struct qvault_scratch *scratch;
+	int err;
 
-	if (!plain) {
-		qvault_bio_gather(bio, iter, scratch->bounce);
-		plain = scratch->bounce;
-	}
-	return qvault_write_seal(&io->qt->v, &chunk->w, i, plain, cipher);
+	if (likely(plain))
+		return qvault_write_seal(&io->qt->v, &chunk->w, i, plain, cipher);
+	/* Not kept for the next block: who holds it must not wait for pages. */
+	scratch = mempool_alloc(&io->qt->scratch, GFP_NOIO);
+	qvault_bio_gather(bio, iter, scratch->bounce);
+	err = qvault_write_seal(&io->qt->v, &chunk->w, i, scratch->bounce, cipher);
+	mempool_free(scratch, &io->qt->scratch);
+	return err;
 }
 
 static u32 run_length(const struct qvault_write *w, u32 first)
@@ -112,8 +116,7 @@ static u32 run_length(const struct qvault_write *w, u32 first)
 	return n;
 }
 
-static int write_run(struct write_chunk *chunk, u32 first, u32 count,
-		     struct qvault_scratch *scratch)
+static int write_run(struct write_chunk *chunk, u32 first, u32 count)
 {
 	struct bio *bio = qvault_io_bio(chunk->io);
 	struct qvault_span span = {
@@ -131,7 +134,7 @@ static int write_run(struct write_chunk *chunk, u32 first, u32 count,
 	u32 i;
 
 	for (i = first; i < first + count && !err; i++)
-		err = seal_block(chunk, i, qvault_span_add(&span, i), scratch);
+		err = seal_block(chunk, i, qvault_span_add(&span, i));
 	if (err)
 		qvault_span_drop(&span);
 	else
@@ -141,25 +144,22 @@ static int write_run(struct write_chunk *chunk, u32 first, u32 count,
 
 static void write_runs(struct write_chunk *chunk)
 {
-	struct qvault_target *qt = chunk->io->qt;
-	struct qvault_scratch *scratch = mempool_alloc(&qt->scratch, GFP_NOIO);
 	u32 first = 0, count;
 	int err = 0;
 
 	while (first < chunk->w.count && !err) {
 		count = run_length(&chunk->w, first);
-		err = write_run(chunk, first, count, scratch);
+		err = write_run(chunk, first, count);
 		first += count;
 	}
 	if (err)
 		WRITE_ONCE(chunk->err, err);
-	mempool_free(scratch, &qt->scratch);
 }
 
 /* Admits and starts blocks from @first on; says in @count how many. */
 static int write_chunk(struct qvault_io *io, u32 first, u32 *count)
 {
-	u32 want = min(io->count - first, QVAULT_MAX_RUN);
+	u32 want = min(io->count - first, QVAULT_IO_BLOCKS);
 	struct write_chunk *chunk = chunk_alloc(io->qt, want);
 	int err;
 
