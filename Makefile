@@ -57,7 +57,8 @@ dkms-source:
 	rm -rf $(dkms_source)
 	$(INSTALL) -d $(dkms_source)/dm-qvault/tests
 	$(INSTALL) -m 644 $(top)/dkms.conf $(top)/Kbuild $(top)/LICENSE $(dkms_source)
-	$(INSTALL) -m 644 $(top)/dm-qvault/*.[ch] $(top)/dm-qvault/K* $(dkms_source)/dm-qvault
+	$(INSTALL) -m 644 $(filter-out %.mod.c,$(wildcard \
+		$(top)/dm-qvault/*.[ch])) $(top)/dm-qvault/K* $(dkms_source)/dm-qvault
 	for file in $(top)/dm-qvault/tests/*.[ch]; do [ ! -e "$$file" ] || \
 		$(INSTALL) -m 644 "$$file" $(dkms_source)/dm-qvault/tests; done
 
