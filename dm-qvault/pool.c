@@ -102,6 +102,42 @@ void qvault_buf_put(void *buf)
 		mempool_free(virt_to_page(buf), &buffers);
 }
 
+/*
+ * What is in the reserves comes back as I/O ends, so who finds them empty waits.
+ * mempool_alloc() alone would first reclaim memory, and threads that may not do
+ * I/O find none to speak of: with swap on a vault they search all of memory, one
+ * after the other, for every page that is to be written.
+ */
+static gfp_t no_search(gfp_t gfp)
+{
+	return gfp & __GFP_IO ? gfp : gfp & ~__GFP_DIRECT_RECLAIM;
+}
+
+static void *alloc_bytes(gfp_t gfp, void *size)
+{
+	return kmalloc((size_t)size, no_search(gfp));
+}
+
+static void *alloc_one_page(gfp_t gfp, void *unused)
+{
+	return alloc_page(no_search(gfp));
+}
+
+static void free_one_page(void *page, void *unused)
+{
+	__free_page(page);
+}
+
+static int pool_of_bytes(mempool_t *pool, int min, size_t size)
+{
+	return mempool_init(pool, min, alloc_bytes, mempool_kfree, (void *)size);
+}
+
+static int pool_of_pages(mempool_t *pool, int min)
+{
+	return mempool_init(pool, min, alloc_one_page, free_one_page, NULL);
+}
+
 /**
  * qvault_pools_init() - set up the reserves of a vault
  * @qt: all zeros as far as they are concerned
@@ -116,19 +152,15 @@ int qvault_pools_init(struct qvault_target *qt)
 	err = bioset_init(&qt->bios, MIN_BIOS, offsetof(struct qvault_run, bio),
 			  BIOSET_NEED_BVECS);
 	if (!err)
-		err = mempool_init_page_pool(&qt->pages, MIN_PAGES, 0);
+		err = pool_of_pages(&qt->pages, MIN_PAGES);
 	if (!err)
-		err = mempool_init_kmalloc_pool(&qt->scratch, MIN_SCRATCH,
-						sizeof(struct qvault_scratch));
+		err = pool_of_bytes(&qt->scratch, MIN_SCRATCH, sizeof(struct qvault_scratch));
 	if (!err)
-		err = mempool_init_kmalloc_pool(&qt->writes, MIN_CHUNKS,
-						qvault_write_size());
+		err = pool_of_bytes(&qt->writes, MIN_CHUNKS, qvault_write_size());
 	if (!err)
-		err = mempool_init_kmalloc_pool(&qt->reads, MIN_CHUNKS,
-						qvault_read_size());
+		err = pool_of_bytes(&qt->reads, MIN_CHUNKS, qvault_read_size());
 	if (!err)
-		err = mempool_init_kmalloc_pool(&qt->batches, MIN_BATCHES,
-						qvault_batch_size());
+		err = pool_of_bytes(&qt->batches, MIN_BATCHES, qvault_batch_size());
 	if (!err)
 		err = qvault_buffers_add();
 	if (!err)
