@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# mem: 320M
+# mem: 192M
 # Swap on an ephemeral vault, with more memory in use than there is.
 set -euo pipefail
 # shellcheck source=tests/functional/lib.sh
@@ -13,8 +13,8 @@ owns eph
 vault=/dev/mapper/eph
 must "make swap on it" mkswap -q "$vault"
 must "swap on" swapon "$vault"
-# More than there is: about 40 MB must go out and come back.
-grow=$(($(awk '/MemAvailable/ { print $2 }' /proc/meminfo) / 1024 + 40))
+# More than there is: about 20 MB must go out and come back.
+grow=$(($(awk '/MemAvailable/ { print $2 }' /proc/meminfo) / 1024 + 20))
 try "use more memory than there is ($grow MB)" fun memory "$grow"
 used=$(awk 'NR == 2 { print $4 }' /proc/swaps)
 try "swap off" swapoff "$vault"
