@@ -45,7 +45,7 @@ static enum outcome read_run(int fd, const u8 *logical, u32 lba, u32 n, u8 *buf)
 	u32 i;
 
 	if (err && err != -EILSEQ) {
-		complain("reading block %u gives %s", lba, strerror(-err));
+		complain("reading block %u gives %s", lba, strerrorname_np(-err));
 		return WRONG;
 	}
 	if (err && n > 1)
@@ -86,7 +86,7 @@ static enum outcome judge_attach(int err)
 {
 	if (err == -EILSEQ)
 		return REFUSED;
-	complain("attach gives %s", strerror(-err));
+	complain("attach gives %s", strerrorname_np(-err));
 	return WRONG;
 }
 

@@ -16,7 +16,7 @@
 static void check(int err, const char *what)
 {
 	if (err)
-		die("adversary: %s: %s", what, strerror(-err));
+		die("adversary: %s: %s", what, strerrorname_np(-err));
 }
 
 int world_attach(struct world *w, bool read_only)

@@ -8,6 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/check.sh"
 
 program=$("$check_top/tests/lab/guest-program" crash)
-in_guest uml --timeout 1400 --env "CRASH=$program" \
+# What was recorded stays there if something is bad.
+in_guest uml --timeout 1400 --keep "$QVAULT_CACHE/crash" --env "CRASH=$program" \
 	"$check_top/tests/crash/guest.sh" short "$@"
 finish

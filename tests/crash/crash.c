@@ -5,6 +5,9 @@
  * usage: crash [--seed N] [--rounds N] [--threads N] [--points N] [--subsets N]
  *              [--seconds S] [--blocks N] [--log N] [--only POINT]
  *              [--target NAME] [--options WORDS] [--base DEVICE]
+ *              [--save FILE] [--load FILE]
+ *
+ * --save keeps the recording if a point of it is bad; --load replays it.
  */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -23,6 +26,7 @@ static const struct option options[] = {
 	{ "blocks", 1, NULL, 'b' },	{ "log", 1, NULL, 'l' },
 	{ "only", 1, NULL, 'o' },	{ "target", 1, NULL, 'T' },
 	{ "options", 1, NULL, 'O' },	{ "base", 1, NULL, 'B' },
+	{ "save", 1, NULL, 'k' },	{ "load", 1, NULL, 'L' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -45,6 +49,8 @@ static void parse(struct setup *s, int argc, char **argv, u64 *blocks,
 		case 'T': s->target = optarg; break;
 		case 'O': s->options = optarg; break;
 		case 'B': s->record_base = optarg; break;
+		case 'k': s->save = optarg; break;
+		case 'L': s->load = optarg; break;
 		default: die("see the head of crash.c");
 		}
 	}
@@ -69,8 +75,12 @@ int main(int argc, char **argv)
 	parse(&s, argc, argv, &blocks, &log_blocks);
 	vault_default_params(&s.params, blocks, log_blocks, &s.geo);
 	vault_add_key(&s.params);
-	oracle_init(&o, s.geo.logical_blocks, s.seed);
-	record(&s, &o, &log);
+	if (s.load) {
+		keep_load(s.load, &s, &o, &log);
+	} else {
+		oracle_init(&o, s.geo.logical_blocks, s.seed);
+		record(&s, &o, &log);
+	}
 	recorded = now();
 	printf("crash: seed %llu: %u entries of the log, %u block operations, %u blocks, recorded in %.1f s\n",
 	       (unsigned long long)s.seed, log.nr, o.nr, o.blocks,
@@ -83,7 +93,8 @@ int main(int argc, char **argv)
 	       t.points ? (now() - recorded) / t.points : 0);
 	printf("crash: %llu crash points, %llu bad%s\n",
 	       (unsigned long long)t.points, (unsigned long long)t.bad,
-	       t.bad ? "; the same with --seed and --only POINT" : "");
-	log_free(&log);
+	       t.bad && s.save ? "; again with --load and --only POINT" : "");
+	if (t.bad && s.save)
+		keep_save(s.save, &s, &o, &log);
 	return t.bad || !t.points;
 }

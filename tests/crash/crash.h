@@ -6,6 +6,7 @@
  *   oracle.c   what was written when, and whether a state is one that is allowed
  *   record.c   the workload, and the log that dm-log-writes made of it
  *   replay.c   from log to crash points
+ *   keep.c     a recording in a file
  *   crash.c    devices, options, the count
  */
 #ifndef CRASH_H
@@ -97,7 +98,7 @@ struct setup {
 	u32 subsets;		/* at each flush */
 	double seconds;		/* most to take; 0: no bound */
 	int64_t only;		/* one point, or -1 */
-	bool verbose;
+	const char *save, *load;	/* a recording to keep if it is bad, to take */
 	struct vault_params params;
 	struct qvault_geometry geo;
 };
@@ -106,6 +107,13 @@ int attach(const struct setup *s, struct dm_dev *vault, const char *name,
 	   const struct dm_dev *data, const struct dm_dev *anchor,
 	   bool read_only);
 void record(struct setup *s, struct oracle *o, struct log *log);
+
+/* ---- keep.c ------------------------------------------------------------- */
+
+void keep_save(const char *path, const struct setup *s, const struct oracle *o,
+	       const struct log *log);
+void keep_load(const char *path, struct setup *s, struct oracle *o,
+	       struct log *log);
 
 /* ---- replay.c ----------------------------------------------------------- */
 

@@ -9,16 +9,17 @@ set -euo pipefail
 ramdisks 4 768
 need dm-log-writes
 
-points=0
+points=0 recordings=0
 # crash NAME ARG...: its last line has the count of points.
 crash() {
 	local name=$1 n bad
 	shift
-	if "$CRASH" "$@" >/tmp/crash.out 2>&1; then
+	recordings=$((recordings + 1))
+	if "$CRASH" "$@" --save "$QVAULT_OUT/recording$recordings" >/tmp/crash.out 2>&1; then
 		sed 's/^/      /' /tmp/crash.out
 	else
 		sed 's/^/      /' /tmp/crash.out
-		fail "$name" "reproduce with: crash $*"
+		fail "$name" "recording$recordings is kept: crash $* --load it"
 		return 0
 	fi
 	read -r _ n _ _ bad _ < <(tail -n 1 /tmp/crash.out)

@@ -36,7 +36,7 @@ struct worker {
 static void check(int err, const char *what)
 {
 	if (err)
-		die("record: %s: %s", what, strerror(-err));
+		die("record: %s: %s", what, strerrorname_np(-err));
 }
 
 /* All that had ended before @time is promised. */

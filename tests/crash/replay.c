@@ -162,7 +162,7 @@ static void stack(struct replayer *r, bool read_only)
 				 "%s %llu", r->blog.number,
 				 (unsigned long long)data);
 	if (err)
-		die("replay stack: %s", strerror(-err));
+		die("replay stack: %s", strerrorname_np(-err));
 }
 
 /* What the attach wrote stays on the device; its log tells what it was. */
@@ -177,7 +177,7 @@ static void unstack(struct replayer *r, struct log *wrote)
 	if (!err)
 		err = log_read(r->s->replay_log, wrote);
 	if (err)
-		die("replay stack: removal: %s", strerror(-err));
+		die("replay stack: removal: %s", strerrorname_np(-err));
 }
 
 static void undo_attach(struct replayer *r, const struct log *wrote)
@@ -207,7 +207,7 @@ static bool read_all(struct replayer *r, int fd, u8 *out)
 		err = read_blocks(fd, lba, out + (size_t)lba * BLOCK, n);
 		if (err)
 			return bad(r, "reading block %u and on: %s", lba,
-				   strerror(-err));
+				   strerrorname_np(-err));
 	}
 	return true;
 }
@@ -239,12 +239,12 @@ static int attach_here(struct replayer *r, bool read_only)
 
 	if (err) {
 		bad(r, "attach%s: %s", read_only ? " read-only" : "",
-		    strerror(-err));
+		    strerrorname_np(-err));
 		return -1;
 	}
 	fd = open_direct(r->vault.path, read_only ? O_RDONLY : O_RDWR);
 	if (fd < 0)
-		die("%s: %s", r->vault.path, strerror(-fd));
+		die("%s: %s", r->vault.path, strerrorname_np(-fd));
 	return fd;
 }
 
@@ -255,7 +255,7 @@ static void detach_here(struct replayer *r, int fd)
 	close(fd);
 	err = dm_remove(&r->vault);
 	if (err)
-		die("removing the vault: %s", strerror(-err));
+		die("removing the vault: %s", strerrorname_np(-err));
 }
 
 /*
@@ -551,7 +551,7 @@ static void prepare(struct replayer *r)
 		r->touched[r->o->op[i].lba] = 1;
 	r->fd = open_direct(r->s->replay_base, O_RDWR);
 	if (r->fd < 0)
-		die("%s: %s", r->s->replay_base, strerror(-r->fd));
+		die("%s: %s", r->s->replay_base, strerrorname_np(-r->fd));
 	for (i = 0; i < data + 2; i++)
 		put(r, i * QVAULT_SECTORS, QVAULT_SECTORS);
 }

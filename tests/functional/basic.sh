@@ -39,6 +39,20 @@ for options in "" "1 allow_discards" "2 memory_mib 8" "4 commit_seconds 0 memory
 	dm_remove tt
 done
 
+# The same volume by a key of another type.
+for ((i = 0; i < 64; i++)); do
+	printf '%b' "\\x$(printf %02x $(((3 * i + 1) % 256)))"
+done >/run/user.key
+serial=$(keyctl padd user qvault-user @u </run/user.key)
+must "a key of type user" dm_create tt "0 $size qvault $(stat -Lc '%Hr:%Lr' "$data") $(stat -Lc '%Hr:%Lr' /dev/mapper/tt-anchor) :64:user:qvault-user"
+dm_remove tt
+keyctl revoke "$serial"
+expect_fail "a key that was revoked" dmsetup create tt --table "0 $size qvault $(stat -Lc '%Hr:%Lr' "$data") $(stat -Lc '%Hr:%Lr' /dev/mapper/tt-anchor) :64:user:qvault-user"
+if [ -e /dev/mapper/tt ]; then dmsetup remove tt; fi
+head -c 63 /run/user.key | keyctl padd user qvault-short @u >/dev/null
+expect_fail "a key of 63 bytes" dmsetup create tt --table "0 $size qvault $(stat -Lc '%Hr:%Lr' "$data") $(stat -Lc '%Hr:%Lr' /dev/mapper/tt-anchor) :64:user:qvault-short"
+if [ -e /dev/mapper/tt ]; then dmsetup remove tt; fi
+
 # ---- what must be refused ---------------------------------------------------
 
 good="$(stat -Lc '%Hr:%Lr' "$data") $(stat -Lc '%Hr:%Lr' /dev/mapper/tt-anchor)"

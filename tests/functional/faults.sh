@@ -119,8 +119,10 @@ log_mark
 dmsetup suspend --noflush --nolockfs f-data
 dd if=/dev/urandom of="$lower" bs=1M count=60 conv=notrunc oflag=direct status=none
 dmsetup resume f-data
+events=$(dmsetup info -c --noheadings -o events f)
 same "garbage is EILSEQ" EILSEQ "$(fun read "$vault" 7)"
 try "it is counted" test "$(field f 15)" -gt 0
+try "there was an event" test "$(dmsetup info -c --noheadings -o events f)" -gt "$events"
 expect_logged "and told" 'qvault.*(corrupt|changed|authent|tag)'
 drop || true
 if attach f "$data" "$anchor" 2>/dev/null; then
