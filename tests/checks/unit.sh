@@ -19,11 +19,11 @@ build=$QVAULT_CACHE/check-unit
 # Leaks are found by the shim itself: it knows what belongs to which vault.
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 
-# simulate NAME FILE ARG...: in the background; its words go to FILE.
+# simulate MODE FILE SECONDS ARG...: its words go to FILE.
 simulate() {
-	local mode=$1 file=$2
-	shift 2
-	"$build/$mode/sim.bin" --seconds "$seconds" "$@" >"$file" 2>&1 || echo "status $?" >>"$file"
+	local mode=$1 file=$2 limit=$3
+	shift 3
+	"$build/$mode/sim.bin" --seconds "$limit" "$@" >"$file" 2>&1 || echo "status $?" >>"$file"
 }
 
 judge() {
@@ -67,13 +67,20 @@ else
 fi
 
 say "simulating for $seconds s, twice: seeds from 1 with sanitizers, from 1000001 without"
-simulate asan "$check_tmp/asan" --seed 1 &
-simulate fast "$check_tmp/fast" --seed 1000001 &
+simulate asan "$check_tmp/asan" "$seconds" --seed 1 &
+simulate fast "$check_tmp/fast" "$seconds" --seed 1000001 &
 wait
 judge "simulator, ASAN and UBSAN" "$check_tmp/asan"
 judge "simulator, optimized, small limits" "$check_tmp/fast"
-cat "$check_tmp/asan" "$check_tmp/fast" |
-	awk '/states explored/ { states += $1; inner += $4 }
-	     /attacked volumes/ { attacks += $1 }
-	     END { print states " states explored, " inner " of them within a recovery; " attacks " attacked volumes" }'
+
+say "attacking volumes at rest, about $((seconds / 4)) s"
+simulate fast "$check_tmp/attack" $((seconds / 4)) --seed 2000001 \
+	--explore 0 --attacks 1024 --data_blocks 2600 --ephemeral 0
+judge "attacks on every metadata block" "$check_tmp/attack"
+
+awk '/states explored/ { states += $1; inner += $4 }
+     /attacked volumes/ { attacks += $1; refused += $4; unreadable += $6 }
+     END { print states " states explored, " inner " of them within a recovery"
+	   print attacks " attacks: " refused " refused, " unreadable " with unreadable blocks, 0 read back wrong" }' \
+	"$check_tmp"/{asan,fast,attack}
 finish

@@ -12,7 +12,8 @@
 
 #include "sim.h"
 
-#define MAX_DEPTH 2
+/* A crash, one in the recovery from it, and one in the recovery from that. */
+#define MAX_DEPTH 3
 
 /* ---- What must hold at every write ---- */
 
@@ -73,7 +74,7 @@ static void anchor_submitted(struct world *world, const struct io *io)
 			  (unsigned long long)le64_to_cpu(newest->sequence));
 	oracle_record(&world->oracle, disk, world->oracle.cut);
 	world->reach[1].valid = false;
-	if (world->expect_corruption || !rng_chance(&sim->explore_rng, sim->p.walk))
+	if (world->expect_corruption || !rng_chance(&world->choice, sim->p.walk))
 		return;
 	totals.walks++;
 	if (!walk(&w, &world->crypto, &world->data, disk))
@@ -253,6 +254,7 @@ static struct world *branch(struct world *world, struct rng *rng)
 	world_init(child, rng_next(rng));
 	child->sim = world->sim;
 	child->depth = world->depth + 1;
+	child->choice.state = rng_next(rng);
 	child->sched.preempt = 0;
 	crypto_init(&child->crypto, world->crypto.real, &child->tweaks);
 	qvault_crypto_derive(&child->crypto, (const u8 *)"0123456789abcdef");
@@ -277,14 +279,15 @@ static void look_into(struct world *child, struct rng *rng)
 void explore(struct world *world, u32 depth, bool attacked)
 {
 	struct sim *sim = world->sim;
-	struct rng rng = { rng_next(&sim->explore_rng) };
+	struct rng rng = { rng_next(&world->choice) };
 	struct world *child;
 	const struct qvault_disk_anchor *disk;
 	const struct record *record;
 	const struct oracle *owner;
 
 	sim->nr_states++;
-	if (sim->p.only_state && depth == 1 && sim->nr_states != sim->p.only_state)
+	if (depth == 1 && ++sim->nr_cuts != sim->p.only_state &&
+	    sim->p.only_state)
 		return;
 	child = branch(world, &rng);
 	dev_crash(&world->data, &child->data, rng_below(&rng, CRASH_STYLES), &rng);
@@ -363,7 +366,7 @@ static u32 permille(const struct world *world, const struct io *io)
 	u32 n = sim->p.explore;
 
 	if (world->depth)
-		n = max(n, 25u);
+		n = world->depth > 1 ? 6 : max(n, 25u);
 	if (io->dev == &world->anchor || io->kind == IO_FLUSH)
 		n *= 6;
 	return n;
@@ -378,12 +381,12 @@ void explore_io(struct world *world, const struct io *io, bool completed)
 	if (io->kind == IO_READ)
 		return;
 	if ((totals.limit && totals.states >= totals.limit) ||
-	    sim->nr_states >= sim->p.max_states)
+	    (sim->nr_states >= sim->p.max_states && !sim->p.only_state))
 		return;
 	for (tries = permille(world, io); tries >= 1000; tries -= 1000)
 		explore(world, world->depth + 1, false);
-	if (rng_below(&sim->explore_rng, 1000) < tries)
+	if (rng_below(&world->choice, 1000) < tries)
 		explore(world, world->depth + 1,
 			!world->depth &&
-			rng_chance(&sim->explore_rng, sim->p.adversary));
+			rng_chance(&world->choice, sim->p.adversary));
 }

@@ -13,6 +13,7 @@
 #include "sim.h"
 
 struct totals totals;
+struct sim *sim_current;
 
 static const u8 uuid[QVAULT_UUID_SIZE + 1] = "0123456789abcdef";
 
@@ -277,6 +278,7 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume)
 	world_init(world, rng_next(&sim->rng));
 	move_volume(world, volume);
 	world->sim = sim;
+	world->choice.state = rng_next(&sim->explore_rng);
 	world->on_io = on_io;
 	world->reserve = world->reserve_left = sim->p.reserve;
 	world->ephemeral = sim->p.ephemeral;
@@ -365,6 +367,7 @@ void run_seed(struct params *p)
 	sim.explore_rng.state = mix64(p->seed + 1);
 	format(&sim, &volume);
 	volume.sim = &sim;
+	sim_current = &sim;
 	crypto_init(&volume.crypto, p->real, NULL);
 	qvault_crypto_derive(&volume.crypto, uuid);
 	for (i = 0; i < p->lives; i++) {

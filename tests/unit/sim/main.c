@@ -219,7 +219,7 @@ static u64 chosen(const char *name, u64 seed)
 	return *(bool *)((char *)&p + options[i].offset);
 }
 
-static bool try(const char *name, u64 v, u64 seed)
+static bool try(const char *name, u64 v)
 {
 	u32 i = option_of(name);
 	bool was = given[i];
@@ -246,14 +246,14 @@ static void shrink(u64 seed)
 
 	for (i = 0; i < ARRAY_SIZE(off); i++)
 		if (chosen(off[i], seed))
-			try(off[i], 0, seed);
+			try(off[i], 0);
 	while (better) {
 		better = false;
 		for (i = 0; i < ARRAY_SIZE(less); i++) {
 			u64 v = chosen(less[i], seed);
 
-			if (v > 1 && (try(less[i], v / 2, seed) ||
-				      try(less[i], v - 1, seed)))
+			if (v > 1 && (try(less[i], v / 2) ||
+				      try(less[i], v - 1)))
 				better = true;
 		}
 	}
@@ -265,6 +265,9 @@ static void on_bug(void)
 	print_command();
 	if (shrinking) {
 		fprintf(stderr, "looking for a smaller run that fails...\n");
+		/* If it failed in a branch, that one may be enough. */
+		if (sim_current->nr_cuts)
+			try("only_state", sim_current->nr_cuts);
 		shrink(failing_seed);
 		print_command();
 	}

@@ -30,7 +30,7 @@ struct params {
 	bool fill;			/* write everything first */
 	u32 attacks;			/* on the volume at the end, of each kind */
 	u64 max_states;			/* to explore */
-	u64 only_state;			/* explore only this one; 0: all */
+	u64 only_state;			/* of the trunk's cuts only this; 0: all */
 };
 
 struct totals {
@@ -54,12 +54,13 @@ struct sim {
 	/* What the trunk changed last: the first blocks of it. */
 	struct { u64 logical; u32 count; } recent[SIM_RECENT];
 	u64 nr_recent;
-	u64 nr_states;			/* so far, for only_state */
+	u64 nr_states;			/* so far */
+	u64 nr_cuts;			/* of them, of the trunk: see only_state */
 	u64 next_value;
 };
 
 extern struct totals totals;
-/* Whose hooks the linker put in place of the engine's: see hooks.c. */
+extern struct sim *sim_current;
 
 /* ops.c */
 struct client {

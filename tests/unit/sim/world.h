@@ -82,6 +82,7 @@ struct world {
 	/* Called whenever what a crash could leave has changed. */
 	void (*on_io)(struct world *world, const struct io *io, bool completed);
 	void *sim;
+	struct rng choice;		/* what to try out, and when */
 	u32 depth;			/* of crashes, since the trunk */
 };
 
