@@ -6,16 +6,12 @@ set -euo pipefail
 . "$QVAULT_TREE/tests/lib/guest.sh"
 
 ramdisks 2 256
-if "$ADVERSARY" "$@" >/tmp/adversary.out 2>&1; then
+if "$ADVERSARY" "$@" 2>&1 | tee /tmp/adversary.out; then
 	while read -r line; do
-		case $line in
-		*bad,*) pass "${line#adversary: }" ;;
-		*) say "$line" ;;
-		esac
-	done < <(sed '$d' /tmp/adversary.out)
-	tail -n 1 /tmp/adversary.out
+		pass "${line#adversary: }"
+	done < <(grep 'bad,' /tmp/adversary.out)
 else
-	cat /tmp/adversary.out
 	fail adversary "reproduce with: adversary $*"
 fi
+tail -n 1 /tmp/adversary.out
 finish

@@ -15,10 +15,8 @@ crash() {
 	local name=$1 n bad
 	shift
 	recordings=$((recordings + 1))
-	if "$CRASH" "$@" --save "$QVAULT_OUT/recording$recordings" >/tmp/crash.out 2>&1; then
-		sed 's/^/      /' /tmp/crash.out
-	else
-		sed 's/^/      /' /tmp/crash.out
+	if ! "$CRASH" "$@" --save "$QVAULT_OUT/recording$recordings" 2>&1 |
+		tee /tmp/crash.out | sed 's/^/      /'; then
 		fail "$name" "recording$recordings is kept: crash $* --load it"
 		return 0
 	fi

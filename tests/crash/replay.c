@@ -49,7 +49,7 @@ struct replayer {
 	struct dm_dev blog, bdata, banchor, vault;
 
 	u64 candidate, candidates;
-	double start;
+	double start, shown;
 	char what[128];
 	bool failed;
 };
@@ -387,12 +387,26 @@ static bool out_of_time(const struct replayer *r)
 	return r->s->seconds && now() - r->start > r->s->seconds;
 }
 
+/* Somebody may be watching. */
+static void show_progress(struct replayer *r)
+{
+	if (now() - r->shown < 30)
+		return;
+	r->shown = now();
+	printf("crash: %llu points so far, %llu bad, at candidate %llu of %llu\n",
+	       (unsigned long long)r->tally->points,
+	       (unsigned long long)r->tally->bad,
+	       (unsigned long long)r->candidate,
+	       (unsigned long long)r->candidates);
+}
+
 /* Shall this candidate be tried?  The choice depends on its number alone. */
 static bool chosen(struct replayer *r)
 {
 	const struct setup *s = r->s;
 
 	r->candidate++;
+	show_progress(r);
 	prng_seed(&r->prng, s->seed ^ r->candidate << 24);
 	if (s->only >= 0)
 		return (u64)s->only == r->candidate;
@@ -561,6 +575,7 @@ void replay(struct setup *s, struct oracle *o, struct log *log,
 {
 	struct replayer r = {
 		.s = s, .o = o, .log = log, .tally = tally, .start = now(),
+		.shown = now(),
 	};
 	u32 i;
 
