@@ -22,14 +22,14 @@ build_mutant() {
 	make -s -j2 -C "$here" MODE=fast "O=$build/out" "ENGINE=$build/engine"
 }
 
-# Every file as it is, with two limits small so that they are reached.
+# Every file as it is, but for limits small enough to be reached.
 pristine() {
 	local file
 	for file in "$check_top"/dm-qvault/*.[ch]; do
+		[ "${file##*/}" != qvault.h ] || continue
 		cmp -s "$file" "$build/engine/${file##*/}" || cp "$file" "$build/engine/"
 	done
-	sed 's/^#define QVAULT_MAX_CHANGES.*/#define QVAULT_MAX_CHANGES 40u/' \
-		"$check_top/dm-qvault/qvault.h" >"$check_tmp/qvault.h"
+	sed -f "$here/small.sed" "$check_top/dm-qvault/qvault.h" >"$check_tmp/qvault.h"
 	cmp -s "$check_tmp/qvault.h" "$build/engine/qvault.h" ||
 		cp "$check_tmp/qvault.h" "$build/engine/qvault.h"
 }

@@ -248,6 +248,11 @@ void task_preempt(void)
 		context_leave();
 }
 
+void shim_atomic_point(void)
+{
+	task_preempt();
+}
+
 void shim_might_sleep(const char *file, int line)
 {
 	if (task_current && task_current->nr_spin)

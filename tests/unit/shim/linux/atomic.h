@@ -1,40 +1,44 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Shim: one task runs at a time, so plain arithmetic is atomic. */
+/*
+ * Shim: one task runs at a time, so plain arithmetic is atomic; another may run
+ * just before each operation.
+ */
 #ifndef SHIM_ATOMIC_H
 #define SHIM_ATOMIC_H
 #include <linux/types.h>
+void shim_atomic_point(void);
 #define SHIM_ATOMIC(pre, type, val)					\
-static inline val pre##_read(const type *a) { return a->counter; }	\
+static inline val pre##_read(const type *a) { shim_atomic_point(); return a->counter; }	\
 static inline void pre##_set(type *a, val i) { a->counter = i; }	\
-static inline void pre##_add(val i, type *a) { a->counter += i; }	\
-static inline void pre##_sub(val i, type *a) { a->counter -= i; }	\
-static inline void pre##_inc(type *a) { a->counter++; }			\
-static inline void pre##_dec(type *a) { a->counter--; }			\
-static inline val pre##_add_return(val i, type *a) { return a->counter += i; } \
-static inline val pre##_sub_return(val i, type *a) { return a->counter -= i; } \
-static inline val pre##_inc_return(type *a) { return ++a->counter; }	\
-static inline val pre##_dec_return(type *a) { return --a->counter; }	\
+static inline void pre##_add(val i, type *a) { shim_atomic_point(); a->counter += i; }	\
+static inline void pre##_sub(val i, type *a) { shim_atomic_point(); a->counter -= i; }	\
+static inline void pre##_inc(type *a) { shim_atomic_point(); a->counter++; }			\
+static inline void pre##_dec(type *a) { shim_atomic_point(); a->counter--; }			\
+static inline val pre##_add_return(val i, type *a) { shim_atomic_point(); return a->counter += i; } \
+static inline val pre##_sub_return(val i, type *a) { shim_atomic_point(); return a->counter -= i; } \
+static inline val pre##_inc_return(type *a) { shim_atomic_point(); return ++a->counter; }	\
+static inline val pre##_dec_return(type *a) { shim_atomic_point(); return --a->counter; }	\
 static inline val pre##_fetch_add(val i, type *a)			\
 {									\
-	val old = a->counter;						\
+	val old = (shim_atomic_point(), a->counter);			\
 									\
 	a->counter += i;						\
 	return old;							\
 }									\
-static inline val pre##_fetch_inc(type *a) { return a->counter++; }	\
-static inline bool pre##_dec_and_test(type *a) { return !--a->counter; } \
-static inline bool pre##_sub_and_test(val i, type *a) { return !(a->counter -= i); } \
-static inline bool pre##_inc_not_zero(type *a) { return a->counter ? a->counter++, true : false; } \
+static inline val pre##_fetch_inc(type *a) { shim_atomic_point(); return a->counter++; }	\
+static inline bool pre##_dec_and_test(type *a) { shim_atomic_point(); return !--a->counter; } \
+static inline bool pre##_sub_and_test(val i, type *a) { shim_atomic_point(); return !(a->counter -= i); } \
+static inline bool pre##_inc_not_zero(type *a) { shim_atomic_point(); return a->counter ? a->counter++, true : false; } \
 static inline val pre##_xchg(type *a, val n)				\
 {									\
-	val old = a->counter;						\
+	val old = (shim_atomic_point(), a->counter);			\
 									\
 	a->counter = n;							\
 	return old;							\
 }									\
 static inline val pre##_cmpxchg(type *a, val o, val n)			\
 {									\
-	val old = a->counter;						\
+	val old = (shim_atomic_point(), a->counter);			\
 									\
 	if (old == o)							\
 		a->counter = n;						\
@@ -42,6 +46,7 @@ static inline val pre##_cmpxchg(type *a, val o, val n)			\
 }									\
 static inline bool pre##_try_cmpxchg(type *a, val *o, val n)		\
 {									\
+	shim_atomic_point();						\
 	if (a->counter != *o) {						\
 		*o = a->counter;					\
 		return false;						\
