@@ -1,14 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The measurements, side by side in one guest.  Prints lines `BENCH {json}`.
-# usage: guest.sh SECONDS       for each of them
+# usage: guest.sh SECONDS [MB]      for each of them
 # shellcheck disable=SC2317 # functions that try and must call
 set -euo pipefail
 # shellcheck source=tests/lib/guest.sh
 . "$QVAULT_TREE/tests/lib/guest.sh"
 
-seconds=$1
-size_mb=400
+seconds=$1 size_mb=${2:-400}
 need dm-crypt dm-integrity dm-log-writes
 umask 077
 head -c 64 /dev/urandom >/run/key
@@ -66,21 +65,9 @@ measure() {
 	}
 	sync -d /dev/mapper/bench 2>/dev/null || true
 	after=$(written)
-	python3 - "$device" "$target" "$job" "$before $after" <<-'END'
-		import json, sys
-		device, target, name, counters = sys.argv[1:]
-		job = json.load(open("/tmp/fio.json"))["jobs"][0]
-		side = job["write"] if job["write"]["io_bytes"] else job["read"]
-		w0, s0, f0, w1, s1, f1 = map(int, counters.split())
-		out = dict(device=device, target=target, job=name,
-			mb_s=round(side["bw_bytes"] / 1e6, 1), iops=round(side["iops"]),
-			p99_us=round(side["clat_ns"]["percentile"]["99.000000"] / 1e3))
-		if job["write"]["io_bytes"]:
-			out["device_bytes_per_byte"] = round((s1 - s0) * 512 / job["write"]["io_bytes"], 3)
-			out["flushes_per_sync"] = round((f1 - f0) / max(1, job["write"]["total_ios"]), 3) \
-				if name == "fsync 4k" else None
-		print("BENCH", json.dumps(out))
-	END
+	# shellcheck disable=SC2086 # three numbers each
+	"$QVAULT_TREE/tests/bench/measured" /tmp/fio.json "$device" "$target" "$job" \
+		$before $after
 }
 
 measure_all() {
@@ -103,7 +90,7 @@ run_targets() {
 			continue
 		fi
 		# What was never written cannot be read under dm-integrity.
-		dd if=/dev/zero of=/dev/mapper/bench bs=1M count=$size_mb oflag=direct status=none
+		dd if=/dev/zero of=/dev/mapper/bench bs=1M count="$size_mb" oflag=direct status=none
 		measure_all "$device" "$target"
 		drop "$target"
 		pass "$device $target"

@@ -4,7 +4,7 @@
 # group: slow
 # minutes: 8
 # limit: 60
-# usage: bench [SECONDS]      for each measurement (4)
+# usage: bench [SECONDS [MB]]      for each measurement (4, 400)
 #
 # User Mode Linux has the generic ciphers only and one CPU: the figures compare
 # targets with each other and say nothing about a machine.
@@ -13,7 +13,7 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/check.sh"
 
 "$check_top/tests/lab/uml" --mem 4G --timeout 3000 --counts "$check_tmp/counts" \
-	"$check_top/tests/bench/guest.sh" "${1:-4}" >"$check_tmp/log" 2>&1 </dev/null || {
+	"$check_top/tests/bench/guest.sh" "${1:-4}" "${2:-400}" >"$check_tmp/log" 2>&1 </dev/null || {
 	tail -n 40 "$check_tmp/log"
 	fail bench "the guest ended badly"
 }
@@ -21,5 +21,5 @@ grep -E '^(FAIL|skip)' "$check_tmp/log" || true
 "$check_top/tests/bench/table" "$check_tmp/log" "$QVAULT_CACHE/bench.json"
 echo
 echo "JSON: $QVAULT_CACHE/bench.json"
-[ ! -s "$check_tmp/counts" ] || adopt "$check_tmp/counts"
+[ ! -s "$check_tmp/counts" ] || adopt bench "$check_tmp/counts"
 finish

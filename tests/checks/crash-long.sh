@@ -22,7 +22,7 @@ for pair in 0 2 4 6; do
 	run_one $((pair + 1)) & two=$!
 	for i in "$pair:$one" "$((pair + 1)):$two"; do
 		if wait "${i#*:}"; then
-			adopt "$check_tmp/counts${i%:*}"
+			adopt "guest ${i%:*}" "$check_tmp/counts${i%:*}"
 		else
 			cat "$check_tmp/log${i%:*}"
 			fail "guest ${i%:*}" "see above"
