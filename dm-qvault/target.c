@@ -513,4 +513,9 @@ module_exit(qvault_module_exit);
 MODULE_DESCRIPTION(DM_NAME " target for secrecy and freshness on untrusted storage");
 MODULE_AUTHOR("The dm-qvault authors");
 MODULE_ALIAS("dm-qvault");
+/*
+ * Where sha256 is built in, nothing else would load the driver for this CPU: the
+ * crypto API looks for a module only if it has no algorithm of that name at all.
+ */
+MODULE_SOFTDEP("pre: sha256 aes");
 MODULE_LICENSE("GPL");
