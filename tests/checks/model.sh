@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# about: commit, checkpoint and recovery as a model: every state, and mutants
+# minutes: 3
+# limit: 25
+set -euo pipefail
+# shellcheck source=tests/lib/check.sh
+. "$(dirname "$0")/../lib/check.sh"
+# shellcheck source=tests/model/explore.sh
+. "${check_top:?}/tests/model/explore.sh"
+
+if ! command -v spin >/dev/null; then
+	fail "spin" "not installed: tests/lab/install"
+	finish
+fi
+functions_exist
+
+# A vault of two blocks, one spare, and any number of writes, commits,
+# checkpoints and crashes.
+explore "commit, checkpoint, crash, attach; two writers, long stream" vault \
+	-DWRITES=2 -DSTREAM=3 -DLOG=3 -DNO_UNMAP
+explore "the same with unmaps" vault -DWRITES=2 -DSTREAM=2 -DLOG=3
+explore "the same with a storage that replays any old block" vault \
+	-DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP -DADVERSARY
+explore "versions and leases" lease
+explore "waiting for room" room
+
+honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
+mutant NO_FLUSH "${honest[@]}"
+mutant NODES_NOT_AWAITED "${honest[@]}"
+mutant ACK_EARLY "${honest[@]}"
+mutant REUSE_AT_ONCE "${honest[@]}"
+mutant RELEASE_TOO_MUCH "${honest[@]}"
+mutant TREE_REUSE_EARLY "${honest[@]}"
+mutant ONE_NODE_SLOT "${honest[@]}"
+mutant ONE_ANCHOR_SLOT "${honest[@]}"
+mutant GO_ON_AFTER_FAILURE "${honest[@]}"
+mutant INLINE_AT_FREEZE "${honest[@]}"
+mutant INLINE_FORGOTTEN "${honest[@]}"
+mutant INLINE_NOT_RESTORED "${honest[@]}"
+mutant LOG_TAIL_EARLY "${honest[@]}"
+mutant TAIL_AT_HEAD "${honest[@]}"
+mutant LOG_IGNORED "${honest[@]}"
+mutant NEWEST_FIRST "${honest[@]}"
+mutant CUT_NOT_COUNTED "${honest[@]}"
+
+for level in ROOT LEAF MAP LOG DATA; do
+	mutant "${level}_NOT_VERIFIED" "${honest[@]}" -DADVERSARY
+done
+mutant COUNTER_ONLY "${honest[@]}" -DADVERSARY
+
+mutant NO_NEW_LEASE lease
+mutant VERSION_NOT_FROM_LEASE lease
+mutant LEASE_NOT_RENEWED lease
+mutant LEASE_BEFORE_RECORD lease
+mutant LEASE_LOW_LATE lease
+
+mutant NO_SPARE room -DSPARE=0
+mutant NO_WAKE room
+mutant NO_SECOND_LOOK room
+mutant COUNTED_LATE room
+mutant ENDED_LATE room
+mutant ENDS_FORGOTTEN room -DIDLE_ROUNDS=4
+
+model_figures
+finish

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Versions: no number seals two blocks, whatever a crash cuts off.
+ *
+ * Which block a version seals does not matter here, so this is a model of its
+ * own: writers, commits and checkpoints only take versions.  Numbers are small
+ * and count from the first version that was never used (`version`, as long as
+ * all is well), so that histories have no end but the states do.
+ *
+ * I3 no version is taken twice; and each is below the lease of a record that is
+ * durable, so that no later attach begins before it.
+ */
+
+#ifndef LEASE
+#define LEASE	8		/* QVAULT_LEASE */
+#endif
+#define TAKERS	2		/* writes between lease_low() and their versions */
+#define MERGE	2		/* versions that a checkpoint takes, or a commit */
+
+/*
+ * All counted from the first version that no block was ever sealed with:
+ * 0 is that one.  A lease below 0 has been passed; how far does not matter.
+ */
+short lease;			/* of the newest durable record */
+short believed;			/* v->anchor.lease */
+short other;			/* of the record under way, or NOTHING */
+#define NOTHING	(-100)
+short version;			/* v->version; is 0 unless a mutant repeats */
+
+mtype = { ATTACHING, RUNNING, FAILED };
+mtype mode = ATTACHING;
+mtype = { NEITHER, READING, WRITING };
+mtype anchoring;		/* where qvault_anchor_write() is */
+byte takers;			/* writers that found the lease high enough */
+bit renewing;			/* a writer waits for a new record: renew_lease() */
+
+/* C: qvault_new_versions */
+inline take(count)
+{
+	assert(version + count <= believed);	/* I3: WARN_ON_ONCE in the code */
+	assert(version >= 0);			/* I3: it was never used */
+	/* Everything is counted from the next one. */
+	lease = lease - version - count;
+	believed = believed - version - count;
+	other = (other == NOTHING -> other : other - version - count);
+	version = 0;
+	/* I3: whoever attaches next begins behind it. */
+	assert(lease >= 0);			/* I3 */
+	assert(other == NOTHING || other >= 0)	/* I3 */
+}
+
+/* C: qvault_lease_low */
+#ifdef MUTANT_LEASE_LOW_LATE
+#define LEASE_LOW	(version + 1 > believed)
+#else
+#define LEASE_LOW	(version + LEASE / 2 > believed)
+#endif
+
+/* C: qvault_anchor_write: lease = max(old, version + QVAULT_LEASE) */
+inline anchor_begin()
+{
+#ifdef MUTANT_LEASE_NOT_RENEWED
+	other = lease;
+#else
+	other = (version + LEASE > lease -> version + LEASE : lease);
+#endif
+#ifdef MUTANT_LEASE_BEFORE_RECORD
+	believed = other;
+	mode = RUNNING;
+#endif
+	anchoring = WRITING
+}
+
+inline anchor_end()
+{
+	lease = other;
+	believed = lease;
+	other = NOTHING;
+	anchoring = NEITHER;
+	renewing = 0;
+	mode = RUNNING
+}
+
+init {
+	d_step {			/* C: qvault_new_anchor: lease 1 */
+		lease = 0;
+		other = NOTHING;
+		anchoring = NEITHER
+	};
+end:	do
+	/* C: qvault_write_begin qvault_lease_low renew_lease */
+	:: d_step { mode == RUNNING && takers < TAKERS && !LEASE_LOW ->
+		takers++ }
+	:: d_step { mode == RUNNING && LEASE_LOW && !renewing -> renewing = 1 }
+	:: d_step { takers && mode == RUNNING -> takers--; take(1) }
+	/*
+	 * C: append_page write_node
+	 * Log blocks and nodes: nobody asks for a lease for these, they live on
+	 * the half that writes leave.  Bounded here by there being a record since.
+	 */
+	:: d_step { mode == RUNNING && anchoring == NEITHER ->
+		take(MERGE); anchoring = READING }
+
+	/* C: __qvault_commit __qvault_anchor_tree */
+	:: d_step { mode == RUNNING && (anchoring == READING ||
+		(anchoring == NEITHER && renewing)) -> anchor_begin() }
+	:: d_step { anchoring == WRITING && mode != FAILED -> anchor_end() }
+	/* C: qvault_fail: it may be durable, and nothing more is sealed. */
+	:: d_step { anchoring == WRITING && mode == RUNNING -> mode = FAILED }
+
+	/* A crash; the record under way is durable or not. */
+	:: atomic { mode != ATTACHING || anchoring == WRITING ->
+		if
+		:: other != NOTHING -> lease = other
+		:: skip
+		fi;
+		d_step {
+			other = NOTHING;
+			anchoring = NEITHER;
+			takers = 0;
+			renewing = 0;
+			mode = ATTACHING;
+			/* C: recover: the lease found is where versions begin. */
+#ifdef MUTANT_VERSION_NOT_FROM_LEASE
+			version = -1
+#else
+			version = lease;
+			/* What was leased and not used is never used. */
+			lease = lease - version;
+			version = 0;
+			believed = 0
+#endif
+		} }
+	/* C: new_epoch: a new lease is durable before the first version. */
+#ifdef MUTANT_NO_NEW_LEASE
+	:: d_step { mode == ATTACHING && anchoring == NEITHER -> mode = RUNNING }
+#else
+	:: d_step { mode == ATTACHING && anchoring == NEITHER -> anchor_begin() }
+#endif
+	od
+}
