@@ -10,14 +10,15 @@ set -euo pipefail
 lab=$check_top/tests/lab
 log=$check_tmp/kept
 
-# guest OPTION... -- BUG...: sets $status; what it said is in $check_tmp/said.
+# guest LAB OPTION... -- BUG...: sets $status; what it said is in $check_tmp/said.
 guest() {
-	local options=()
+	local options=() machine=$1
+	shift
 	while [ "$1" != -- ]; do options+=("$1"); shift; done
 	shift
 	status=0
 	rm -rf "$log" "$check_tmp/counts"
-	"$lab/uml" --module "$lab/provoke" --keep "$log" --counts "$check_tmp/counts" \
+	"$lab/$machine" --module "$lab/provoke" --keep "$log" --counts "$check_tmp/counts" \
 		"${options[@]}" "$lab/provoke/guest" "$@" >"$check_tmp/said" 2>&1 || status=$?
 }
 
@@ -49,34 +50,43 @@ clean() {
 }
 
 say "plain kernel"
-guest -- none
+guest uml -- none
 clean "a good run is clean"
 same "its counts arrive" "1 0 0" "$(cat "$check_tmp/counts")"
-guest -- none fails
+guest uml -- none fails
 noticed "a failed test is noticed" "exited with status 1"
 same "and counted" "1 1 0" "$(cat "$check_tmp/counts")"
-guest -- none dies
+guest uml -- none dies
 noticed "a script that dies is noticed" "exited with status 1"
 same "and counted as a failure" "1 1 0" "$(cat "$check_tmp/counts")"
-guest -- none power
+guest uml -- none power
 noticed "a guest that ends early is noticed" "died before its end"
-guest -- warn
+guest uml -- warn
 noticed "a WARNING is noticed" "the kernel reported: .*WARNING:"
-guest -- oops
+guest uml -- oops
 noticed "an oops is noticed" "the kernel reported|died before"
-guest --timeout 20 -- hang
+guest uml --timeout 20 -- hang
 noticed "a hang is noticed" "killed after its time limit"
 
+say "stock kernel"
+guest qemu -- none
+clean "a good run is clean under a stock kernel"
+same "its counts arrive" "1 0 0" "$(cat "$check_tmp/counts")"
+guest qemu -- warn
+noticed "a WARNING is noticed under a stock kernel" "the kernel reported: .*WARNING:"
+guest qemu -- oops
+noticed "and a guest that dies of an oops" "died before its end"
+
 say "debug kernel"
-guest --debug -- none
+guest uml --debug -- none
 clean "a good run is clean under the debug kernel"
-guest --debug -- kasan ubsan sleep leak
+guest uml --debug -- kasan ubsan sleep leak
 noticed "a bug is noticed under the debug kernel" "the kernel reported"
 logged "KASAN sees a use after free" "KASAN: slab-use-after-free in read_byte"
 logged "UBSAN sees a shift too far" "UBSAN: shift-out-of-bounds"
 logged "sleeping under a spinlock is seen" "BUG: sleeping function called"
 noticed "kmemleak sees a leak" "kmemleak: [0-9]+ unreferenced"
-guest --debug -- lockdep
+guest uml --debug -- lockdep
 noticed "lockdep sees an inversion" "possible circular"
 noticed "and that lockdep then went to sleep is seen" "lockdep was off"
 finish
