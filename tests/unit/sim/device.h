@@ -56,6 +56,7 @@ struct qvault_dev {
 	u32 nr_pending;
 	u32 max_pending;
 	u64 order;			/* of the last completion */
+	bool may_overrun;		/* reads beyond the end are an error */
 	bool keep_history;
 	struct map64 history;		/* struct versions: all that ever was */
 	u64 writes, reads, flushes;

@@ -349,6 +349,8 @@ void explore_anchor(struct world *world, const struct io *io, bool completed)
 {
 	if (io->kind != IO_WRITE)
 		return;
+	if (world->v.read_only)
+		shim_fail("a read-only vault writes");
 	if (io->dev == &world->anchor) {
 		if (completed)
 			anchor_completed(world, io);

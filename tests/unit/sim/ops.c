@@ -48,10 +48,11 @@ static void trace(const struct world *world, const char *what, u64 logical,
 static void remember(struct world *world, u64 logical, u64 count)
 {
 	struct sim *sim = world->sim;
-	u64 i = sim->nr_recent % SIM_RECENT;
+	u64 i;
 
 	if (!sim || world->depth)
 		return;
+	i = sim->nr_recent % SIM_RECENT;
 	sim->recent[i].logical = logical;
 	sim->recent[i].count = min_t(u64, count, 6);
 	sim->nr_recent++;
@@ -106,7 +107,7 @@ void __wrap_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count)
 	struct sim *sim = world ? world->sim : NULL;
 	u64 i;
 
-	if (world) {
+	if (sim) {
 		world->oracle.now++;
 		remember(world, logical, count);
 		trace(world, "unmap", logical, count, 0, 0);

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Anchor records that are authentic and yet make no sense, as another version
+ * of this module or a mistake of ours could leave them: attach may refuse them
+ * or not, but must not fall over them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+#include "test.h"
+
+/* A commit in the tree, some in log blocks and one inline. */
+static void populate(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 6 };
+	u32 i;
+
+	CHECK(!op_write(&c, 0, 200));
+	CHECK(!op_checkpoint(&c));
+	for (i = 0; i < 600; i += 2)
+		CHECK(!op_write(&c, i, 1));
+	CHECK(!op_commit(&c));
+	CHECK(!op_write(&c, 77, 3));
+	CHECK(!op_commit(&c));
+}
+
+static u64 odd_number(struct rng *rng, u64 was)
+{
+	switch (rng_below(rng, 7)) {
+	case 0:
+		return 0;
+	case 1:
+		return ~0ull >> rng_below(rng, 64);
+	case 2:
+		return was + 1;
+	case 3:
+		return was - 1;
+	case 4:
+		return was ^ 1ull << rng_below(rng, 64);
+	case 5:
+		return was + rng_below(rng, 1000);
+	}
+	return rng_next(rng);
+}
+
+/* Change something between @from and @to, and make the record authentic. */
+static void distort(struct qvault_disk_anchor *disk, u32 from, u32 to,
+		    struct rng *rng)
+{
+	u8 *p = (u8 *)disk + from + 8 * rng_below(rng, (to - from) / 8);
+	u64 word;
+	u32 half;
+
+	memcpy(&word, p, sizeof(word));
+	if (rng_chance(rng, 30)) {
+		half = odd_number(rng, (u32)word);
+		memcpy(p + 4 * rng_below(rng, 2), &half, sizeof(half));
+		return;
+	}
+	word = cpu_to_le64(odd_number(rng, le64_to_cpu(word)));
+	memcpy(p, &word, sizeof(word));
+}
+
+struct trial {
+	struct world world;
+	int err;
+};
+
+static void trial_task(void *arg)
+{
+	struct trial *t = arg;
+	struct qvault *v = &t->world.v;
+	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_ptr ptr[64];
+
+	t->err = qvault_init(v);
+	if (!t->err)
+		t->err = qvault_attach(v, record);
+	qvault_buf_put(record);
+	if (!t->err && v->geo.logical_blocks >= 64)
+		qvault_lookup(v, 0, 64, ptr);
+	if (!t->err) {
+		qvault_commit(v);
+		qvault_detach(v);
+	}
+	qvault_exit(v);
+}
+
+static int attach_distorted(struct fixture *f, struct qvault_disk_anchor *disk)
+{
+	struct trial *t = calloc(1, sizeof(*t));
+	struct world *world = &t->world;
+	struct block *b;
+	int err;
+
+	world_init(world, 1);
+	/* To write on top of nonsense is our own mistake, which does warn. */
+	world->v.read_only = true;
+	world->expect_corruption = world->expect_failure = true;
+	crypto_init(&world->crypto, false, NULL);
+	qvault_crypto_derive(&world->crypto, TEST_UUID);
+	qvault_crypto_anchor_mac(&world->crypto, disk,
+				 offsetof(struct qvault_disk_anchor, mac),
+				 disk->mac);
+	dev_init(&world->data, "data", world, f->world.data.nr_blocks,
+		 &f->world.data);
+	dev_init(&world->anchor, "anchor", world, 2, NULL);
+	world->data.may_overrun = true;
+	b = block_new(disk);
+	dev_set_durable(&world->anchor, le64_to_cpu(disk->sequence) & 1, b);
+	block_put(b);
+	task_spawn(&world->sched, "trial", trial_task, t);
+	world_run(world);
+	err = t->err;
+	world_exit(world);
+	free(t);
+	return err;
+}
+
+static void nonsense(struct fixture *f)
+{
+	const struct qvault_disk_anchor *good;
+	struct qvault_disk_anchor *disk = malloc(sizeof(*disk));
+	struct rng rng = { 11 };
+	u32 i, from, to, refused = 0;
+
+	populate(f);
+	good = newest_record(&f->world.crypto, &f->world.anchor);
+	*disk = *good;
+	CHECK(!attach_distorted(f, disk));
+	for (i = 0; i < 5000; i++) {
+		*disk = *good;
+		/* Parameters and pointers, or the entries. */
+		from = i % 2 ? 32 : 256;
+		to = i % 2 ? 256 : 256 + 8 * (le32_to_cpu(disk->inline_bytes) / 8);
+		if (from == to)
+			continue;
+		distort(disk, from, to, &rng);
+		refused += attach_distorted(f, disk) != 0;
+	}
+	CHECK(refused > 1000);
+	free(disk);
+}
+
+void test_anchor_nonsense(void)
+{
+	with_vault(3000, 64, nonsense);
+}
