@@ -59,12 +59,12 @@ static void what_is_accepted_is_printed(struct kunit *test)
 
 static void order_and_defaults_do_not_matter(struct kunit *test)
 {
+	static const char given[] =
+		"8:0 8:16 :64:logon:q:a 5 commit_seconds 5 allow_discards memory_mib 64";
 	struct qvault_args args;
 	char line[256], *error;
 
-	KUNIT_ASSERT_EQ(test, 0, parse(test, &args,
-			"8:0 8:16 :64:logon:q:a 5 commit_seconds 5 allow_discards memory_mib 64",
-			&error));
+	KUNIT_ASSERT_EQ(test, 0, parse(test, &args, given, &error));
 	qvault_args_print(&args, "8:0", "8:16", line, sizeof(line));
 	KUNIT_EXPECT_STREQ(test, "8:0 8:16 :64:logon:q:a 1 allow_discards", line);
 	qvault_args_free(&args);
@@ -155,4 +155,5 @@ static struct kunit_suite suite = {
 	.name = "qvault-args",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);

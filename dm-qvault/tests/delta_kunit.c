@@ -200,4 +200,5 @@ static struct kunit_suite suite = {
 	.name = "qvault-delta",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);

@@ -175,8 +175,12 @@ static void one_small_commit_costs(struct kunit *test)
 
 	put(test, m, 0, 1);
 	KUNIT_ASSERT_EQ(test, 0, qvault_commit(m->v));
-	data->reads = data->writes = data->flushes = 0;
-	anchor->reads = anchor->writes = anchor->fuas = 0;
+	data->reads = 0;
+	data->writes = 0;
+	data->flushes = 0;
+	anchor->reads = 0;
+	anchor->writes = 0;
+	anchor->fuas = 0;
 	for (i = 0; i < 20; i++) {
 		put(test, m, 5 * i, 1);
 		KUNIT_ASSERT_EQ(test, 0, qvault_commit(m->v));
@@ -287,4 +291,5 @@ static struct kunit_suite suite = {
 	.name = "qvault-engine",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);

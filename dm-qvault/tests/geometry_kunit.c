@@ -137,4 +137,5 @@ static struct kunit_suite suite = {
 	.name = "qvault-geometry",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);

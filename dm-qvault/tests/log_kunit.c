@@ -174,4 +174,5 @@ static struct kunit_suite suite = {
 	.name = "qvault-log",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);

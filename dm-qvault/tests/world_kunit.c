@@ -127,12 +127,15 @@ static void format(struct kunit *test, struct world *w, u32 log_blocks)
 	struct qvault_disk_anchor *disk =
 		(void *)(w->anchor.data + QVAULT_BLOCK_SIZE);
 	u8 uuid[QVAULT_UUID_SIZE];
+	int err;
 
 	world_uuid(uuid);
 	KUNIT_ASSERT_EQ(test, 0, qvault_new_anchor(disk, uuid, w->data.blocks, 0,
 						   log_blocks));
-	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_anchor_mac(w->qt->v.crypto, disk,
-			offsetof(struct qvault_disk_anchor, mac), disk->mac));
+	err = qvault_crypto_anchor_mac(w->qt->v.crypto, disk,
+				       offsetof(struct qvault_disk_anchor, mac),
+				       disk->mac);
+	KUNIT_ASSERT_EQ(test, 0, err);
 }
 
 struct world *world_new(struct kunit *test, u64 data_blocks, u32 log_blocks)
