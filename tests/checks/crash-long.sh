@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: the crash check with at least 100,000 crash points
 # group: slow
-# minutes: 200
+# minutes: 150
 # limit: 600
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
