@@ -58,12 +58,16 @@ static void checkpoint_task(void *arg)
 {
 	struct world *world = arg;
 	struct client c = { .world = world };
+	struct sim *sim = world->sim;
 
 	for (;;) {
 		wait_event(world->kick_wait, world->kicked || world->stopping);
 		if (world->stopping)
 			return;
 		world->kicked = false;
+		/* It is only a hint, and this thread may be slow. */
+		if (rng_chance(&world->sched.rng, sim->p.lazy))
+			continue;
 		if (world->v.mode == QVAULT_MODE_WRITE)
 			op_checkpoint(&c);
 	}

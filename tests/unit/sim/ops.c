@@ -507,7 +507,7 @@ void op_random(struct client *c)
 		random_unmap(c, blocks);
 	else if (what < 75)
 		op_read(c, logical, n);
-	else if (what < 95)
+	else if (what < 95 || rng_chance(&c->rng, sim->p.lazy))
 		op_commit(c);
 	else
 		op_checkpoint(c);

@@ -22,6 +22,7 @@ struct params {
 	u32 reserve;			/* buffers that are there when memory is short */
 	u32 shortage;			/* percent of allocations that find no memory */
 	u32 memory_mib;
+	u32 lazy;			/* percent of hints to checkpoint not taken */
 	u32 tight;			/* percent: small caches */
 	u32 walk;			/* percent of anchor records to walk */
 	bool ephemeral;

@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# about: the simulator of the unit check for as long as wanted, on all processors
+# group: slow
+# minutes: 60
+# limit: 3000
+#
+# usage: tests/run sim-long [SECONDS [SEED]]     default: an hour, a seed from the clock
+# A failing seed is repeated, and made smaller, by the command that is printed.
+# shellcheck disable=SC2317 # functions are called by way of try
+set -euo pipefail
+
+# shellcheck source=tests/lib/check.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/check.sh"
+
+seconds=${1:-3600}
+seed=${2:-$(date +%s)000000}
+build=$QVAULT_CACHE/check-unit
+
+build_all() {
+	mkdir -p "$build/small"
+	rm -f "$build"/small/*.[ch]
+	cp "$check_top"/dm-qvault/*.[ch] "$build/small/"
+	sed -i -f "$check_top/tests/unit/small.sed" "$build/small/qvault.h"
+	make -s -j2 -C "$check_top/tests/unit" MODE=fast "O=$build/fast" "ENGINE=$build/small"
+}
+
+try "build" build_all
+[ "$tally_failed" -eq 0 ] || finish
+cp "$build/fast/sim.bin" "$check_tmp/sim"
+
+say "simulating for $seconds s on $(nproc) processors, seeds from $seed"
+for i in $(seq "$(nproc)"); do
+	{
+		"$check_tmp/sim" --seconds "$seconds" --seed $((seed + i * 1000000000)) \
+			>"$check_tmp/log$i" 2>&1 || echo "status $?" >>"$check_tmp/log$i"
+	} &
+done
+while [ -n "$(jobs -r)" ]; do
+	sleep 20
+	say "$(tail -qn 1 "$check_tmp"/log* | tr '\n' ';')"
+done
+for i in $(seq "$(nproc)"); do
+	if grep -q '^status' "$check_tmp/log$i"; then
+		grep -vE '^-- ' "$check_tmp/log$i" | sed 's/^/      /'
+		# The copy that found it goes away with this check; that one stays.
+		fail "simulator $i" "repeat it with $build/fast/sim.bin"
+	else
+		pass "simulator $i"
+	fi
+done
+awk '/states explored/ { states += $1; inner += $4 }
+     /attacked volumes/ { attacks += $1 }
+     END { print states " states explored, " inner " of them within a recovery, " attacks " attacks" }' \
+	"$check_tmp"/log*
+finish
