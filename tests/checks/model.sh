@@ -60,7 +60,9 @@ mutant NO_WAKE room
 mutant NO_SECOND_LOOK room
 mutant COUNTED_LATE room
 mutant ENDED_LATE room
-mutant ENDS_FORGOTTEN room -DIDLE_ROUNDS=4
+# Both together are get_room() as it was, with the four rounds it had.
+mutant ENDS_FORGOTTEN room
+mutant ENDS_FORGOTTEN room -DMUTANT_ENDED_LATE -DIDLE_ROUNDS=4
 
 model_figures
 finish

@@ -13,7 +13,7 @@ compile() {
 	rm -rf "${check_tmp:?}/pan"
 	mkdir "$check_tmp/pan"
 	(
-		cd "$check_tmp/pan"
+		cd "$check_tmp/pan" || exit 1
 		spin -a "$@" "$model_dir/$model.pml"
 		# shellcheck disable=SC2086 # options
 		nice "${CC:-gcc}" -w $model_cc -DSAFETY -DMEMLIM=4000 -o pan pan.c
