@@ -58,7 +58,7 @@ short)
 	crash "writes that end out of order" --seed $((seed + 2)) --rounds 2 \
 		--points 500 --base "$disk" --threads 6
 	crash "two groups, three levels" --seed $((seed + 3)) --rounds 1 \
-		--points 60 --blocks 34500 --log 64
+		--points 25 --blocks 34500 --log 64
 	;;
 debug)
 	crash "small volume" --seed "$seed" --rounds 1 --points 60
