@@ -295,6 +295,7 @@ int qvault_anchor_write(struct qvault *v, struct qvault_anchor *next,
 		return err;
 	write_lock(&v->map_lock);
 	v->anchor = *next;
+	v->stream.nr_cut = 0;
 	write_unlock(&v->map_lock);
 	atomic64_inc(&v->counters.commits);
 	return 0;

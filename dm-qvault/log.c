@@ -66,14 +66,15 @@ u64 qvault_log_used(const struct qvault *v)
 static bool has_room(const struct qvault *v, u32 bytes)
 {
 	/* One block is kept for the commit that begins a checkpoint. */
-	return qvault_log_used(v) + v->stream.nr_pages + 1 +
+	return qvault_log_used(v) + v->stream.nr_cut + v->stream.nr_pages + 1 +
 	       qvault_stream_blocks(v->stream.reserved + bytes) <= v->log_limit;
 }
 
 /* Is it time for a checkpoint in the background?  Context: map_lock. */
 bool qvault_log_half_full(const struct qvault *v)
 {
-	return 2 * (qvault_log_used(v) + v->stream.nr_pages) >= v->log_limit;
+	return 2 * (qvault_log_used(v) + v->stream.nr_cut +
+		    v->stream.nr_pages) >= v->log_limit;
 }
 
 static struct qvault_page *try_page(struct qvault *v)
@@ -333,6 +334,8 @@ void qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
 	}
 	list_splice_init(&stream->pages, &cut->pages);
 	cut->nr_pages = stream->nr_pages;
+	/* Their room in the log stays taken until the record says so itself. */
+	stream->nr_cut += stream->nr_pages;
 	stream->nr_pages = 0;
 	stream->inline_bytes = 0;
 }

@@ -64,13 +64,12 @@ static int take_room(struct qvault *v, u32 bytes, struct qvault_write *w)
  */
 static int get_room(struct qvault *v, u32 bytes, struct qvault_write *w)
 {
+	u64 seen, now, before = atomic64_read(&v->ended);
 	u32 idle = 0;
-	u64 seen, ended;
 	int err;
 
 	while (idle < IDLE_ROUNDS) {
 		seen = atomic64_read(&v->counters.checkpoints);
-		ended = atomic64_read(&v->ended);
 		err = take_room(v, bytes, w);
 		if (err != -ENOSPC)
 			return err;
@@ -80,12 +79,15 @@ static int get_room(struct qvault *v, u32 bytes, struct qvault_write *w)
 		if (err != -ENOSPC)
 			return err;
 		wait_event(v->room_wait,
-			   (u64)atomic64_read(&v->ended) != ended ||
+			   (u64)atomic64_read(&v->ended) != before ||
 			   !atomic_read(&v->inflight) || qvault_may_write(v));
 		err = qvault_may_write(v);
 		if (err)
 			return err;
-		idle = (u64)atomic64_read(&v->ended) == ended ? idle + 1 : 0;
+		/* Compared from round to round, so that none is missed between. */
+		now = atomic64_read(&v->ended);
+		idle = now == before ? idle + 1 : 0;
+		before = now;
 	}
 	return -ENOSPC;
 }
@@ -102,8 +104,10 @@ static int renew_lease(struct qvault *v)
 /* A write, or what was promised to it, is over. */
 static void ended(struct qvault *v)
 {
-	atomic_dec(&v->inflight);
 	atomic64_inc(&v->ended);
+	/* Who sees nothing under way, in get_room(), also sees that it ended. */
+	smp_mb__before_atomic();
+	atomic_dec(&v->inflight);
 	wake_up_all(&v->room_wait);
 }
 

@@ -200,6 +200,7 @@ struct qvault_stream {
 	struct list_head pages;		/* oldest first; only the last one grows */
 	struct list_head spare;		/* enough for all that is reserved */
 	u32 nr_pages;
+	u32 nr_cut;			/* cut, and in no durable record's log yet */
 	u32 nr_spare;
 	u64 reserved;			/* bytes of entries yet to come */
 	bool dirty;			/* has entries that no anchor record covers */
