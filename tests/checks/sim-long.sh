@@ -15,7 +15,8 @@ set -euo pipefail
 
 seconds=${1:-3600}
 seed=${2:-$(date +%s)000000}
-build=$QVAULT_CACHE/check-unit
+# One for each tree: what the objects depend on is named by its full path.
+build=$QVAULT_CACHE/check-unit/$(cksum <<<"$check_top" | cut -d " " -f 1)
 
 build_all() {
 	mkdir -p "$build/small"

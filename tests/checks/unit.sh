@@ -15,7 +15,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/check.sh"
 
 seconds=${1:-120}
-build=$QVAULT_CACHE/check-unit
+# One for each tree: what the objects depend on is named by its full path.
+build=$QVAULT_CACHE/check-unit/$(cksum <<<"$check_top" | cut -d " " -f 1)
 export UBSAN_OPTIONS=print_stacktrace=1
 
 # simulate MODE FILE SECONDS ARG...: its words go to FILE.
