@@ -39,6 +39,7 @@ struct io {
 	void *buf;			/* read into, or written from */
 	struct block *contents;		/* of a write */
 	u64 order;			/* flush: covers completions up to this */
+	u32 delay;			/* times that others go first */
 	int err;
 	bool done;
 	struct task *task;		/* waits for it */

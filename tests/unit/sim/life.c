@@ -291,6 +291,7 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume)
 	world->sched.preempt = rng_below(&sim->rng, 30);
 	crypto_init(&world->crypto, sim->p.real, &world->tweaks);
 	qvault_crypto_derive(&world->crypto, uuid);
+	world->slow = sim->p.slow;
 	world->v.memory_mib = sim->p.memory_mib;
 	world->v.allow_discards = sim->p.discards;
 	world->v.logical_blocks = sim->p.logical_blocks;

@@ -501,14 +501,14 @@ void op_random(struct client *c)
 	totals.ops++;
 	logical = random_block(c, blocks);
 	n = min_t(u64, random_length(c, sim->p.max_len), blocks - logical);
-	if (what < 50)
-		op_write(c, logical, n);
-	else if (what < 60)
-		random_unmap(c, blocks);
-	else if (what < 75)
-		op_read(c, logical, n);
-	else if (what < 95 || rng_chance(&c->rng, sim->p.lazy))
+	if (what < sim->p.commits)
 		op_commit(c);
+	else if (what < 55)
+		op_write(c, logical, n);
+	else if (what < 65)
+		random_unmap(c, blocks);
+	else if (what < 95 || rng_chance(&c->rng, sim->p.lazy))
+		op_read(c, logical, n);
 	else
 		op_checkpoint(c);
 }

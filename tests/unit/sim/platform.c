@@ -73,7 +73,14 @@ static void event(void *arg, u32 n)
 {
 	struct world *world = arg;
 	struct io *io = world->inflight[n];
-	bool fails = io_fails(world, io);
+	bool fails;
+
+	/* Some reads take so long that whole checkpoints pass by. */
+	if (io->delay && (world->sched.nr_runnable || world->nr_inflight > 1)) {
+		io->delay--;
+		return;
+	}
+	fails = io_fails(world, io);
 
 	world->inflight[n] = world->inflight[--world->nr_inflight];
 	if (fails) {
@@ -100,6 +107,9 @@ void world_submit(struct world *world, struct io *io)
 
 	might_sleep();
 	io->done = false;
+	io->delay = 0;
+	if (io->kind == IO_READ && rng_chance(&world->sched.rng, world->slow))
+		io->delay = rng_below(&world->sched.rng, 1000);
 	dev_submit(io);
 	/* The hook is no part of the task, and must not be preempted as such. */
 	task_current = NULL;

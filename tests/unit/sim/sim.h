@@ -22,6 +22,8 @@ struct params {
 	u32 reserve;			/* buffers that are there when memory is short */
 	u32 shortage;			/* percent of allocations that find no memory */
 	u32 memory_mib;
+	u32 slow;			/* percent of reads that take very long */
+	u32 commits;			/* percent of operations */
 	u32 lazy;			/* percent of hints to checkpoint not taken */
 	u32 tight;			/* percent: small caches */
 	u32 walk;			/* percent of anchor records to walk */

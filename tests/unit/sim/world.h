@@ -57,6 +57,7 @@ struct world {
 	struct oracle oracle;
 	struct faults faults;
 
+	u32 slow;			/* percent of reads that take very long */
 	struct io **inflight;
 	u32 nr_inflight, max_inflight;
 	u64 nr_ios;

@@ -148,3 +148,26 @@ void test_anchor_nonsense(void)
 {
 	with_vault(3000, 64, nonsense);
 }
+
+/* Half of the versions are used up: a write brings a new lease first. */
+static void lease(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 8 };
+	u64 sequence, was;
+
+	CHECK(!op_write(&c, 0, 1));
+	CHECK(!op_commit(&c));
+	was = f->v->anchor.lease;
+	sequence = f->v->anchor.sequence;
+	CHECK(!op_write(&c, 1, 1));
+	CHECK(f->v->anchor.sequence == sequence);
+	atomic64_set(&f->v->version, was - QVAULT_LEASE / 2 + 1);
+	CHECK(!op_write(&c, 2, 1));
+	CHECK(f->v->anchor.sequence == sequence + 1);
+	CHECK(f->v->anchor.lease > was);
+}
+
+void test_anchor_lease(void)
+{
+	with_vault(3000, 64, lease);
+}

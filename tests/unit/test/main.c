@@ -37,6 +37,7 @@ static const struct test {
 	{ "tree: cursor against an array", test_tree_model },
 	{ "tree: next leaf", test_tree_next },
 	{ "anchor: authentic records that make no sense", test_anchor_nonsense },
+	{ "anchor: a lease is renewed in time", test_anchor_lease },
 	{ "alloc: all of a volume, each block once", test_alloc_all },
 	{ "alloc: when a block becomes free", test_alloc_release },
 	{ "alloc: home and runs", test_alloc_runs },

@@ -44,6 +44,7 @@ void test_delta_order(void);
 void test_tree_model(void);
 void test_tree_next(void);
 void test_anchor_nonsense(void);
+void test_anchor_lease(void);
 void test_seal_fresh(void);
 void test_alloc_all(void);
 void test_alloc_release(void);
