@@ -27,7 +27,7 @@ static const struct option {
 #define OPTION(f) { #f, offsetof(struct params, f), sizeof(((struct params *)0)->f) }
 	OPTION(data_blocks), OPTION(logical_blocks), OPTION(log_blocks),
 	OPTION(lives), OPTION(clients), OPTION(ops), OPTION(max_len),
-	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(lazy), OPTION(slow), OPTION(commits), OPTION(reserve), OPTION(shortage),
+	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(reserve), OPTION(shortage),
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
 	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(max_states),
 	OPTION(only_state),
@@ -121,6 +121,7 @@ static void choose(struct params *p, u64 seed)
 	p->lazy = rng_chance(&rng, 50) ? 95 : 0;
 	p->slow = rng_chance(&rng, 30) ? 10 : 0;
 	p->commits = rng_chance(&rng, 25) ? 1 : 20;
+	p->bursts = p->lazy && rng_chance(&rng, 30) ? 100 : 0;
 	p->reserve = 128;
 	if (rng_chance(&rng, 30))
 		p->shortage = rng_chance(&rng, 50) ? 100 :

@@ -69,6 +69,20 @@ static struct active_write *find_write(struct world *world,
 	return NULL;
 }
 
+/*
+ * What stands in the log, what is on its way there and what will have to go
+ * there fits.  Checked here, because the overwrite of a log block that is still
+ * needed may come much later or never.
+ */
+static void check_log(const struct qvault *v)
+{
+	u64 used = qvault_log_used(v) + v->stream.nr_cut + v->stream.nr_pages;
+
+	if (used > v->log_limit)
+		shim_fail("the log needs %llu blocks of %u",
+			  (unsigned long long)used, v->log_limit);
+}
+
 void __wrap_qvault_stream_append(struct qvault *v, u64 logical,
 				 const struct qvault_ptr *ptr, u32 count)
 {
@@ -93,6 +107,8 @@ void __wrap_qvault_stream_append(struct qvault *v, u64 logical,
 		a->applied += count;
 	}
 	__real_qvault_stream_append(v, logical, ptr, count);
+	if (world)
+		check_log(v);
 }
 
 static void unmap_one(struct oracle *o, u64 logical)
@@ -121,6 +137,8 @@ void __wrap_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count)
 		}
 	}
 	__real_qvault_stream_append_unmap(v, logical, count);
+	if (world)
+		check_log(v);
 }
 
 void __wrap_qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
@@ -492,6 +510,19 @@ static void random_unmap(struct client *c, u64 blocks)
 	op_unmap(c, logical, min(count, blocks - logical));
 }
 
+/*
+ * What needs most of the log: entries of just more than fit into an anchor
+ * record, each lot committed by itself, so that it takes two log blocks.
+ */
+static void burst(struct client *c, u64 blocks)
+{
+	u32 n = 96 + rng_below(&c->rng, 8), i;
+
+	for (i = 0; i < n; i++)
+		op_write(c, rng_below(&c->rng, blocks), 1);
+	op_commit(c);
+}
+
 void op_random(struct client *c)
 {
 	struct sim *sim = c->world->sim;
@@ -501,7 +532,9 @@ void op_random(struct client *c)
 	totals.ops++;
 	logical = random_block(c, blocks);
 	n = min_t(u64, random_length(c, sim->p.max_len), blocks - logical);
-	if (what < sim->p.commits)
+	if (what < 5 && rng_chance(&c->rng, sim->p.bursts))
+		burst(c, blocks);
+	else if (what < sim->p.commits)
 		op_commit(c);
 	else if (what < 55)
 		op_write(c, logical, n);

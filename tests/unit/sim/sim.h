@@ -24,6 +24,7 @@ struct params {
 	u32 memory_mib;
 	u32 slow;			/* percent of reads that take very long */
 	u32 commits;			/* percent of operations */
+	u32 bursts;			/* percent: of one operation in twenty */
 	u32 lazy;			/* percent of hints to checkpoint not taken */
 	u32 tight;			/* percent: small caches */
 	u32 walk;			/* percent of anchor records to walk */
