@@ -9,12 +9,11 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/check.sh"
 
 # The laboratory fails a guest in which one of the watchers fell asleep.
-guest() { in_guest uml --debug --mem 2G --timeout 500 "$@"; }
+guest() { beside "$part" uml --debug --mem 2G --timeout 500 "$@"; }
 program() { echo "$1=$("$check_top/tests/lab/guest-program" "${1,,}")"; }
 
 [ $# -gt 0 ] || set -- kunit faults functional crash adversary
 for part in "$@"; do
-	say "$part"
 	case $part in
 	kunit)
 		suites=$(grep -l '^kunit_test_suite' "$check_top"/dm-qvault/tests/*_kunit.c | wc -l)
