@@ -9,6 +9,6 @@ set -euo pipefail
 
 program=$("$check_top/tests/lab/guest-program" crash)
 # What was recorded stays there if something is bad.
-in_guest uml --timeout 1450 --keep "$QVAULT_CACHE/crash" --env "CRASH=$program" \
+in_guest uml --fast --timeout 900 --keep "$QVAULT_CACHE/crash" --env "CRASH=$program" \
 	"$check_top/tests/crash/guest.sh" short "$@"
 finish

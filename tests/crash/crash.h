@@ -4,7 +4,9 @@
  * anchor in one order, then attach what a crash could have left at any moment.
  *
  *   oracle.c   what was written when, and whether a state is one that is allowed
- *   record.c   the workload, and the log that dm-log-writes made of it
+ *   record.c   the workload
+ *   logfile.c  the log that dm-log-writes makes of it
+ *   stack.c    the devices that a replayed vault stands on
  *   replay.c   from log to crash points
  *   keep.c     a recording in a file
  *   crash.c    devices, options, the count
@@ -42,6 +44,7 @@ struct oracle {
 	u32 blocks;
 	/* For each block, its operations: index[first[lba]] ... */
 	u32 *first, *index;
+	u32 *touched, nr_touched;	/* blocks that have any, ascending */
 };
 
 /* What has been promised at some moment. */
@@ -57,14 +60,13 @@ void oracle_end(struct oracle *o, u32 first, u32 count);
 void oracle_fill(const struct oracle *o, u32 op, void *block);
 void oracle_index(struct oracle *o);
 /*
- * Is @image, the contents of all blocks that are set in @known, a state that a
- * crash may leave?  Returns false and says why.
+ * Is @image, the contents of all touched blocks, a state that a crash may leave?
+ * Returns false and says why.
  */
 bool oracle_allows(const struct oracle *o, const u8 *image,
-		   const u8 *known, const struct promise *promise,
-		   char *why, size_t size);
+		   const struct promise *promise, char *why, size_t size);
 
-/* ---- record.c ----------------------------------------------------------- */
+/* ---- logfile.c ---------------------------------------------------------- */
 
 enum {
 	LOG_FLUSH = 1,
@@ -84,8 +86,19 @@ struct log {
 	u8 *raw;
 };
 
+/* How far a log that grows was read. */
+struct log_tail {
+	int fd;
+	u64 at;
+	u32 entries;
+};
+
 int log_read(const char *path, struct log *log);
+/* What came since, up to and with @mark, which was written already. */
+int log_follow(struct log_tail *tail, const char *mark, struct log *log);
 void log_free(struct log *log);
+
+/* ---- record.c ----------------------------------------------------------- */
 
 struct setup {
 	u64 seed;
@@ -115,10 +128,41 @@ void keep_save(const char *path, const struct setup *s, const struct oracle *o,
 void keep_load(const char *path, struct setup *s, struct oracle *o,
 	       struct log *log);
 
+/* ---- stack.c ------------------------------------------------------------ */
+
+/*
+ * What crash points are attached on.  Made once: to make and remove five devices
+ * would take longer than all that is tested.  A log of its own tells what an
+ * attach and what followed wrote.
+ */
+struct stack {
+	const struct setup *s;
+	u64 sectors;
+	struct dm_dev log;
+	int log_fd;		/* of the device that is logged, for flushes */
+	struct log_tail tail;
+	u32 marks;
+	struct leg {
+		struct dm_dev data, anchor, vault;
+		bool made;	/* the vault is there, but suspended */
+		int fd;
+	} leg[2];		/* [1]: read-only */
+};
+
+void stack_make(struct stack *stack, const struct setup *s, u64 sectors);
+void stack_remove(struct stack *stack);
+/* Returns an open vault, or a negative errno. */
+int stack_attach(struct stack *stack, bool read_only);
+/* @forget: with its table, so that the next attach constructs it anew. */
+void stack_detach(struct stack *stack, bool read_only, bool forget);
+/* All that was written since the last call. */
+void stack_wrote(struct stack *stack, struct log *wrote);
+
 /* ---- replay.c ----------------------------------------------------------- */
 
 struct tally {
 	u64 points, prefixes, subsets, torn, second, used, bad;
+	u32 masks;		/* of 254 by which an anchor can be torn */
 };
 
 void replay(struct setup *s, struct oracle *o, struct log *log,

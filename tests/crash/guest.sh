@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The crash runs inside a guest: guest.sh short|debug|long [SEED]
+# The crash runs inside a guest: guest.sh short [SEED] | debug [SEED] | long POINTS SEED
 # $CRASH is the program of crash.c.
 set -euo pipefail
 # shellcheck source=tests/lib/guest.sh
@@ -47,31 +47,41 @@ cannot_pass() {
 	fi
 }
 
-mode=$1 seed=${2:-1}
+# Every candidate of one recording after the other, of four kinds, until there
+# are as many points as wanted.
+long() {
+	local wanted=$1 seed=$2
+	slow_base
+	while [ "$points" -lt "$wanted" ] && [ "$tally_failed" -eq 0 ]; do
+		crash "small volume, seed $seed" --seed "$seed" --rounds 4 --subsets 4
+		crash "out of order, seed $((seed + 1))" --seed $((seed + 1)) --rounds 4 \
+			--subsets 4 --base "$disk" --threads 8 --options "1 allow_discards"
+		crash "tiny volume, seed $((seed + 2))" --seed $((seed + 2)) --rounds 6 \
+			--subsets 4 --blocks 400 --options "2 memory_mib 1"
+		crash "two groups, seed $((seed + 3))" --seed $((seed + 3)) --rounds 2 \
+			--blocks 34500 --log 64 --points 200
+		seed=$((seed + 4))
+	done
+}
+
+mode=$1
 case $mode in
 short)
+	seed=${2:-1}
 	cannot_pass
-	crash "small volume" --seed "$seed" --rounds 4 --points 1500
+	crash "small volume" --seed "$seed" --rounds 4 --points 3000
 	crash "discards passed on, little memory" --seed $((seed + 1)) --rounds 2 \
-		--points 400 --options "3 allow_discards memory_mib 1"
+		--points 800 --options "3 allow_discards memory_mib 1"
 	slow_base
 	crash "writes that end out of order" --seed $((seed + 2)) --rounds 2 \
-		--points 500 --base "$disk" --threads 6
+		--points 1000 --base "$disk" --threads 6
 	crash "two groups, three levels" --seed $((seed + 3)) --rounds 1 \
-		--points 25 --blocks 34500 --log 64
+		--points 80 --blocks 34500 --log 64
 	;;
 debug)
-	crash "small volume" --seed "$seed" --rounds 1 --points 60
+	crash "small volume" --seed "${2:-1}" --rounds 1 --points 60
 	;;
-long)
-	# Every candidate of a recording: some 8,000 and those within recoveries.
-	crash "small volume" --seed "$seed" --rounds 4 --subsets 4
-	slow_base
-	crash "out of order" --seed $((seed + 1)) --rounds 4 --subsets 4 \
-		--base "$disk" --threads 8 --options "1 allow_discards"
-	crash "two groups" --seed $((seed + 2)) --rounds 2 --blocks 34500 --log 64 \
-		--points 500
-	;;
+long) long "$2" "$3" ;;
 esac
 say "$points crash points"
 [ "$tally_failed" -ne 0 ] || echo "$points crash points"

@@ -88,7 +88,7 @@ void oracle_fill(const struct oracle *o, u32 op, void *out)
 /* Sort the operations by block; what never ended was in flight to the last. */
 void oracle_index(struct oracle *o)
 {
-	u32 *at, i;
+	u32 *at, i, lba;
 
 	o->first = calloc(o->blocks + 2, sizeof(*o->first));
 	at = calloc(o->blocks + 1, sizeof(*at));
@@ -103,11 +103,16 @@ void oracle_index(struct oracle *o)
 	for (i = 0; i < o->blocks; i++)
 		o->first[i + 1] += o->first[i];
 	for (i = 0; i < o->nr; i++) {
-		u32 lba = o->op[i].lba;
-
+		lba = o->op[i].lba;
 		o->index[o->first[lba] + at[lba]++] = i;
 	}
 	free(at);
+	o->touched = calloc(o->blocks + 1, sizeof(*o->touched));
+	if (!o->touched)
+		die("out of memory");
+	for (lba = 0; lba < o->blocks; lba++)
+		if (o->first[lba + 1] > o->first[lba])
+			o->touched[o->nr_touched++] = lba;
 }
 
 static bool all_zero(const u8 *block)
@@ -189,66 +194,82 @@ static bool explain_zeros(const struct oracle *o, u32 lba, u64 time, u32 kept,
 	return false;
 }
 
-bool oracle_allows(const struct oracle *o, const u8 *image, const u8 *known,
+/* What it says of block @lba, of which @seen is there, when all before @time must be. */
+static u32 lost_at(const struct oracle *o, u32 lba, u32 *seen, u64 time, u32 kept)
+{
+	u32 lost, there = *seen;
+
+	if (there == NOTHING) {
+		if (explain_zeros(o, lba, time, kept, seen))
+			return NOTHING;
+		lost = missing(o, lba, NOTHING, time);
+		return lost == NOTHING ? kept - 1 : lost;
+	}
+	lost = missing(o, lba, there, time);
+	if (lost == NOTHING && kept && before(o, there, kept - 1))
+		lost = kept - 1;
+	return lost;
+}
+
+static u64 ticks(const struct oracle *o, u32 op, bool end)
+{
+	if (op == NOTHING)
+		return 0;
+	return end ? o->op[op].ended : o->op[op].issued;
+}
+
+static bool say_lost(const struct oracle *o, u32 lba, u32 seen, u32 lost,
+		     u64 promised, u64 time, char *why, size_t size)
+{
+	snprintf(why, size,
+		 "block %u has operation %d (ticks %llu-%llu) but not %u (%llu-%llu); promised to %llu, state reaches %llu",
+		 lba, (int)seen, (unsigned long long)ticks(o, seen, false),
+		 (unsigned long long)ticks(o, seen, true), lost,
+		 (unsigned long long)ticks(o, lost, false),
+		 (unsigned long long)ticks(o, lost, true),
+		 (unsigned long long)promised, (unsigned long long)time);
+	return false;
+}
+
+static bool reaches(const struct oracle *o, const u32 *seen,
+		    const struct promise *promise, u64 time, char *why,
+		    size_t size)
+{
+	u32 i, lba, op, lost;
+	u64 last;
+
+	do {
+		last = time;
+		for (i = 0; i < o->nr_touched; i++) {
+			lba = o->touched[i];
+			op = seen[i];
+			lost = lost_at(o, lba, &op, time, promise->kept[lba]);
+			if (lost != NOTHING)
+				return say_lost(o, lba, seen[i], lost,
+						promise->time, time, why, size);
+			if (ticks(o, op, false) > time)
+				time = ticks(o, op, false);
+		}
+	} while (time != last);
+	return true;
+}
+
+bool oracle_allows(const struct oracle *o, const u8 *image,
 		   const struct promise *promise, char *why, size_t size)
 {
-	u32 *seen = malloc(o->blocks * sizeof(*seen)), lba, kept, lost;
-	u64 time = promise->time, last;
-	bool ok = false;
+	u32 *seen = malloc((o->nr_touched + 1) * sizeof(*seen)), i;
+	u64 time = promise->time;
+	bool ok = true;
 
 	if (!seen)
 		die("out of memory");
-	for (lba = 0; lba < o->blocks; lba++) {
-		seen[lba] = NOTHING;
-		if (known && !known[lba])
-			continue;
-		if (!author(o, lba, image + (size_t)lba * BLOCK, &seen[lba],
-			    why, size))
-			goto out;
-		if (seen[lba] != NOTHING && o->op[seen[lba]].issued > time)
-			time = o->op[seen[lba]].issued;
+	for (i = 0; i < o->nr_touched && ok; i++) {
+		ok = author(o, o->touched[i], image + (size_t)i * BLOCK,
+			    &seen[i], why, size);
+		if (ok && ticks(o, seen[i], false) > time)
+			time = ticks(o, seen[i], false);
 	}
-	do {
-		last = time;
-		for (lba = 0; lba < o->blocks; lba++) {
-			u32 zero;
-
-			if (known && !known[lba])
-				continue;
-			kept = promise->kept[lba];
-			if (seen[lba] != NOTHING) {
-				lost = missing(o, lba, seen[lba], time);
-				if (lost == NOTHING && kept &&
-				    before(o, seen[lba], kept - 1))
-					lost = kept - 1;
-				zero = seen[lba];
-			} else {
-				lost = explain_zeros(o, lba, time, kept, &zero) ?
-					NOTHING : missing(o, lba, NOTHING, time);
-				if (lost == NOTHING && zero == NOTHING && kept)
-					lost = kept - 1;
-			}
-			if (lost != NOTHING) {
-				snprintf(why, size,
-					 "block %u has operation %d (ticks %llu-%llu) but not %u (%llu-%llu); promised to %llu, state reaches %llu",
-					 lba, (int)seen[lba],
-					 seen[lba] == NOTHING ? 0ull :
-					 (unsigned long long)o->op[seen[lba]].issued,
-					 seen[lba] == NOTHING ? 0ull :
-					 (unsigned long long)o->op[seen[lba]].ended,
-					 lost,
-					 (unsigned long long)o->op[lost].issued,
-					 (unsigned long long)o->op[lost].ended,
-					 (unsigned long long)promise->time,
-					 (unsigned long long)time);
-				goto out;
-			}
-			if (zero != NOTHING && o->op[zero].issued > time)
-				time = o->op[zero].issued;
-		}
-	} while (time != last);
-	ok = true;
-out:
+	ok = ok && reaches(o, seen, promise, time, why, size);
 	free(seen);
 	return ok;
 }

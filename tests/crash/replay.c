@@ -2,9 +2,8 @@
 /*
  * From a log to crash points.  @state is what the replay device must hold; every
  * change is written to both, with the old contents kept where it is only tried.
- * The attach under test stands on a log of its own: it tells what the recovery
- * wrote, which is undone after the point, and cut short for the crashes within
- * recoveries.
+ * What the attach under test wrote is undone after the point, and cut short for
+ * the crashes within recoveries.
  *
  * In the log of dm-log-writes the entries between two flushes are first the FUA
  * writes, in their order, and then what was written without being flushed.  A
@@ -44,9 +43,10 @@ struct replayer {
 	struct undo *undo;
 	u32 nr_undo, room_undo;
 
-	u8 *touched;		/* logical blocks that the workload wrote */
-	u8 *contents[MAX_DEPTH + 2];	/* what was read, by depth */
-	struct dm_dev blog, bdata, banchor, vault;
+	/* What was read, by depth: the blocks that the workload touched. */
+	u8 *contents[MAX_DEPTH + 2];
+	struct stack stack;
+	u8 masks[256];		/* with which an anchor was torn */
 
 	u64 candidate, candidates;
 	double start, shown;
@@ -106,6 +106,18 @@ static bool is_write(const struct entry *e)
 	return !(e->flags & LOG_MARK) && e->sectors;
 }
 
+static bool is_plain(const struct entry *e)
+{
+	return is_write(e) && !(e->flags & (LOG_FLUSH | LOG_FUA));
+}
+
+static u32 end_of_group(const struct log *log, u32 from)
+{
+	while (from < log->nr && !(log->entry[from].flags & LOG_FLUSH))
+		from++;
+	return from;
+}
+
 static void apply(struct replayer *r, const struct entry *e, bool keep_old)
 {
 	if (is_write(e))
@@ -113,14 +125,43 @@ static void apply(struct replayer *r, const struct entry *e, bool keep_old)
 		    e->flags & LOG_DISCARD ? NULL : e->data, keep_old);
 }
 
-/* Only some of its 512-byte sectors reach the medium. */
+/*
+ * Only some of its 512-byte sectors reach the medium.  What has eight of them,
+ * as an anchor record has, meets all masks in turn.
+ */
 static void apply_torn(struct replayer *r, const struct entry *e)
 {
+	u32 mask = 1 + prng_below(&r->prng, 254);
 	u64 i;
 
+	if (e->sectors == QVAULT_SECTORS)
+		r->masks[mask] = 1;
 	for (i = 0; i < e->sectors; i++)
-		if (prng_chance(&r->prng, 50))
+		if (e->sectors == QVAULT_SECTORS ? mask >> i & 1 :
+						   prng_chance(&r->prng, 50))
 			set(r, e->sector + i, 1, e->data + i * 512, true);
+}
+
+/* Some of the unflushed writes [from, to), some of them in part. */
+static void apply_some(struct replayer *r, const struct log *log, u32 from,
+		       u32 to, u32 percent)
+{
+	u32 single = from + prng_below(&r->prng, to - from), i;
+
+	for (i = from; i < to; i++) {
+		const struct entry *e = &log->entry[i];
+		bool keep = prng_chance(&r->prng, percent);
+
+		/* 0 %: only one of them; 100 %: all but one. */
+		if ((percent == 0 || percent == 100) && i == single)
+			keep = !keep;
+		if (!is_write(e) || !keep)
+			continue;
+		if (!(e->flags & LOG_DISCARD) && prng_chance(&r->prng, 15))
+			apply_torn(r, e);
+		else
+			apply(r, e, true);
+	}
 }
 
 /* ---- One attach --------------------------------------------------------- */
@@ -144,42 +185,6 @@ static bool bad(struct replayer *r, const char *format, ...)
 	return false;
 }
 
-static void stack(struct replayer *r, bool read_only)
-{
-	u64 data = r->s->geo.data_blocks * QVAULT_SECTORS;
-	char base[32], log[32];
-	int err;
-
-	err = dm_create1(&r->blog, "qvplog", r->sectors, "log-writes", false,
-			 "%s %s", device_number(r->s->replay_base, base),
-			 device_number(r->s->replay_log, log));
-	if (!err)
-		err = dm_create1(&r->bdata, "qvpdata", data, "linear",
-				 read_only, "%s 0", r->blog.number);
-	if (!err)
-		err = dm_create1(&r->banchor, "qvpanchor",
-				 2 * QVAULT_SECTORS, "linear", read_only,
-				 "%s %llu", r->blog.number,
-				 (unsigned long long)data);
-	if (err)
-		die("replay stack: %s", strerrorname_np(-err));
-}
-
-/* What the attach wrote stays on the device; its log tells what it was. */
-static void unstack(struct replayer *r, struct log *wrote)
-{
-	int err = dm_remove(&r->banchor);
-
-	if (!err)
-		err = dm_remove(&r->bdata);
-	if (!err)
-		err = dm_remove(&r->blog);
-	if (!err)
-		err = log_read(r->s->replay_log, wrote);
-	if (err)
-		die("replay stack: removal: %s", strerrorname_np(-err));
-}
-
 static void undo_attach(struct replayer *r, const struct log *wrote)
 {
 	u32 i;
@@ -189,73 +194,86 @@ static void undo_attach(struct replayer *r, const struct log *wrote)
 			put(r, wrote->entry[i].sector, wrote->entry[i].sectors);
 }
 
-static bool read_all(struct replayer *r, int fd, u8 *out)
+static bool all_zero(const u8 *buf, u32 blocks)
 {
-	u32 blocks = r->o->blocks, lba, n, i;
+	return !buf[0] && !memcmp(buf, buf + 1, (size_t)blocks * BLOCK - 1);
+}
+
+/* How many touched blocks follow each other from the @i-th on. */
+static u32 run_length(const struct oracle *o, u32 i)
+{
+	u32 n = 1;
+
+	while (n < MAX_IO && i + n < o->nr_touched &&
+	       o->touched[i + n] == o->touched[i] + n)
+		n++;
+	return n;
+}
+
+/* Here and there among the blocks that nobody wrote. */
+static bool read_untouched(struct replayer *r, int fd, u32 from, u32 to)
+{
+	u32 n = to - from < 16 ? to - from : 16, lba;
+	u8 buf[16 * BLOCK] __attribute__((aligned(BLOCK)));
 	int err;
 
-	for (lba = 0; lba < blocks; lba += n) {
-		bool wanted = prng_chance(&r->prng, 3);
+	if (!n || !prng_chance(&r->prng, 25))
+		return true;
+	lba = from + prng_below(&r->prng, to - from - n + 1);
+	err = read_blocks(fd, lba, buf, n);
+	if (err)
+		return bad(r, "reading block %u and on: %s", lba,
+			   strerrorname_np(-err));
+	return all_zero(buf, n) ||
+	       bad(r, "blocks %u and on were never written and are not zero", lba);
+}
 
-		n = blocks - lba < MAX_IO ? blocks - lba : MAX_IO;
-		for (i = 0; i < n && !wanted; i++)
-			wanted = r->touched[lba + i];
-		if (!wanted) {
-			memset(out + (size_t)lba * BLOCK, 0, (size_t)n * BLOCK);
-			continue;
-		}
-		err = read_blocks(fd, lba, out + (size_t)lba * BLOCK, n);
+static bool read_all(struct replayer *r, int fd, u8 *out)
+{
+	const struct oracle *o = r->o;
+	u32 i, n, lba, after = 0;
+	int err;
+
+	for (i = 0; i < o->nr_touched; i += n) {
+		lba = o->touched[i];
+		if (!read_untouched(r, fd, after, lba))
+			return false;
+		n = run_length(o, i);
+		err = read_blocks(fd, lba, out + (size_t)i * BLOCK, n);
 		if (err)
 			return bad(r, "reading block %u and on: %s", lba,
 				   strerrorname_np(-err));
+		after = lba + n;
 	}
-	return true;
-}
-
-static u32 first_difference(const u8 *a, const u8 *b, u32 blocks)
-{
-	u32 i;
-
-	for (i = 0; i < blocks; i++)
-		if (memcmp(a + (size_t)i * BLOCK, b + (size_t)i * BLOCK, BLOCK))
-			return i;
-	return blocks;
+	return read_untouched(r, fd, after, o->blocks);
 }
 
 static bool same(struct replayer *r, const u8 *got, const u8 *wanted,
 		 const char *when)
 {
-	u32 at = first_difference(got, wanted, r->o->blocks);
+	u32 i;
 
-	if (at == r->o->blocks)
-		return true;
-	return bad(r, "block %u is not as it was: %s", at, when);
+	for (i = 0; i < r->o->nr_touched; i++)
+		if (memcmp(got + (size_t)i * BLOCK, wanted + (size_t)i * BLOCK,
+			   BLOCK))
+			return bad(r, "block %u is not as it was: %s",
+				   r->o->touched[i], when);
+	return true;
 }
 
 static int attach_here(struct replayer *r, bool read_only)
 {
-	int err = attach(r->s, &r->vault, "qvpvault", &r->bdata, &r->banchor,
-			 read_only), fd;
+	int fd = stack_attach(&r->stack, read_only);
 
-	if (err) {
-		bad(r, "attach%s: %s", read_only ? " read-only" : "",
-		    strerrorname_np(-err));
-		return -1;
-	}
-	fd = open_direct(r->vault.path, read_only ? O_RDONLY : O_RDWR);
 	if (fd < 0)
-		die("%s: %s", r->vault.path, strerrorname_np(-fd));
+		bad(r, "attach%s: %s", read_only ? " read-only" : "",
+		    strerrorname_np(-fd));
 	return fd;
 }
 
-static void detach_here(struct replayer *r, int fd)
+static void detach_here(struct replayer *r, bool read_only)
 {
-	int err;
-
-	close(fd);
-	err = dm_remove(&r->vault);
-	if (err)
-		die("removing the vault: %s", strerrorname_np(-err));
+	stack_detach(&r->stack, read_only, prng_chance(&r->prng, 6));
 }
 
 /*
@@ -264,25 +282,25 @@ static void detach_here(struct replayer *r, int fd)
  */
 static void use(struct replayer *r, int *fd, u8 *contents)
 {
-	u8 *again = block_buffer(r->o->blocks);
-	u32 i, n;
+	u8 *again = block_buffer(r->o->nr_touched);
+	u32 n, at, writes;
+	int err;
 
-	for (i = 0; i < 24; i++) {
-		u32 lba;
-
-		n = 1 + prng_below(&r->prng, 8);
-		lba = prng_below(&r->prng, r->o->blocks - n);
-		prng_fill(&r->prng, contents + (size_t)lba * BLOCK, n * BLOCK);
-		memset(r->touched + lba, 1, n);
-		memcpy(again, contents + (size_t)lba * BLOCK, n * BLOCK);
-		if (write_blocks(*fd, lba, again, n))
-			bad(r, "writing after recovery: %s", strerror(errno));
+	for (writes = 0; writes < 24; writes++) {
+		at = prng_below(&r->prng, r->o->nr_touched);
+		n = run_length(r->o, at);
+		n = 1 + prng_below(&r->prng, n < 8 ? n : 8);
+		prng_fill(&r->prng, contents + (size_t)at * BLOCK, n * BLOCK);
+		memcpy(again, contents + (size_t)at * BLOCK, n * BLOCK);
+		err = write_blocks(*fd, r->o->touched[at], again, n);
+		if (err)
+			bad(r, "writing after recovery: %s", strerrorname_np(-err));
 	}
 	if (fsync(*fd))
 		bad(r, "fsync after recovery: %s", strerror(errno));
 	if (read_all(r, *fd, again))
 		same(r, again, contents, "after writes that followed recovery");
-	detach_here(r, *fd);
+	detach_here(r, false);
 	*fd = attach_here(r, false);
 	if (*fd >= 0 && read_all(r, *fd, again))
 		same(r, again, contents, "after recovery, writes and re-attach");
@@ -295,15 +313,13 @@ static void look_only(struct replayer *r, u8 *contents)
 {
 	struct log wrote;
 	u32 i;
-	int fd;
+	int fd = attach_here(r, true);
 
-	stack(r, true);
-	fd = attach_here(r, true);
 	if (fd >= 0) {
 		read_all(r, fd, contents);
-		detach_here(r, fd);
+		detach_here(r, true);
 	}
-	unstack(r, &wrote);
+	stack_wrote(&r->stack, &wrote);
 	for (i = 0; i < wrote.nr; i++)
 		if (is_write(&wrote.entry[i]))
 			bad(r, "a read-only attach wrote to sector %llu",
@@ -329,26 +345,25 @@ static void point(struct replayer *r, u32 depth)
 	r->tally->points++;
 	if (look)
 		look_only(r, looked);
-	stack(r, false);
 	fd = attach_here(r, false);
 	reuse = fd >= 0 && prng_chance(&r->prng, 12);
 	if (fd >= 0 && read_all(r, fd, contents)) {
 		if (depth)
 			same(r, contents, r->contents[0],
 			     "after a crash within recovery");
-		else if (!oracle_allows(r->o, contents, NULL, &r->promise, why,
+		else if (!oracle_allows(r->o, contents, &r->promise, why,
 					sizeof(why)))
 			bad(r, "%s", why);
 		if (look)
 			same(r, looked, contents, "attached read-only");
 	}
 	if (reuse) {
-		memcpy(looked, contents, (size_t)r->o->blocks * BLOCK);
+		memcpy(looked, contents, (size_t)r->o->nr_touched * BLOCK);
 		use(r, &fd, looked);
 	}
 	if (fd >= 0)
-		detach_here(r, fd);
-	unstack(r, &wrote);
+		detach_here(r, false);
+	stack_wrote(&r->stack, &wrote);
 	undo_attach(r, &wrote);
 	if (!reuse && !r->failed && depth < MAX_DEPTH &&
 	    prng_chance(&r->prng, depth ? 30 : 8))
@@ -356,25 +371,38 @@ static void point(struct replayer *r, u32 depth)
 	log_free(&wrote);
 }
 
-/* Let only the beginning of what a recovery wrote reach the medium. */
+/* The power fails at entry @cut of what a recovery wrote. */
+static const char *cut_recovery(struct replayer *r, const struct log *wrote,
+				u32 cut)
+{
+	const struct entry *e = &wrote->entry[cut];
+	u32 dice = prng_below(&r->prng, 100), i;
+
+	for (i = 0; i < cut; i++)
+		apply(r, &wrote->entry[i], true);
+	if (!is_write(e) || e->flags & LOG_DISCARD || dice < 40)
+		return "";
+	if (dice < 70 || !is_plain(e)) {
+		apply_torn(r, e);
+		return " torn";
+	}
+	apply_some(r, wrote, cut, end_of_group(wrote, cut),
+		   25 * prng_below(&r->prng, 5));
+	return " and a subset of what followed";
+}
+
 static void crash_in_recovery(struct replayer *r, const struct log *wrote,
 			      u32 depth)
 {
-	u32 tries = 3, mark = r->nr_undo, cut, i;
+	u32 tries = 3, mark = r->nr_undo, cut;
 	size_t length = strlen(r->what);
+	const char *how;
 
 	while (tries--) {
-		bool torn = prng_chance(&r->prng, 30);
-
 		cut = prng_below(&r->prng, wrote->nr);
-		for (i = 0; i < cut; i++)
-			apply(r, &wrote->entry[i], true);
-		if (torn && is_write(&wrote->entry[cut]) &&
-		    !(wrote->entry[cut].flags & LOG_DISCARD))
-			apply_torn(r, &wrote->entry[cut]);
+		how = cut_recovery(r, wrote, cut);
 		snprintf(r->what + length, sizeof(r->what) - length,
-			 ", recovery %u cut at its entry %u%s", depth, cut,
-			 torn ? " torn" : "");
+			 ", recovery %u cut at its entry %u%s", depth, cut, how);
 		r->tally->second++;
 		point(r, depth);
 		roll_back(r, mark);
@@ -438,31 +466,16 @@ static void try_torn(struct replayer *r, u32 at)
 	roll_back(r, mark);
 }
 
-/* Some of the unflushed writes [from, to), some of them in part. */
 static void try_subset(struct replayer *r, u32 from, u32 to)
 {
-	u32 mark = r->nr_undo, percent, single, i;
+	u32 mark = r->nr_undo, percent;
 
 	if (!chosen(r))
 		return;
-	percent = prng_below(&r->prng, 5) * 25;
-	single = from + prng_below(&r->prng, to - from);
+	percent = 25 * prng_below(&r->prng, 5);
 	snprintf(r->what, sizeof(r->what),
 		 "%u%% of the unflushed entries %u to %u", percent, from, to);
-	for (i = from; i < to; i++) {
-		const struct entry *e = &r->log->entry[i];
-		bool keep = prng_chance(&r->prng, percent);
-
-		/* 0 %: only one of them; 100 %: all but one. */
-		if ((percent == 0 || percent == 100) && i == single)
-			keep = !keep;
-		if (!is_write(e) || !keep)
-			continue;
-		if (!(e->flags & LOG_DISCARD) && prng_chance(&r->prng, 15))
-			apply_torn(r, e);
-		else
-			apply(r, e, true);
-	}
+	apply_some(r, r->log, from, to, percent);
 	r->tally->subsets++;
 	point(r, 0);
 	roll_back(r, mark);
@@ -493,18 +506,6 @@ static void note_mark(struct replayer *r, const struct entry *e)
 		if (!*kept || r->o->op[*kept - 1].ended < r->o->op[op].issued)
 			*kept = op + 1;
 	}
-}
-
-static bool is_plain(const struct entry *e)
-{
-	return is_write(e) && !(e->flags & (LOG_FLUSH | LOG_FUA));
-}
-
-static u32 end_of_group(const struct log *log, u32 from)
-{
-	while (from < log->nr && !(log->entry[from].flags & LOG_FLUSH))
-		from++;
-	return from;
 }
 
 static void count_candidates(struct replayer *r)
@@ -558,16 +559,14 @@ static void prepare(struct replayer *r)
 	r->state = block_buffer(data + 2);
 	vault_format(&r->s->params, r->state + data * BLOCK);
 	r->promise.kept = calloc(r->o->blocks, sizeof(*r->promise.kept));
-	r->touched = calloc(r->o->blocks, 1);
 	for (i = 0; i < MAX_DEPTH + 2; i++)
-		r->contents[i] = block_buffer(r->o->blocks);
-	for (i = 0; i < r->o->nr; i++)
-		r->touched[r->o->op[i].lba] = 1;
+		r->contents[i] = block_buffer(r->o->nr_touched);
 	r->fd = open_direct(r->s->replay_base, O_RDWR);
 	if (r->fd < 0)
 		die("%s: %s", r->s->replay_base, strerrorname_np(-r->fd));
 	for (i = 0; i < data + 2; i++)
 		put(r, i * QVAULT_SECTORS, QVAULT_SECTORS);
+	stack_make(&r->stack, r->s, r->sectors);
 }
 
 void replay(struct setup *s, struct oracle *o, struct log *log,
@@ -582,9 +581,11 @@ void replay(struct setup *s, struct oracle *o, struct log *log,
 	prepare(&r);
 	count_candidates(&r);
 	walk(&r);
+	for (i = 0; i < sizeof(r.masks); i++)
+		tally->masks += r.masks[i];
+	stack_remove(&r.stack);
 	close(r.fd);
 	free(r.state);
-	free(r.touched);
 	free(r.undo);
 	free(r.promise.kept);
 	for (i = 0; i < MAX_DEPTH + 2; i++)
