@@ -132,21 +132,48 @@ static int read_newest(struct qvault *v, struct qvault_disk_anchor *newest)
 	return err;
 }
 
-static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
+/* Zero, or one that this or an earlier record's lease allowed. */
+static bool possible_ptr(const struct qvault_disk_ptr *disk, u64 lease)
+{
+	u64 version = le64_to_cpu(disk->version);
+
+	if (!version)
+		return !memchr_inv(disk, 0, sizeof(*disk));
+	return version < lease &&
+	       !(le64_to_cpu(disk->where) & ~QVAULT_WHERE_MASK);
+}
+
+/* The tool asks the same of a record: see userspace/record.c. */
+static bool possible_state(const struct qvault *v,
+			   const struct qvault_disk_anchor *disk)
 {
 	u64 head = le64_to_cpu(disk->log_head);
 	u64 tail = le64_to_cpu(disk->log_tail);
+	u64 lease = le64_to_cpu(disk->lease);
 
+	if (!disk->sequence || !lease || !disk->logical_blocks)
+		return false;
+	/* Just below the tail: the head of an empty log. */
+	if (!tail || head > U64_MAX / 2 || head + 1 < tail ||
+	    head + 1 - tail > v->geo.log_blocks)
+		return false;
+	return le32_to_cpu(disk->inline_bytes) <= QVAULT_INLINE_SIZE &&
+	       possible_ptr(&disk->tree, lease) &&
+	       possible_ptr(&disk->map, lease) && possible_ptr(&disk->log, lease);
+}
+
+static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
+{
 	if (le32_to_cpu(disk->cipher) != QVAULT_CIPHER_AES_256_XTS ||
 	    le32_to_cpu(disk->mac_type) != QVAULT_MAC_HMAC_SHA256_128 ||
-	    disk->flags)
+	    disk->flags || disk->reserved0 ||
+	    memchr_inv(disk->reserved1, 0, sizeof(disk->reserved1)))
 		return refuse(v, "the anchor asks for a cipher, MAC or feature unknown here",
 			      -EPROTONOSUPPORT);
 	if (qvault_geometry_init(&v->geo, le64_to_cpu(disk->data_blocks),
 				 le64_to_cpu(disk->logical_blocks),
 				 le32_to_cpu(disk->log_blocks)) ||
-	    head + 1 < tail || head + 1 - tail > v->geo.log_blocks ||
-	    le32_to_cpu(disk->inline_bytes) > QVAULT_INLINE_SIZE)
+	    !possible_state(v, disk))
 		return refuse(v, "the anchor record makes no sense", -EUCLEAN);
 	if (v->logical_blocks && v->logical_blocks != v->geo.logical_blocks)
 		return refuse(v, "the table line does not map the size of the volume",

@@ -119,6 +119,36 @@ static int attach_distorted(struct fixture *f, struct qvault_disk_anchor *disk)
 	return err;
 }
 
+/* What no record ever says; the tool refuses it, so the engine must as well. */
+static void impossible(struct fixture *f, const struct qvault_disk_anchor *good)
+{
+	static const struct {
+		u32 at;
+		u64 value;
+	} lies[] = {
+		{ offsetof(struct qvault_disk_anchor, log_blocks), 64 | 1ull << 32 },
+		{ offsetof(struct qvault_disk_anchor, logical_blocks), 0 },
+		{ offsetof(struct qvault_disk_anchor, lease), 0 },
+		{ offsetof(struct qvault_disk_anchor, log_tail), 0 },
+		{ offsetof(struct qvault_disk_anchor, log_head), ~0ull },
+		{ offsetof(struct qvault_disk_anchor, tree.version), 0 },
+		{ offsetof(struct qvault_disk_anchor, map.version), ~0ull },
+		{ offsetof(struct qvault_disk_anchor, log.where), ~0ull },
+		{ offsetof(struct qvault_disk_anchor, inline_bytes) + 40, 1 },
+	};
+	struct qvault_disk_anchor *disk = malloc(sizeof(*disk));
+	__le64 value;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(lies); i++) {
+		*disk = *good;
+		value = cpu_to_le64(lies[i].value);
+		memcpy((u8 *)disk + lies[i].at, &value, sizeof(value));
+		CHECK(attach_distorted(f, disk));
+	}
+	free(disk);
+}
+
 static void nonsense(struct fixture *f)
 {
 	const struct qvault_disk_anchor *good;
@@ -130,6 +160,7 @@ static void nonsense(struct fixture *f)
 	good = newest_record(&f->world.crypto, &f->world.anchor);
 	*disk = *good;
 	CHECK(!attach_distorted(f, disk));
+	impossible(f, good);
 	for (i = 0; i < 5000; i++) {
 		*disk = *good;
 		/* Parameters and pointers, or the entries. */
