@@ -441,27 +441,6 @@ cases_valgrind() {
 	refused "valgrind: a refusal" 5 'holds the vault' "${under[@]}" "$ctl" format data anchor -d key
 }
 
-# The parser alone, under libFuzzer where clang has it.
-cases_fuzz() {
-	local seconds=${QVAULT_FUZZ_SECONDS:-10}
-	if ! clang -fsanitize=fuzzer,address,undefined -g -O1 \
-		-I"$check_top/userspace" -I"$check_top/dm-qvault" -D_GNU_SOURCE \
-		-std=gnu2x -o "$build/fuzz" "$check_top/tests/fuzz/anchor_record.c" \
-		"$check_top/userspace/record.c" "$check_top/dm-qvault/geometry.c" \
-		2>"$check_tmp/out"; then
-		skip "fuzzing the parser" "clang has no libFuzzer here ($(head -n 1 "$check_tmp/out"))"
-		return 0
-	fi
-	formatted
-	mkdir seeds
-	tail -c 4096 anchor >seeds/fresh
-	anchor_py set anchor 1 log_tail=5 log_head=9 log_version=7 lease=99 sequence=9
-	tail -c 4096 anchor >seeds/used
-	try "fuzzing the parser for $seconds s" "$build/fuzz" -max_len=4096 -seed=1 \
-		"-max_total_time=$seconds" -print_final_stats=1 seeds
-	say "$(sed -n 's/^stat::number_of_executed_units: */records tried: /p' "$tally_output")"
-}
-
 run_with() {
 	ctl=$build/$1/qvault-ctl
 	say "qvault-ctl, built as: $1"
@@ -480,7 +459,6 @@ plain() {
 	run_with gcc plain
 	cases_time
 	cases_valgrind
-	cases_fuzz
 }
 
 sanitized() { run_with sanitized sanitized; }

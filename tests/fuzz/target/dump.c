@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * qvault-ctl dump over any anchor device: two slots, without a key and with one;
+ * the input's first byte says whether that key has made the records.
+ */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "quiet.h"
+
+#include <dump.c>
+#undef printf
+#undef puts
+#undef stderr
+
+static int anchor_fd;
+static struct ctl_key the_key;
+
+int ctl_device_open(struct ctl_device *dev, const char *path, int access)
+{
+	dev->path = path;
+	dev->fd = anchor_fd;
+	dev->bytes = (uint64_t)lseek(anchor_fd, 0, SEEK_END);
+	return CTL_OK;
+}
+
+void ctl_device_close(struct ctl_device *dev)
+{
+}
+
+int ctl_key_read(struct ctl_key **key, const char *path)
+{
+	*key = &the_key;
+	return CTL_OK;
+}
+
+void ctl_key_free(struct ctl_key *key)
+{
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	anchor_fd = memfd_create("anchor", 0);
+	FUZZ_CHECK(anchor_fd >= 0);
+	return 0;
+}
+
+static void sign(struct qvault_disk_anchor *disk)
+{
+	ctl_key_derive_anchor(&the_key, disk->uuid);
+	ctl_anchor_mac(&the_key, disk, offsetof(struct qvault_disk_anchor, mac),
+		       disk->mac);
+}
+
+/* A slot is what a new vault has, and what the input makes of it. */
+static void make(struct fuzz_input *in, struct ctl_slots *slots, int how)
+{
+	static const uint8_t uuid[QVAULT_UUID_SIZE] = "0123456789abcdef";
+	struct qvault_geometry geo;
+	int slot, patches;
+
+	memset(slots, 0, sizeof(*slots));
+	FUZZ_CHECK(!qvault_geometry_init(&geo, 34500, 0, 64));
+	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
+		struct qvault_disk_anchor *disk = &slots->disk[slot];
+
+		if (how & 1 << slot)
+			continue;
+		ctl_record_new(disk, uuid, &geo);
+		disk->sequence = htole64((uint64_t)(2 + slot));
+		for (patches = (int)fuzz_take(in, 1) % 8; patches; patches--)
+			fuzz_patch(in, (uint8_t *)disk, sizeof(*disk));
+		if (how & 4 << slot)
+			sign(disk);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = { data, size };
+	struct ctl_slots *slots = malloc(sizeof(*slots));
+	char name[] = "anchor", *argv[] = { name, NULL };
+	struct ctl_options o = { .argc = 1, .argv = argv };
+	int how = (int)fuzz_take(&in, 1), i, code;
+
+	make(&in, slots, how);
+	if (how & 0x40)
+		for (i = 0; i < (int)in.left && i < (int)sizeof(*slots); i++)
+			((uint8_t *)slots)[i] = in.data[i];
+	FUZZ_CHECK(!ftruncate(anchor_fd, how & 0x80 ? (off_t)size :
+					 (off_t)sizeof(*slots)));
+	FUZZ_CHECK(pwrite(anchor_fd, slots, how & 0x80 && size < sizeof(*slots) ?
+			  size : sizeof(*slots), 0) >= 0);
+	for (i = 0; i < 4; i++) {
+		o.given = i & 1 ? CTL_ALLOW(JSON) : 0;
+		o.key_file = i & 2 ? name : NULL;
+		code = ctl_dump_verb(&o);
+		FUZZ_CHECK(code == CTL_OK || code == CTL_DENIED ||
+			   code == CTL_WRONG_DEVICE);
+		/* Without a key there is nothing to deny but a torn slot. */
+		FUZZ_CHECK(o.key_file || code != CTL_DENIED || how);
+	}
+	free(slots);
+	return 0;
+}
