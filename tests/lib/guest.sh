@@ -18,6 +18,7 @@ export DM_DISABLE_UDEV=1
 
 guest_devices=()	# dm devices to remove, the newest last
 guest_mounts=()
+guest_modules=()
 
 # A script that dies has failed, whatever it counted before.
 guest_on_exit() {
@@ -47,6 +48,7 @@ guest_clean_up() {
 			dmsetup remove --retry "${guest_devices[i]}" || true
 		fi
 	done
+	[ ${#guest_modules[@]} -eq 0 ] || rmmod "${guest_modules[@]}" || true
 }
 
 finish() {
@@ -60,6 +62,9 @@ finish() {
 
 # need MODULE...: load kernel modules by name, with what they depend on.
 need() { "${QVAULT_MODPROBE:-/run/qvault/modprobe}" -a "$@"; }
+
+# with_module NAME: what was given to the laboratory by --with.
+with_module() { insmod "$QVAULT_OUT/$1.ko" && guest_modules+=("$1"); }
 
 # ramdisks COUNT MB: /dev/ram0 ... (brd: no volatile cache, flushes are free).
 ramdisks() {
