@@ -14,7 +14,7 @@
 #include <linux/bug.h>
 #include <linux/kernel.h>
 
-#include "world.h"
+#include "sim.h"
 
 void crypto_init(struct qvault_crypto *crypto, bool real, struct tweaks *tweaks)
 {
@@ -60,26 +60,32 @@ static void quick_xts(const u8 *key, const u8 tweak[16], const void *src,
 		d[i] = s[i] ^ (mask + i * 0xd1342543de82ef95ull);
 }
 
-/* Four lanes, so that the multiplications overlap. */
+/*
+ * Lanes of their own, so that the processor has some to do at a time.  Each step
+ * is a bijection of a lane, so no change of a word is lost.
+ */
+#define LANES 8
+
 static void quick_mac(const u8 *key, const u8 *head, u32 head_bytes,
 		      const u8 *data, u32 bytes, u8 *tag, u32 tag_bytes)
 {
-	u64 h[4] = { load(key), load(key + 8), load(key + 16), load(key + 24) };
+	u64 h[LANES], x;
 	u32 i, lane;
 
+	for (lane = 0; lane < LANES; lane++)
+		h[lane] = load(key + 8 * (lane % 4)) + lane;
 	h[0] ^= fold(head, head_bytes);
-	for (i = 0; i + 32 <= bytes; i += 32)
-		for (lane = 0; lane < 4; lane++) {
+	for (i = 0; i + sizeof(h) <= bytes; i += sizeof(h))
+		for (lane = 0; lane < LANES; lane++) {
 			h[lane] ^= load(data + i + 8 * lane);
-			h[lane] *= 0xff51afd7ed558ccdull;
+			h[lane] += h[lane] << 13;
 			h[lane] ^= h[lane] >> 29;
 		}
 	h[1] ^= fold(data + i, bytes - i);
 	for (i = 0; i < tag_bytes; i += 8) {
-		u64 x = mix64(h[0] + i) + mix64(h[1] + 3) * 3 +
-			mix64(h[2] ^ i) * 5 + mix64(h[3]) * 7;
-
-		x = mix64(x);
+		x = i;
+		for (lane = 0; lane < LANES; lane++)
+			x = mix64(x ^ h[lane]) + h[lane];
 		memcpy(tag + i, &x, 8);
 	}
 }
@@ -181,6 +187,7 @@ static void watch(struct tweaks *tweaks, const u8 tweak[16])
 		if (map64_get(&t->seen, version))
 			shim_fail("I3: version %llu is used twice",
 				  (unsigned long long)version);
+	totals.seals++;
 	slot = map64_slot(&tweaks->seen, version);
 	*slot = (void *)1;
 }

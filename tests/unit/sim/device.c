@@ -17,10 +17,12 @@ static const struct block zero_block = { .refs = 1 };
 
 struct block *block_new(const void *data)
 {
+	static u64 last;
 	struct block *b = malloc(sizeof(*b));
 
 	memset(b, 0, offsetof(struct block, data));
 	b->refs = 1;
+	b->identity = ++last;
 	memcpy(b->data, data, sizeof(b->data));
 	return b;
 }
@@ -52,6 +54,8 @@ struct block *block_torn(const struct block *old, const struct block *new,
 		if (mask >> i & 1)
 			memcpy(&b->data[i * SECTOR_WORDS],
 			       &new->data[i * SECTOR_WORDS], 512);
+	b->identity = mix64(mix64(new->identity << 8 | mask) ^
+			    (old ? old->identity : 0));
 	return b;
 }
 
@@ -63,6 +67,7 @@ void dev_init(struct qvault_dev *dev, const char *name, struct world *world,
 	dev->world = world;
 	dev->nr_blocks = nr_blocks;
 	dev->base = base;
+	dev->stamp = base ? base->stamp : 0;
 }
 
 static void drop_pending(struct qvault_dev *dev)
@@ -119,6 +124,7 @@ void dev_set_durable(struct qvault_dev *dev, u64 block, struct block *b)
 {
 	void **slot = map64_slot(&dev->durable, block);
 
+	dev->stamp = mix64(dev->stamp ^ mix64(block + 1)) + (b ? b->identity : 0);
 	block_get(b);
 	block_put(*slot);
 	*slot = b;
@@ -220,16 +226,24 @@ static void settle(struct qvault_dev *dev, u64 block, u64 order,
 	block_put(b);
 }
 
-static void complete_write(struct io *io)
+static u32 find_pending(const struct io *io)
 {
-	struct qvault_dev *dev = io->dev;
-	struct rng *rng = &sched_current->rng;
+	const struct qvault_dev *dev = io->dev;
 	u32 i;
 
 	for (i = 0; i < dev->nr_pending; i++)
 		if (dev->pending[i].contents == io->contents &&
 		    dev->pending[i].block == io->block)
 			break;
+	return i;
+}
+
+static void complete_write(struct io *io)
+{
+	struct qvault_dev *dev = io->dev;
+	struct rng *rng = &sched_current->rng;
+	u32 i = find_pending(io);
+
 	if (memcmp(io->buf, io->contents->data, QVAULT_BLOCK_SIZE))
 		shim_fail("%s: buffer of block %llu changed under a write",
 			  dev->name, (unsigned long long)io->block);
@@ -307,6 +321,13 @@ static void complete_read(struct io *io)
 	block_put(torn);
 }
 
+static void end(struct io *io)
+{
+	block_put(io->contents);
+	io->contents = NULL;
+	io->done = true;
+}
+
 /* The scheduler has chosen this one to end now. */
 void dev_complete(struct io *io, int err)
 {
@@ -317,9 +338,18 @@ void dev_complete(struct io *io, int err)
 		complete_write(io);
 	else
 		complete_flush(io);
-	block_put(io->contents);
-	io->contents = NULL;
-	io->done = true;
+	end(io);
+}
+
+void dev_misdirect(struct io *io, u64 block)
+{
+	struct qvault_dev *dev = io->dev;
+
+	io->err = 0;
+	forget(dev, find_pending(io));
+	if (block != NOWHERE)
+		add_pending(dev, block, io->contents, ++dev->order);
+	end(io);
 }
 
 /* ---- Crashes ------------------------------------------------------------ */
@@ -384,6 +414,16 @@ void dev_crash(const struct qvault_dev *dev, struct qvault_dev *image,
 	dev_init(image, dev->name, NULL, dev->nr_blocks,
 		 (struct qvault_dev *)dev);
 	apply(dev, image, style, rng);
+}
+
+void dev_tear(const struct qvault_dev *dev, struct qvault_dev *image, u32 mask)
+{
+	u32 i;
+
+	dev_init(image, dev->name, NULL, dev->nr_blocks,
+		 (struct qvault_dev *)dev);
+	for (i = 0; i < dev->nr_pending; i++)
+		land(image, &dev->pending[i], mask);
 }
 
 void dev_crash_here(struct qvault_dev *dev, enum crash_style style,

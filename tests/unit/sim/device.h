@@ -15,6 +15,7 @@
 /* The contents of a block at some time: never change, shared by reference. */
 struct block {
 	u32 refs;
+	u64 identity;			/* equal: the same contents */
 	/* The walker's memory (walk.c): under what this was found authentic. */
 	u64 kind, id, version;
 	u8 tag[QVAULT_TAG_SIZE];
@@ -57,6 +58,7 @@ struct qvault_dev {
 	u32 nr_pending;
 	u32 max_pending;
 	u64 order;			/* of the last completion */
+	u64 stamp;			/* equal: the same durable contents */
 	bool may_overrun;		/* reads beyond the end are an error */
 	bool keep_history;
 	struct map64 history;		/* struct versions: all that ever was */
@@ -86,6 +88,9 @@ void dev_set_durable(struct qvault_dev *dev, u64 block, struct block *b);
 /* The life of an I/O: submitted, and ended later by the scheduler's choice. */
 void dev_submit(struct io *io);
 void dev_complete(struct io *io, int err);
+/* A write that is acknowledged and goes to @block, or nowhere at all. */
+#define NOWHERE (~0ull)
+void dev_misdirect(struct io *io, u64 block);
 
 /* What a crash leaves: from @dev, as it is now, into @image. */
 enum crash_style {
@@ -99,7 +104,9 @@ enum crash_style {
 };
 void dev_crash(const struct qvault_dev *dev, struct qvault_dev *image,
 	       enum crash_style style, struct rng *rng);
-/* The same in place. */
+/* Every write that is not durable lands with the sectors of @mask. */
+void dev_tear(const struct qvault_dev *dev, struct qvault_dev *image, u32 mask);
+/* dev_crash() in place. */
 void dev_crash_here(struct qvault_dev *dev, enum crash_style style,
 		    struct rng *rng);
 #endif

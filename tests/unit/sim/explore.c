@@ -172,7 +172,7 @@ static void read_all(struct client *c)
 	 * Each state reads what changed last, and some of the rest; together
 	 * they read it all.
 	 */
-	if (blocks <= 100 || (blocks <= 1000 && rng_chance(&c->rng, 4))) {
+	if (blocks <= 1000 && rng_chance(&c->rng, blocks <= 100 ? 30 : 3)) {
 		for (i = 0; i < blocks; i += n) {
 			n = min_t(u64, QVAULT_MAX_RUN, blocks - i);
 			op_read(c, i, n);
@@ -184,9 +184,9 @@ static void read_all(struct client *c)
 			op_read(c, sim->touched[i], 1);
 	for (i = 0; i < min_t(u64, sim->nr_recent, SIM_RECENT); i++)
 		op_read(c, sim->recent[i].logical, sim->recent[i].count);
-	for (i = 0; i < 10 && sim->nr_touched; i++)
+	for (i = 0; i < 6 && sim->nr_touched; i++)
 		op_read(c, sim->touched[rng_below(&c->rng, sim->nr_touched)], 1);
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < 3; i++)
 		op_read(c, rng_below(&c->rng, blocks), 1);
 }
 
@@ -230,14 +230,14 @@ static void verify_task(void *arg)
 	read_all(&c);
 	if (world->corruptions)
 		totals.unreadable++;
-	if (!world->v.read_only && rng_chance(&c.rng, 40)) {
+	if (!world->v.read_only && rng_chance(&c.rng, 25)) {
 		n = rng_below(&c.rng, 12);
 		for (i = 0; i < n; i++)
 			op_random(&c);
 		op_commit(&c);
 		read_all(&c);
 	}
-	if (rng_chance(&c.rng, 50)) {
+	if (rng_chance(&c.rng, 35)) {
 		world->sched.need_noio = false;
 		err = qvault_detach(&world->v);
 		if (err && !world->expect_corruption)
@@ -275,24 +275,31 @@ static void look_into(struct world *child, struct rng *rng)
 	free(child);
 }
 
-/* Cut the power of @world now, and see. */
-void explore(struct world *world, u32 depth, bool attacked)
+/* Has the same stood on both devices before?  Then the state is no new one. */
+static bool seen(struct sim *sim, const struct world *child)
 {
-	struct sim *sim = world->sim;
-	struct rng rng = { rng_next(&world->choice) };
-	struct world *child;
+	u64 stamp = mix64(child->data.stamp) ^ child->anchor.stamp;
+	void **slot = map64_slot(&sim->states, stamp & ~0ull >> 1);
+
+	if (*slot)
+		return true;
+	*slot = sim;
+	return false;
+}
+
+static void drop(struct world *child)
+{
+	world_exit(child);
+	free(child);
+}
+
+/* What the power cut leaves of @world is in @child: see. */
+static void look_at_cut(struct world *world, struct world *child, u32 depth,
+			bool attacked, struct rng *rng)
+{
 	const struct qvault_disk_anchor *disk;
 	const struct record *record;
 	const struct oracle *owner;
-
-	sim->nr_states++;
-	if (depth == 1 && ++sim->nr_cuts != sim->p.only_state &&
-	    sim->p.only_state)
-		return;
-	child = branch(world, &rng);
-	dev_crash(&world->data, &child->data, rng_below(&rng, CRASH_STYLES), &rng);
-	dev_crash(&world->anchor, &child->anchor,
-		  rng_below(&rng, CRASH_STYLES), &rng);
 
 	disk = newest_record(&child->crypto, &child->anchor);
 	if (!disk)
@@ -308,9 +315,10 @@ void explore(struct world *world, u32 depth, bool attacked)
 			  (unsigned long long)world->oracle.acked);
 	oracle_init(&child->oracle, world->oracle.logical_blocks, &world->oracle,
 		    record->time);
-	child->v.read_only = rng_chance(&rng, 15);
+	child->v.read_only = rng_chance(rng, 15);
+	child->damaged = child->expect_corruption = world->damaged;
 	if (attacked)
-		adversary(child, world, &rng);
+		adversary(child, world, rng);
 	else if (depth < MAX_DEPTH)
 		child->on_io = explore_io;
 	else
@@ -318,6 +326,59 @@ void explore(struct world *world, u32 depth, bool attacked)
 	totals.states++;
 	if (depth > 1)
 		totals.recovery_states++;
+	look_into(child, rng);
+}
+
+/* Cut the power of @world now, and see. */
+void explore(struct world *world, u32 depth, bool attacked)
+{
+	struct sim *sim = world->sim;
+	struct rng rng = { rng_next(&world->choice) };
+	struct world *child;
+
+	sim->nr_states++;
+	if (depth == 1 && ++sim->nr_cuts != sim->p.only_state &&
+	    sim->p.only_state)
+		return;
+	child = branch(world, &rng);
+	dev_crash(&world->data, &child->data, rng_below(&rng, CRASH_STYLES), &rng);
+	dev_crash(&world->anchor, &child->anchor,
+		  rng_below(&rng, CRASH_STYLES), &rng);
+	if (!attacked && seen(sim, child))
+		drop(child);
+	else
+		look_at_cut(world, child, depth, attacked, &rng);
+}
+
+/* An anchor record on its way, with every subset of its sectors. */
+static void explore_torn(struct world *world)
+{
+	struct sim *sim = world->sim;
+	u32 mask;
+
+	for (mask = 0; mask < 256; mask++) {
+		struct rng rng = { rng_next(&world->choice) };
+		struct world *child = branch(world, &rng);
+
+		dev_crash(&world->data, &child->data,
+			  rng_below(&rng, CRASH_STYLES), &rng);
+		dev_tear(&world->anchor, &child->anchor, mask);
+		sim->nr_states++;
+		look_at_cut(world, child, world->depth + 1, false, &rng);
+	}
+}
+
+void explore_damaged(struct world *volume)
+{
+	struct rng rng = { rng_next(&((struct sim *)volume->sim)->explore_rng) };
+	struct world *child = branch(volume, &rng);
+
+	dev_crash(&volume->data, &child->data, CRASH_NONE, &rng);
+	dev_crash(&volume->anchor, &child->anchor, CRASH_NONE, &rng);
+	oracle_init(&child->oracle, volume->oracle.logical_blocks,
+		    &volume->oracle, volume->oracle.now);
+	child->damaged = child->expect_corruption = true;
+	totals.attacks++;
 	look_into(child, &rng);
 }
 
@@ -368,7 +429,7 @@ static u32 permille(const struct world *world, const struct io *io)
 	u32 n = sim->p.explore;
 
 	if (world->depth)
-		n = world->depth > 1 ? 6 : max(n, 25u);
+		n = world->depth > 1 ? min(n, 6u) : min(n, 20u);
 	if (io->dev == &world->anchor || io->kind == IO_FLUSH)
 		n *= 6;
 	return n;
@@ -382,6 +443,9 @@ void explore_io(struct world *world, const struct io *io, bool completed)
 	explore_anchor(world, io, completed);
 	if (io->kind == IO_READ)
 		return;
+	if (!world->depth && !completed && io->dev == &world->anchor &&
+	    io->kind == IO_WRITE && rng_chance(&world->choice, sim->p.tear))
+		explore_torn(world);
 	if ((totals.limit && totals.states >= totals.limit) ||
 	    (sim->nr_states >= sim->p.max_states && !sim->p.only_state))
 		return;

@@ -23,9 +23,11 @@ struct life {
 	struct client client[16];
 	u32 running;
 	wait_queue_head_t ended;
+	u32 number;
 	bool cut;			/* it is to end by a power cut */
 	u64 cut_at;			/* I/Os from now */
 	bool healthy;			/* no faults in this life */
+	bool hostile;			/* and no honest storage */
 };
 
 /* Small caches, so that what is dropped must be read again. */
@@ -199,7 +201,7 @@ static void main_task(void *arg)
 		shim_fail("detach: error %d", err);
 	if (!err && !world->ephemeral && world->v.mode == QVAULT_MODE_DETACHED) {
 		world->oracle.acked = now;
-		if (!world->failures)
+		if (!world->failures && !life->hostile)
 			check_detached(life);
 	}
 	qvault_exit(&world->v);
@@ -219,10 +221,28 @@ static void on_io(struct world *world, const struct io *io, bool completed)
 
 static void choose_faults(struct life *life)
 {
+	const struct params *p = &life->sim->p;
 	struct rng *rng = &life->sim->rng;
 	struct faults *f = &life->world.faults;
 
-	life->healthy = !rng_chance(rng, life->sim->p.faults);
+	life->healthy = !rng_chance(rng, p->faults);
+	if (life->hostile) {
+		life->healthy = false;
+		life->world.damaged = life->world.expect_corruption = true;
+		f->misdirect = p->hostile;
+		/* An attach reads much: with more lies few lives would begin. */
+		f->lie = rng_chance(rng, 50);
+		totals.hostile++;
+		return;
+	}
+	if ((p->fail_io_at || p->fail_alloc_at) && life->number == 1) {
+		life->healthy = false;
+		life->world.expect_no_memory = true;
+		f->fail_anchor = true;
+		f->fail_io_at = p->fail_io_at;
+		life->world.sched.fail_alloc_at = p->fail_alloc_at;
+		return;
+	}
 	if (life->healthy)
 		return;
 	totals.faults++;
@@ -274,11 +294,15 @@ static void power_cut(struct life *life)
 	oracle_rewind(&world->oracle, record->time);
 }
 
-static void set_up(struct life *life, struct sim *sim, struct world *volume)
+static void set_up(struct life *life, struct sim *sim, struct world *volume,
+		   u32 number)
 {
 	struct world *world = &life->world;
 
 	life->sim = sim;
+	life->number = number;
+	/* Nothing is left of a volume after such a storage, so it comes last. */
+	life->hostile = sim->p.hostile && number == sim->p.lives - 1;
 	world_init(world, rng_next(&sim->rng));
 	move_volume(world, volume);
 	world->sim = sim;
@@ -300,14 +324,22 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume)
 	life->cut_at = rng_below(&sim->rng, 30 * sim->p.ops * sim->p.clients);
 }
 
-static void live(struct sim *sim, struct world *volume)
+static bool was_hit(const struct world *world)
+{
+	const struct sched *sched = &world->sched;
+
+	return (world->faults.fail_io_at && world->faulted) ||
+	       (sched->fail_alloc_at && sched->nr_allocs >= sched->fail_alloc_at);
+}
+
+static void live(struct sim *sim, struct world *volume, u32 number)
 {
 	struct life *life = calloc(1, sizeof(*life));
 	struct world *world = &life->world;
 	bool clean;
 
 	totals.lives++;
-	set_up(life, sim, volume);
+	set_up(life, sim, volume, number);
 	if (!world->ephemeral)
 		protect(world);
 	task_spawn(&world->sched, "main", main_task, life);
@@ -317,6 +349,7 @@ static void live(struct sim *sim, struct world *volume)
 		totals.detaches++;
 	else
 		totals.crashes++;
+	totals.hits += was_hit(world);
 	/* Also after a detach: what it could not flush may be lost. */
 	if (!world->ephemeral)
 		power_cut(life);
@@ -378,14 +411,17 @@ void run_seed(struct params *p)
 	for (i = 0; i < p->lives; i++) {
 		if (totals.limit && totals.states >= totals.limit)
 			break;
-		live(&sim, &volume);
+		live(&sim, &volume, i);
 	}
-	if (p->attacks && !p->ephemeral)
+	if (p->hostile && !p->ephemeral && i == p->lives)
+		explore_damaged(&volume);
+	else if (p->attacks && !p->ephemeral)
 		attack_all(&volume);
 	dev_exit(&volume.data);
 	dev_exit(&volume.anchor);
 	oracle_exit(&volume.oracle);
 	map64_free(&volume.tweaks.seen);
+	map64_free(&sim.states);
 	free(sim.touched);
 	free(sim.is_touched);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * usage: sim [--seed N] [--runs N] [--seconds N] [--states N] [--PARAM N]...
+ * usage: sim [--seed N] [--runs N] [--seconds N] [--cpu N] [--states N] [--PARAM N]...
  *
  * Each run has a seed, from which everything follows; a parameter given here
  * replaces what the seed would choose.  When a check fails, a smaller run that
@@ -29,7 +29,8 @@ static const struct option {
 	OPTION(lives), OPTION(clients), OPTION(ops), OPTION(max_len),
 	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(reserve), OPTION(shortage),
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
-	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(max_states),
+	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile),
+	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
 	OPTION(only_state),
 };
 
@@ -111,8 +112,8 @@ static void choose(struct params *p, u64 seed)
 	p->lives = 2 + rng_below(&rng, 6);
 	p->clients = 1 + rng_below(&rng, 6);
 	p->ops = 5 + rng_below(&rng, 60);
-	p->explore = 15;
-	p->max_states = 500;
+	p->explore = 60;
+	p->max_states = 1000;
 	p->adversary = rng_chance(&rng, 40) ? 40 : 0;
 	p->faults = rng_chance(&rng, 40) ? 50 : 0;
 	/* The log that may be used: 16 blocks, 32, or all of it. */
@@ -128,6 +129,8 @@ static void choose(struct params *p, u64 seed)
 			      rng_below(&rng, 100);
 	p->tight = 50;
 	p->attacks = rng_chance(&rng, 10) ? 16 : 0;
+	p->hostile = p->adversary && rng_chance(&rng, 50) ?
+		     1 + rng_below(&rng, 10) : 0;
 	p->discards = rng_chance(&rng, 20);
 	p->real = rng_chance(&rng, 3);
 	p->ephemeral = rng_chance(&rng, 8);
@@ -298,6 +301,15 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec * 1e-9;
 }
 
+/* Of this process alone: what else runs on the machine does not matter. */
+static double processor(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return ts.tv_sec + ts.tv_nsec * 1e-9;
+}
+
 static void report(double seconds)
 {
 	printf("%llu states explored, %llu of them within a recovery\n",
@@ -313,16 +325,20 @@ static void report(double seconds)
 	printf("%llu anchor records, %llu of them followed to every block\n",
 	       (unsigned long long)totals.records,
 	       (unsigned long long)totals.walks);
+	printf("%llu seals, 0 repeated\n", (unsigned long long)totals.seals);
+	printf("%llu lives with a storage that lies: %llu wrong answers, %llu writes lost or astray\n",
+	       (unsigned long long)totals.hostile, (unsigned long long)totals.lies,
+	       (unsigned long long)totals.astray);
 	printf("%llu attacked volumes: %llu refused, %llu with unreadable blocks, 0 read back wrong\n",
 	       (unsigned long long)totals.attacks,
 	       (unsigned long long)totals.refused,
 	       (unsigned long long)totals.unreadable);
-	printf("%.0f s\n", seconds);
+	printf("%.0f s, %.0f s of the processor\n", seconds, processor());
 }
 
 int main(int argc, char **argv)
 {
-	u64 seed = 1, runs = 0, seconds = 0;
+	u64 seed = 1, runs = 0, seconds = 0, cpu = 0;
 	bool repeat = false;
 	double start = now(), said = start;
 	u64 n;
@@ -340,6 +356,8 @@ int main(int argc, char **argv)
 			runs = v;
 		} else if (!strcmp(name, "seconds")) {
 			seconds = v;
+		} else if (!strcmp(name, "cpu")) {
+			cpu = v;
 		} else if (!strcmp(name, "states")) {
 			totals.limit = v;
 		} else if (!strcmp(name, "shrink")) {
@@ -350,10 +368,12 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!runs)
-		runs = repeat && !seconds && !totals.limit ? 1 : ~0ull;
+		runs = repeat && !seconds && !cpu && !totals.limit ? 1 : ~0ull;
 	shim_on_bug = on_bug;
 	for (n = 0; n < runs; n++) {
 		if (seconds && now() - start > seconds)
+			break;
+		if (cpu && processor() > cpu)
 			break;
 		if (totals.limit && totals.states >= totals.limit)
 			break;

@@ -54,7 +54,7 @@ static void remember(struct world *world, u64 logical, u64 count)
 		return;
 	i = sim->nr_recent % SIM_RECENT;
 	sim->recent[i].logical = logical;
-	sim->recent[i].count = min_t(u64, count, 6);
+	sim->recent[i].count = min_t(u64, count, 2);
 	sim->nr_recent++;
 }
 
@@ -400,9 +400,9 @@ int op_read(struct client *c, u64 logical, u32 count)
 	struct world *world = c->world;
 	struct qvault_ptr *ptr = kcalloc(count, sizeof(*ptr),
 					 GFP_NOIO | __GFP_NOFAIL);
-	u64 *plain = kmalloc(3 * QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
-	u64 *scratch = plain + QVAULT_BLOCK_SIZE / sizeof(u64);
-	u64 *cipher = scratch + QVAULT_BLOCK_SIZE / sizeof(u64);
+	u64 plain[QVAULT_BLOCK_SIZE / sizeof(u64)];
+	u64 scratch[QVAULT_BLOCK_SIZE / sizeof(u64)];
+	u64 cipher[QVAULT_BLOCK_SIZE / sizeof(u64)];
 	u64 begin = world->oracle.now;
 	int err, any = 0;
 	u32 i;
@@ -423,7 +423,6 @@ int op_read(struct client *c, u64 logical, u32 count)
 		}
 		check_value(world, logical + i, plain, begin);
 	}
-	kfree(plain);
 	kfree(ptr);
 	return any;
 }

@@ -164,7 +164,7 @@ void value_fill(u64 logical, u64 value, u64 *data)
 	u32 i;
 
 	for (i = 0; i < WORDS; i++)
-		data[i] = value ? word ^ table[i] : 0;
+		data[i] = value ? cpu_to_le64(word ^ table[i]) : 0;
 }
 
 bool value_equal(u64 logical, u64 value, const u64 *data)
@@ -175,7 +175,7 @@ bool value_equal(u64 logical, u64 value, const u64 *data)
 
 	if (value)
 		for (i = 0; i < WORDS; i++)
-			diff |= data[i] ^ table[i] ^ word;
+			diff |= le64_to_cpu(data[i]) ^ table[i] ^ word;
 	else
 		for (i = 0; i < WORDS; i++)
 			diff |= data[i];

@@ -9,7 +9,7 @@
 #include <linux/bug.h>
 #include <linux/kernel.h>
 
-#include "world.h"
+#include "sim.h"
 
 struct world *world_current;
 
@@ -51,6 +51,7 @@ static void lie(struct world *world, struct io *io)
 	u64 other;
 
 	world->faulted = true;
+	totals.lies++;
 	switch (rng_below(rng, 4)) {
 	case 0:
 		data[rng_below(rng, QVAULT_BLOCK_SIZE)] ^=
@@ -67,6 +68,20 @@ static void lie(struct world *world, struct io *io)
 	if (v && v->nr)
 		memcpy(data, v->item[rng_below(rng, v->nr)]->data,
 		       QVAULT_BLOCK_SIZE);
+}
+
+/* A write that is acknowledged; half of them are lost, half land elsewhere. */
+static bool goes_astray(struct world *world, struct io *io)
+{
+	struct rng *rng = &world->sched.rng;
+
+	if (io->kind != IO_WRITE || io->dev != &world->data ||
+	    !world->faults.misdirect || !rng_chance(rng, world->faults.misdirect))
+		return false;
+	dev_misdirect(io, rng_chance(rng, 50) ? NOWHERE :
+			  rng_below(rng, io->dev->nr_blocks));
+	totals.astray++;
+	return true;
 }
 
 static void event(void *arg, u32 n)
@@ -89,7 +104,8 @@ static void event(void *arg, u32 n)
 		/* What a failed flush lost is gone, for reads of this life too. */
 		world->expect_corruption |= io->kind == IO_FLUSH;
 	}
-	dev_complete(io, fails ? -EIO : 0);
+	if (fails || !goes_astray(world, io))
+		dev_complete(io, fails ? -EIO : 0);
 	if (io->kind == IO_READ && !fails && io->dev == &world->data &&
 	    world->faults.lie && rng_chance(&world->sched.rng, world->faults.lie))
 		lie(world, io);

@@ -33,16 +33,23 @@ struct params {
 	bool real;			/* ciphers */
 	bool fill;			/* write everything first */
 	u32 attacks;			/* on the volume at the end, of each kind */
+	u32 hostile;			/* percent of I/Os of a last life: lies, writes astray */
+	/* Of the second life: the n-th I/O or allocation fails; 0: none. */
+	u64 fail_io_at, fail_alloc_at;
+	u32 tear;			/* percent of anchor writes torn in every way */
 	u64 max_states;			/* to explore */
 	u64 only_state;			/* of the trunk's cuts only this; 0: all */
 };
 
 struct totals {
-	u64 states;			/* recovered and compared */
+	u64 states;			/* distinct ones, recovered and compared */
 	u64 recovery_states;		/* of them, within a recovery */
 	u64 attacks, refused, unreadable;
 	u64 lives, crashes, detaches, faults;
 	u64 ops, blocks_read, records, walks;
+	u64 seals;			/* each under a version of its own */
+	u64 hostile, lies, astray;	/* lives, reads, writes */
+	u64 hits;			/* of fail_io_at or fail_alloc_at */
 	u64 limit;			/* of states; 0: none */
 };
 
@@ -60,6 +67,7 @@ struct sim {
 	u64 nr_recent;
 	u64 nr_states;			/* so far */
 	u64 nr_cuts;			/* of them, of the trunk: see only_state */
+	struct map64 states;		/* explored: what was on the devices */
 	u64 next_value;
 };
 
@@ -87,6 +95,8 @@ void explore_io(struct world *world, const struct io *io, bool completed);
 void explore_anchor(struct world *world, const struct io *io, bool completed);
 void protect(struct world *world);
 void explore(struct world *world, u32 depth, bool adversary);
+/* Read all of a volume at rest that a hostile storage has had. */
+void explore_damaged(struct world *volume);
 
 void attack(struct world *volume, u64 block, struct block *contents);
 

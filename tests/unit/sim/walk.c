@@ -197,15 +197,19 @@ static bool tree_leaf(struct walk *w, u64 index, const void *leaf, u64 *weight)
 /* Called with all of the tree's mappings, and none of the log's, in w->map. */
 static bool map_leaf(struct walk *w, u64 index, const void *leaf, u64 *weight)
 {
-	u32 bit;
+	u32 nr_data = qvault_group_data(&w->geo, index), i;
+	const __le64 *word = leaf;
 
-	for (bit = 0; bit < QVAULT_MAP_BITS; bit++) {
-		if (!test_bit_le(bit, leaf))
+	for (i = 0; i < QVAULT_MAP_BITS / 64; i++) {
+		u64 bits = le64_to_cpu(word[i]);
+		u32 left = max(nr_data, 64 * i) - 64 * i;
+
+		if (!bits)
 			continue;
-		if (bit >= qvault_group_data(&w->geo, index))
+		if (left < 64 && bits >> left)
 			return bad(w, "the map of group %llu has bits beyond its end",
 				   (unsigned long long)index);
-		++*weight;
+		*weight += hweight64(bits);
 	}
 	return true;
 }

@@ -30,6 +30,7 @@ struct faults {
 	u32 fail_io;			/* percent */
 	bool fail_anchor;		/* also on the anchor device */
 	u32 lie;			/* percent of reads that get wrong contents */
+	u32 misdirect;			/* percent of writes that are lost, or go astray */
 	bool adversary;			/* the data device is in his hands */
 };
 
@@ -62,6 +63,7 @@ struct world {
 	u32 nr_inflight, max_inflight;
 	u64 nr_ios;
 	bool faulted;			/* an I/O has failed or lied */
+	bool damaged;			/* writes may have gone astray, now or before */
 
 	u32 nr_bufs;			/* buffers that are out */
 	u32 reserve, reserve_left;	/* of them, when memory is short */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * usage: unit [NAME]
- * Runs the tests, or those whose name contains NAME; the last line counts them.
+ * usage: unit [NAME...]
+ * Runs the tests, or those whose name contains a NAME; the last line counts them.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -41,6 +41,10 @@ static const struct test {
 	{ "alloc: all of a volume, each block once", test_alloc_all },
 	{ "alloc: when a block becomes free", test_alloc_release },
 	{ "alloc: home and runs", test_alloc_runs },
+	{ "life: each I/O of it failing once", test_life_fail_io },
+	{ "life: each allocation of it failing once", test_life_fail_alloc },
+	{ "life: each anchor record torn in all 254 ways", test_life_tear },
+	{ "life: A, B and A again share no 16 bytes on the device", test_life_fresh },
 };
 
 static u32 nr_bad;
@@ -122,12 +126,22 @@ void with_vault(u64 data_blocks, u32 log_blocks, void (*fn)(struct fixture *f))
 	free(f);
 }
 
+static bool wanted(const struct test *test, char **name)
+{
+	if (!*name)
+		return true;
+	for (; *name; name++)
+		if (strstr(test->name, *name))
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	u32 i, passed = 0, failed = 0, nr_skipped = 0;
 
 	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		if (argc > 1 && !strstr(tests[i].name, argv[1]))
+		if (!wanted(&tests[i], argv + 1))
 			continue;
 		nr_bad = 0;
 		skipped[0] = 0;

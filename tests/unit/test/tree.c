@@ -21,6 +21,7 @@ static u64 real_leaves(const struct qvault *v)
 static void check_tree(struct fixture *f, const struct qvault_ptr *root,
 		       const u64 *model, u64 leaves)
 {
+	const struct qvault_disk_node *disk;
 	struct qvault_node *node;
 	struct qvault_ptr ptr;
 	u64 i, weight = 0;
@@ -35,7 +36,8 @@ static void check_tree(struct fixture *f, const struct qvault_ptr *root,
 		if (!CHECK(!qvault_node_get(f->v, QVAULT_KIND_NODE, 0, i, &ptr,
 					    &node)))
 			continue;
-		CHECK(!memcmp(node->data, &model[i], 8));
+		disk = node->data;
+		CHECK(le64_to_cpu(disk->ptr[0].version) == model[i]);
 		qvault_node_put(f->v, node);
 	}
 	CHECK((root->version ? qvault_node_weight(root) : 0) == weight);
