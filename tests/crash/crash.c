@@ -5,7 +5,7 @@
  * usage: crash [--seed N] [--rounds N] [--threads N] [--points N] [--subsets N]
  *              [--seconds S] [--blocks N] [--log N] [--only POINT]
  *              [--target NAME] [--options WORDS] [--base DEVICE]
- *              [--save FILE] [--load FILE]
+ *              [--files ext4|xfs|sqlite] [--steps N] [--save FILE] [--load FILE]
  *
  * --save keeps the recording if a point of it is bad; --load replays it.
  */
@@ -27,6 +27,7 @@ static const struct option options[] = {
 	{ "blocks", 1, NULL, 'b' },	{ "log", 1, NULL, 'l' },
 	{ "only", 1, NULL, 'o' },	{ "target", 1, NULL, 'T' },
 	{ "options", 1, NULL, 'O' },	{ "base", 1, NULL, 'B' },
+	{ "files", 1, NULL, 'f' },	{ "steps", 1, NULL, 'n' },
 	{ "save", 1, NULL, 'k' },	{ "load", 1, NULL, 'L' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -50,6 +51,8 @@ static void parse(struct setup *s, int argc, char **argv, u64 *blocks,
 		case 'T': s->target = optarg; break;
 		case 'O': s->options = optarg; break;
 		case 'B': s->record_base = optarg; break;
+		case 'f': s->files = optarg; break;
+		case 'n': s->steps = atoi(optarg); break;
 		case 'k': s->save = optarg; break;
 		case 'L': s->load = optarg; break;
 		default: die("see the head of crash.c");
@@ -61,6 +64,7 @@ int main(int argc, char **argv)
 {
 	struct setup s = {
 		.seed = 1, .rounds = 4, .threads = 4, .subsets = 2, .only = -1,
+		.steps = 60,
 		.record_base = "/dev/ram0", .record_log = "/dev/ram1",
 		.replay_base = "/dev/ram2", .replay_log = "/dev/ram3",
 		.target = "qvault", .options = "",
@@ -97,8 +101,8 @@ int main(int argc, char **argv)
 	       t.points ? (now() - recorded) / t.points : 0);
 	printf("crash: %llu crash points, %llu bad%s\n",
 	       (unsigned long long)t.points, (unsigned long long)t.bad,
-	       t.bad && s.save ? "; again with --load and --only POINT" : "");
-	if (t.bad && s.save)
+	       t.bad && s.save && !s.files ? "; again with --load and --only POINT" : "");
+	if (t.bad && s.save && !s.files)
 		keep_save(s.save, &s, &o, &log);
 	return t.bad || !t.points;
 }

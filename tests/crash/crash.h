@@ -8,6 +8,7 @@
  *   logfile.c  the log that dm-log-writes makes of it
  *   stack.c    the devices that a replayed vault stands on
  *   replay.c   from log to crash points
+ *   files.c    file systems and a database on the vault
  *   keep.c     a recording in a file
  *   crash.c    devices, options, the count
  */
@@ -111,6 +112,8 @@ struct setup {
 	u32 subsets;		/* at each flush */
 	double seconds;		/* most to take; 0: no bound */
 	int64_t only;		/* one point, or -1 */
+	const char *files;	/* ext4, xfs, sqlite; NULL: blocks */
+	u32 steps;		/* of files, in each round */
 	const char *save, *load;	/* a recording to keep if it is bad, to take */
 	struct vault_params params;
 	struct qvault_geometry geo;
@@ -120,6 +123,14 @@ int attach(const struct setup *s, struct dm_dev *vault, const char *name,
 	   const struct dm_dev *data, const struct dm_dev *anchor,
 	   bool read_only);
 void record(struct setup *s, struct oracle *o, struct log *log);
+
+/* ---- files.c ------------------------------------------------------------ */
+
+void files_work(struct setup *s, struct dm_dev *log, struct dm_dev *vault, u32 round);
+/* Forget all promises: the replay begins. */
+void files_start(void);
+void files_mark(const char *text);
+bool files_judge(const struct setup *s, const char *device, char *why, size_t size);
 
 /* ---- keep.c ------------------------------------------------------------- */
 

@@ -47,6 +47,17 @@ cannot_pass() {
 	fi
 }
 
+# files SEED POINTS: file systems and a database on the vault, with their own checks.
+files() {
+	local seed=$1 points=$2
+	crash "ext4, seed $seed" --files ext4 --blocks 6500 --rounds 2 --seed "$seed" \
+		--points "$points"
+	crash "sqlite, seed $seed" --files sqlite --blocks 6500 --rounds 2 --seed "$seed" \
+		--points "$points"
+	crash "xfs, seed $seed" --files xfs --blocks 17000 --rounds 2 --seed "$seed" \
+		--points $((points / 2))
+}
+
 # Every candidate of one recording after the other, of four kinds, until there
 # are as many points as wanted.
 long() {
@@ -60,6 +71,7 @@ long() {
 			--subsets 4 --blocks 400 --options "2 memory_mib 1"
 		crash "two groups, seed $((seed + 3))" --seed $((seed + 3)) --rounds 2 \
 			--blocks 34500 --log 64 --points 200
+		files "$seed" 40
 		seed=$((seed + 4))
 	done
 }
@@ -77,6 +89,7 @@ short)
 		--points 1000 --base "$disk" --threads 6
 	crash "two groups, three levels" --seed $((seed + 3)) --rounds 1 \
 		--points 80 --blocks 34500 --log 64
+	files "$seed" 16
 	;;
 debug)
 	crash "small volume" --seed "${2:-1}" --rounds 1 --points 60

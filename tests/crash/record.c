@@ -257,6 +257,11 @@ void record(struct setup *s, struct oracle *o, struct log *log)
 	stack(&r);
 	for (round = 0; round < s->rounds; round++) {
 		attach_recorded(&r);
+		if (s->files) {
+			files_work(s, &r.log, &r.vault, round);
+			detach(&r);
+			continue;
+		}
 		alone(&r, 60, 100 * round + 1);
 		if (round % 3 == 1)
 			fill_up(&r, 100 * round + 2);

@@ -271,9 +271,10 @@ static int attach_here(struct replayer *r, bool read_only)
 	return fd;
 }
 
+/* A file system leaves pages in the cache of the device that it was mounted from. */
 static void detach_here(struct replayer *r, bool read_only)
 {
-	stack_detach(&r->stack, read_only, prng_chance(&r->prng, 6));
+	stack_detach(&r->stack, read_only, r->s->files || prng_chance(&r->prng, 6));
 }
 
 /*
@@ -336,7 +337,7 @@ static void crash_in_recovery(struct replayer *r, const struct log *wrote,
 static void point(struct replayer *r, u32 depth)
 {
 	u8 *contents = r->contents[depth], *looked = r->contents[MAX_DEPTH + 1];
-	bool look = !depth && prng_chance(&r->prng, 5), reuse;
+	bool look = !depth && !r->s->files && prng_chance(&r->prng, 5), reuse;
 	struct log wrote;
 	char why[256];
 	int fd;
@@ -346,8 +347,11 @@ static void point(struct replayer *r, u32 depth)
 	if (look)
 		look_only(r, looked);
 	fd = attach_here(r, false);
-	reuse = fd >= 0 && prng_chance(&r->prng, 12);
-	if (fd >= 0 && read_all(r, fd, contents)) {
+	reuse = fd >= 0 && !r->s->files && prng_chance(&r->prng, 12);
+	if (fd >= 0 && r->s->files) {
+		if (!files_judge(r->s, r->stack.leg[0].vault.path, why, sizeof(why)))
+			bad(r, "%s", why);
+	} else if (fd >= 0 && read_all(r, fd, contents)) {
 		if (depth)
 			same(r, contents, r->contents[0],
 			     "after a crash within recovery");
@@ -490,6 +494,8 @@ static void note_mark(struct replayer *r, const struct entry *e)
 	u32 op, count;
 
 	memcpy(text, e->data, sizeof(text) - 1);
+	if (r->s->files)
+		files_mark(text);
 	if (sscanf(text, "F:%llu", &time) == 1) {
 		if (time > r->promise.time)
 			r->promise.time = time;
@@ -579,6 +585,8 @@ void replay(struct setup *s, struct oracle *o, struct log *log,
 	u32 i;
 
 	prepare(&r);
+	if (s->files)
+		files_start();
 	count_candidates(&r);
 	walk(&r);
 	for (i = 0; i < sizeof(r.masks); i++)

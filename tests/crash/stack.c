@@ -111,7 +111,9 @@ static int make_vault(struct stack *st, bool read_only)
 
 	if (err)
 		return err;
-	leg->fd = open_direct(leg->vault.path, read_only ? O_RDONLY : O_RDWR);
+	/* Who may write to a device keeps others from mounting it. */
+	leg->fd = open_direct(leg->vault.path,
+			      read_only || st->s->files ? O_RDONLY : O_RDWR);
 	check(leg->fd < 0 ? leg->fd : 0, leg->vault.path);
 	leg->made = true;
 	return leg->fd;
