@@ -162,14 +162,26 @@ static bool possible_state(const struct qvault *v,
 	       possible_ptr(&disk->map, lease) && possible_ptr(&disk->log, lease);
 }
 
-static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
+static int check_algorithms(struct qvault *v, const struct qvault_disk_anchor *disk)
 {
+	int err;
+
 	if (le32_to_cpu(disk->cipher) != QVAULT_CIPHER_AES_256_XTS ||
-	    le32_to_cpu(disk->mac_type) != QVAULT_MAC_HMAC_SHA256_128 ||
 	    disk->flags || disk->reserved0 ||
 	    memchr_inv(disk->reserved1, 0, sizeof(disk->reserved1)))
-		return refuse(v, "the anchor asks for a cipher, MAC or feature unknown here",
+		return refuse(v, "the anchor asks for a cipher or feature unknown here",
 			      -EPROTONOSUPPORT);
+	v->mac = le32_to_cpu(disk->mac_type);
+	err = qvault_crypto_use_mac(v->crypto, v->mac);
+	if (err)
+		return refuse(v, err == -ENOENT ?
+			      "the anchor asks for a MAC that this kernel is built without" :
+			      "the anchor asks for a MAC unknown here", err);
+	return 0;
+}
+
+static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
+{
 	if (qvault_geometry_init(&v->geo, le64_to_cpu(disk->data_blocks),
 				 le64_to_cpu(disk->logical_blocks),
 				 le32_to_cpu(disk->log_blocks)) ||
@@ -202,6 +214,8 @@ int qvault_anchor_read(struct qvault *v, struct qvault_disk_anchor *newest)
 
 	if (!qvault_ephemeral(v))
 		err = read_newest(v, newest);
+	if (!err)
+		err = check_algorithms(v, newest);
 	if (!err)
 		err = check_fields(v, newest);
 	if (err)
@@ -263,6 +277,7 @@ static void fill_record(struct qvault *v, struct qvault_disk_anchor *disk,
 	/* Cannot fail: these are the numbers the layout was made from. */
 	qvault_new_anchor(disk, a->uuid, v->geo.data_blocks,
 			  v->geo.logical_blocks, v->geo.log_blocks);
+	disk->mac_type = cpu_to_le32(v->mac);
 	disk->sequence = cpu_to_le64(a->sequence);
 	disk->epoch = cpu_to_le64(a->epoch);
 	disk->lease = cpu_to_le64(a->lease);

@@ -15,7 +15,6 @@
 #include <linux/string.h>
 
 #include "args.h"
-#include "format.h"
 
 static const char * const key_types[] = {
 	[QVAULT_KEY_LOGON]	= "logon",
@@ -23,6 +22,8 @@ static const char * const key_types[] = {
 	[QVAULT_KEY_ENCRYPTED]	= "encrypted",
 	[QVAULT_KEY_TRUSTED]	= "trusted",
 };
+
+static const char * const mac_names[] = QVAULT_MAC_NAMES;
 
 /* What is left of the line. */
 struct words {
@@ -135,6 +136,23 @@ static int parse_number(struct words *words, u32 min, u32 max, u32 *value,
 	return 0;
 }
 
+/* Of a vault with an anchor, the anchor says it: the table cannot contradict. */
+static int parse_mac(struct qvault_args *args, struct words *words, char **error)
+{
+	const char *name = next_word(words);
+	unsigned int i;
+
+	if (args->anchor)
+		return refuse(error, "Only an ephemeral vault has the option mac");
+	for (i = QVAULT_MAC_HMAC_SHA256_128; name && i < ARRAY_SIZE(mac_names); i++) {
+		if (!strcmp(name, mac_names[i])) {
+			args->mac = i;
+			return 0;
+		}
+	}
+	return refuse(error, "mac must be hmac-sha256 or ghash-aes");
+}
+
 static int parse_option(struct qvault_args *args, struct words *words, char **error)
 {
 	const char *name = next_word(words);
@@ -155,6 +173,8 @@ static int parse_option(struct qvault_args *args, struct words *words, char **er
 		return parse_number(words, 0, QVAULT_MAX_COMMIT_SECONDS,
 				    &args->commit_seconds, error,
 				    "commit_seconds must be 0 to 3600");
+	if (!strcmp(name, "mac"))
+		return parse_mac(args, words, error);
 	return refuse(error, "Unknown option");
 }
 
@@ -197,6 +217,7 @@ int qvault_args_parse(struct qvault_args *args, unsigned int argc, char **argv,
 	int err;
 
 	memset(args, 0, sizeof(*args));
+	args->mac = QVAULT_MAC_HMAC_SHA256_128;
 	args->memory_mib = QVAULT_DEFAULT_MEMORY_MIB;
 	args->commit_seconds = QVAULT_DEFAULT_COMMIT_SECONDS;
 
@@ -226,7 +247,9 @@ static int print_options(const struct qvault_args *args, char *buf, size_t size)
 {
 	bool memory = args->memory_mib != QVAULT_DEFAULT_MEMORY_MIB;
 	bool commit = args->commit_seconds != QVAULT_DEFAULT_COMMIT_SECONDS;
-	int count = args->read_only + args->allow_discards + 2 * memory + 2 * commit;
+	bool mac = args->mac != QVAULT_MAC_HMAC_SHA256_128;
+	int count = args->read_only + args->allow_discards +
+		    2 * (memory + commit + mac);
 	int n = 0;
 
 	if (!count)
@@ -241,6 +264,8 @@ static int print_options(const struct qvault_args *args, char *buf, size_t size)
 	if (commit)
 		n += scnprintf(buf + n, size - n, " commit_seconds %u",
 			       args->commit_seconds);
+	if (mac)
+		n += scnprintf(buf + n, size - n, " mac %s", mac_names[args->mac]);
 	return n;
 }
 

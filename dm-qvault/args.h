@@ -7,6 +7,8 @@
 
 #include <linux/types.h>
 
+#include "format.h"
+
 #define QVAULT_DEFAULT_MEMORY_MIB	64
 #define QVAULT_MAX_MEMORY_MIB		65536
 #define QVAULT_DEFAULT_COMMIT_SECONDS	5
@@ -27,6 +29,7 @@ struct qvault_args {
 	char *key_description;		/* NULL: ephemeral */
 	bool read_only;
 	bool allow_discards;
+	enum qvault_mac mac;		/* of an ephemeral vault */
 	u32 memory_mib;
 	u32 commit_seconds;		/* 0: no commits by themselves */
 };

@@ -19,6 +19,15 @@
 #include <linux/blkdev.h>
 #include <linux/workqueue.h>
 
+/*
+ * GHASH and AES became functions; before, they are in the crypto API.  Kbuild looks
+ * for the header, since sparse cannot.
+ */
+#if defined(QVAULT_HAVE_GF128HASH) && IS_ENABLED(CONFIG_CRYPTO_LIB_GF128HASH)
+#include <crypto/gf128hash.h>
+#define QVAULT_HAVE_GHASH_LIB
+#endif
+
 /* The mode of an open block device was an fmode_t before it had its own type. */
 #ifndef BLK_OPEN_READ
 #define blk_mode_t	fmode_t

@@ -19,19 +19,14 @@
 #define XTS_KEY_SIZE	64u
 #define MAC_KEY_SIZE	32u
 
-/*
- * What a driver must not be: one that allocates memory for each request, since
- * it may be this request that memory waits for; nor one for a device apart, for
- * which single blocks that are waited for are the worst case.
- */
-#define UNWANTED	(CRYPTO_ALG_ALLOCATES_MEMORY | CRYPTO_ALG_KERN_DRIVER_ONLY)
-
 /* Requests kept for bad times: one lets everybody go on, one by one. */
 #define MIN_REQUESTS	4
 
 struct qvault_crypto {
 	struct crypto_skcipher *xts[2];	/* data, metadata */
-	struct crypto_shash *block_mac;
+	struct crypto_shash *block_hmac;
+	struct qvault_ghash *block_ghash;	/* NULL: not on this kernel */
+	enum qvault_mac mac;		/* which of the two serves */
 	struct crypto_shash *anchor_mac;
 	mempool_t requests;		/* for either of xts[] */
 
@@ -44,24 +39,30 @@ struct qvault_crypto {
 static int alloc_ciphers(struct qvault_crypto *crypto)
 {
 	struct crypto_skcipher *xts;
+	struct qvault_ghash *ghash;
 	struct crypto_shash *mac;
 	unsigned int i, size = 0;
 
 	for (i = 0; i < ARRAY_SIZE(crypto->xts); i++) {
-		xts = crypto_alloc_skcipher("xts(aes)", 0, UNWANTED);
+		xts = crypto_alloc_skcipher("xts(aes)", 0, QVAULT_CRYPTO_UNWANTED);
 		if (IS_ERR(xts))
 			return PTR_ERR(xts);
 		crypto->xts[i] = xts;
 		size = max(size, crypto_skcipher_reqsize(xts));
 	}
-	mac = crypto_alloc_shash("hmac(sha256)", 0, UNWANTED);
+	mac = crypto_alloc_shash("hmac(sha256)", 0, QVAULT_CRYPTO_UNWANTED);
 	if (IS_ERR(mac))
 		return PTR_ERR(mac);
-	crypto->block_mac = mac;
-	mac = crypto_alloc_shash("hmac(sha256)", 0, UNWANTED);
+	crypto->block_hmac = mac;
+	mac = crypto_alloc_shash("hmac(sha256)", 0, QVAULT_CRYPTO_UNWANTED);
 	if (IS_ERR(mac))
 		return PTR_ERR(mac);
 	crypto->anchor_mac = mac;
+	/* Now and not at attach, when nothing may be loaded from a disk. */
+	ghash = qvault_ghash_new();
+	if (PTR_ERR_OR_ZERO(ghash) == -ENOMEM)
+		return -ENOMEM;
+	crypto->block_ghash = IS_ERR(ghash) ? NULL : ghash;
 	return mempool_init_kmalloc_pool(&crypto->requests, MIN_REQUESTS,
 					 sizeof(struct skcipher_request) + size);
 }
@@ -104,7 +105,8 @@ void qvault_crypto_free(struct qvault_crypto *crypto)
 		return;
 	mempool_exit(&crypto->requests);
 	crypto_free_shash(crypto->anchor_mac);
-	crypto_free_shash(crypto->block_mac);
+	qvault_ghash_free(crypto->block_ghash);
+	crypto_free_shash(crypto->block_hmac);
 	crypto_free_skcipher(crypto->xts[1]);
 	crypto_free_skcipher(crypto->xts[0]);
 	kfree_sensitive(crypto);
@@ -189,6 +191,25 @@ static int set_mac_key(struct crypto_shash *mac, struct crypto_shash *prk,
 	return err;
 }
 
+static int set_ghash_keys(struct qvault_ghash *ghash, struct crypto_shash *prk)
+{
+	/* The first 16 bytes of what a longer key would be: RFC 5869. */
+	u8 hash_key[SHA256_SIZE], cipher_key[SHA256_SIZE];
+	int err;
+
+	if (!ghash)
+		return 0;
+	err = hkdf_expand(prk, QVAULT_LABEL_GHASH, hash_key, sizeof(hash_key));
+	if (!err)
+		err = hkdf_expand(prk, QVAULT_LABEL_GHASH_AES, cipher_key,
+				  sizeof(cipher_key));
+	if (!err)
+		err = qvault_ghash_setkey(ghash, hash_key, cipher_key);
+	memzero_explicit(hash_key, sizeof(hash_key));
+	memzero_explicit(cipher_key, sizeof(cipher_key));
+	return err;
+}
+
 static int derive_keys(struct qvault_crypto *crypto, struct crypto_shash *prk,
 		       const u8 *uuid)
 {
@@ -200,7 +221,9 @@ static int derive_keys(struct qvault_crypto *crypto, struct crypto_shash *prk,
 	if (!err)
 		err = set_xts_key(crypto->xts[1], prk, QVAULT_LABEL_META);
 	if (!err)
-		err = set_mac_key(crypto->block_mac, prk, QVAULT_LABEL_MAC);
+		err = set_mac_key(crypto->block_hmac, prk, QVAULT_LABEL_MAC);
+	if (!err)
+		err = set_ghash_keys(crypto->block_ghash, prk);
 	if (!err)
 		err = set_mac_key(crypto->anchor_mac, prk, QVAULT_LABEL_ANCHOR);
 	return err;
@@ -226,7 +249,7 @@ int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid)
 	if (crypto->derived)
 		return memcmp(crypto->uuid, uuid, QVAULT_UUID_SIZE) ?
 			-EKEYREJECTED : 0;
-	prk = crypto_alloc_shash("hmac(sha256)", 0, UNWANTED);
+	prk = crypto_alloc_shash("hmac(sha256)", 0, QVAULT_CRYPTO_UNWANTED);
 	if (IS_ERR(prk))
 		return PTR_ERR(prk);
 	err = derive_keys(crypto, prk, uuid);
@@ -282,8 +305,48 @@ int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
 }
 
 /**
+ * qvault_crypto_use_mac() - choose how blocks are authenticated
+ * @crypto: before the first block
+ * @mac: what the anchor says
+ *
+ * Context: Any.  Nothing else uses @crypto meanwhile.
+ * Return: 0; -EPROTONOSUPPORT if it is not known here; -ENOENT if it is, and this
+ * kernel lacks what it is made of.
+ */
+int qvault_crypto_use_mac(struct qvault_crypto *crypto, enum qvault_mac mac)
+{
+	if (mac != QVAULT_MAC_HMAC_SHA256_128 && mac != QVAULT_MAC_GHASH_AES)
+		return -EPROTONOSUPPORT;
+	if (mac == QVAULT_MAC_GHASH_AES && !crypto->block_ghash)
+		return -ENOENT;
+	crypto->mac = mac;
+	return 0;
+}
+
+static int block_hmac(struct crypto_shash *hmac,
+		      const struct qvault_disk_seal *head, const void *data,
+		      u8 tag[QVAULT_TAG_SIZE])
+{
+	SHASH_DESC_ON_STACK(desc, hmac);
+	u8 mac[SHA256_SIZE];
+	int err;
+
+	desc->tfm = hmac;
+	err = crypto_shash_init(desc);
+	if (!err)
+		err = crypto_shash_update(desc, (const u8 *)head, sizeof(*head));
+	if (!err)
+		err = crypto_shash_finup(desc, data, QVAULT_BLOCK_SIZE, mac);
+	if (!err)
+		memcpy(tag, mac, QVAULT_TAG_SIZE);
+	memzero_explicit(mac, sizeof(mac));
+	shash_desc_zero(desc);
+	return err;
+}
+
+/**
  * qvault_crypto_mac() - compute the tag of a sealed block
- * @crypto: with derived keys
+ * @crypto: with derived keys, after qvault_crypto_use_mac()
  * @head: what the block is
  * @data: its ciphertext, one block
  * @tag: receives the tag
@@ -295,21 +358,9 @@ int qvault_crypto_mac(struct qvault_crypto *crypto,
 		      const struct qvault_disk_seal *head, const void *data,
 		      u8 tag[QVAULT_TAG_SIZE])
 {
-	SHASH_DESC_ON_STACK(desc, crypto->block_mac);
-	u8 mac[SHA256_SIZE];
-	int err;
-
-	desc->tfm = crypto->block_mac;
-	err = crypto_shash_init(desc);
-	if (!err)
-		err = crypto_shash_update(desc, (const u8 *)head, sizeof(*head));
-	if (!err)
-		err = crypto_shash_finup(desc, data, QVAULT_BLOCK_SIZE, mac);
-	if (!err)
-		memcpy(tag, mac, QVAULT_TAG_SIZE);
-	memzero_explicit(mac, sizeof(mac));
-	shash_desc_zero(desc);
-	return err;
+	if (crypto->mac == QVAULT_MAC_GHASH_AES)
+		return qvault_ghash_mac(crypto->block_ghash, head, data, tag);
+	return block_hmac(crypto->block_hmac, head, data, tag);
 }
 
 /**

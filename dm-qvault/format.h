@@ -146,7 +146,14 @@ enum qvault_cipher {
 
 enum qvault_mac {
 	QVAULT_MAC_HMAC_SHA256_128 = 1,
+	QVAULT_MAC_GHASH_AES = 2,	/* AES_K2(GHASH_K1(...)), see mac.rst */
 };
+
+/* What people call them, by number; an initializer. */
+#define QVAULT_MAC_NAMES {						\
+	[QVAULT_MAC_HMAC_SHA256_128]	= "hmac-sha256",		\
+	[QVAULT_MAC_GHASH_AES]		= "ghash-aes",			\
+}
 
 /*
  * Slot (sequence & 1) of the anchor device.  It carries every parameter: the
@@ -194,6 +201,8 @@ static_assert(offsetof(struct qvault_disk_anchor, mac) == 4064);
 #define QVAULT_LABEL_DATA	"qvault data xts"	/* 64 bytes */
 #define QVAULT_LABEL_META	"qvault metadata xts"	/* 64 bytes */
 #define QVAULT_LABEL_MAC	"qvault block mac"	/* 32 bytes */
+#define QVAULT_LABEL_GHASH	"qvault block ghash"	/* 16 bytes */
+#define QVAULT_LABEL_GHASH_AES	"qvault block ghash aes"	/* 32 bytes */
 #define QVAULT_LABEL_ANCHOR	"qvault anchor mac"	/* 32 bytes */
 
 #endif

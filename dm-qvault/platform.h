@@ -22,6 +22,7 @@
 #define QVAULT_PLATFORM_H
 
 #include <linux/bio.h>
+#include <linux/crypto.h>
 #include <linux/device-mapper.h>
 #include <linux/mempool.h>
 #include <linux/ratelimit.h>
@@ -144,7 +145,28 @@ int qvault_claim(struct qvault_claim *claim, dev_t dev, const void *owner);
 void qvault_unclaim(struct qvault_claim *claim);
 bool qvault_claimed(dev_t dev, const void *except);
 
+/* ---- ghash.c ------------------------------------------------------------- */
+
+#define QVAULT_GHASH_KEY_SIZE	16
+
+struct qvault_ghash;
+
+struct qvault_ghash *qvault_ghash_new(void);
+void qvault_ghash_free(struct qvault_ghash *g);
+int qvault_ghash_setkey(struct qvault_ghash *g, const u8 *hash_key,
+			const u8 *cipher_key);
+int qvault_ghash_mac(struct qvault_ghash *g, const struct qvault_disk_seal *head,
+		     const void *data, u8 tag[QVAULT_TAG_SIZE]);
+
 /* ---- crypto.c, key.c ---------------------------------------------------- */
+
+/*
+ * What a driver must not be: one that allocates memory for each request, since
+ * it may be this request that memory waits for; nor one for a device apart, for
+ * which single blocks that are waited for are the worst case.
+ */
+#define QVAULT_CRYPTO_UNWANTED	(CRYPTO_ALG_ALLOCATES_MEMORY | \
+				 CRYPTO_ALG_KERN_DRIVER_ONLY)
 
 struct qvault_crypto *qvault_crypto_new(const u8 master[QVAULT_MASTER_KEY_SIZE]);
 void qvault_crypto_free(struct qvault_crypto *crypto);

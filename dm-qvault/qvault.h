@@ -487,6 +487,7 @@ struct qvault {
 
 	/* Constant from qvault_attach() to qvault_detach(). */
 	struct qvault_geometry geo;
+	enum qvault_mac mac;
 
 	/*
 	 * Read without a lock: a stale value lets one more operation in, which
@@ -580,9 +581,12 @@ void qvault_buf_put(void *buf);	/* NULL is fine */
 /*
  * AES-256-XTS over one block and the MAC of a block.  @meta picks the key.
  * May sleep.  Return 0 or a negative errno, in which case @dst is undefined.
+ * Which MAC that is, qvault_crypto_use_mac() says before the first block:
+ * -EPROTONOSUPPORT if it is unknown, -ENOENT if it is only not to be had.
  */
 int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
 		      const u8 tweak[16], const void *src, void *dst);
+int qvault_crypto_use_mac(struct qvault_crypto *crypto, enum qvault_mac mac);
 int qvault_crypto_mac(struct qvault_crypto *crypto,
 		      const struct qvault_disk_seal *head, const void *data,
 		      u8 tag[QVAULT_TAG_SIZE]);

@@ -304,6 +304,7 @@ static int format_ephemeral(struct qvault_target *qt,
 				qvault_default_log_blocks(blocks));
 	if (err)
 		qt->v.reason = "the data device is too small for the table line";
+	record->mac_type = cpu_to_le32(qt->args.mac);
 	return err ?: qvault_crypto_derive(qt->v.crypto, uuid);
 }
 
@@ -517,5 +518,5 @@ MODULE_ALIAS("dm-qvault");
  * Where sha256 is built in, nothing else would load the driver for this CPU: the
  * crypto API looks for a module only if it has no algorithm of that name at all.
  */
-MODULE_SOFTDEP("pre: sha256 aes");
+MODULE_SOFTDEP("pre: sha256 aes ghash");
 MODULE_LICENSE("GPL");

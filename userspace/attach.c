@@ -47,9 +47,10 @@ static int check_words(struct job *job)
 		return ctl_fail(CTL_USAGE,
 				"--%s has no meaning for an ephemeral vault, which begins empty under a random key",
 				o->key_file ? "key-file" : "read-only");
-	if (!job->ephemeral && ctl_given(o, CTL_OPT_FORCE))
+	if (!job->ephemeral && (ctl_given(o, CTL_OPT_FORCE) || ctl_given(o, CTL_OPT_MAC)))
 		return ctl_fail(CTL_USAGE,
-				"--force has no meaning for attach but with --ephemeral");
+				"--%s has no meaning for attach but with --ephemeral",
+				ctl_given(o, CTL_OPT_FORCE) ? "force" : "mac");
 	if (!ctl_dm_valid_name(job->name))
 		return ctl_fail(CTL_USAGE,
 				"\"%s\" cannot be the name of a device: use up to 127 letters, digits and #+-.:=@_",
@@ -184,7 +185,8 @@ static char *option_words(const struct ctl_options *o)
 	const bool commit = ctl_given(o, CTL_OPT_COMMIT);
 	const bool read_only = ctl_given(o, CTL_OPT_READ_ONLY);
 	const bool discards = ctl_given(o, CTL_OPT_DISCARDS);
-	const int words = read_only + discards + 2 * memory + 2 * commit;
+	const bool mac = ctl_given(o, CTL_OPT_MAC);
+	const int words = read_only + discards + 2 * (memory + commit + mac);
 	char memory_text[32] = "", commit_text[32] = "";
 
 	if (!words)
@@ -195,9 +197,10 @@ static char *option_words(const struct ctl_options *o)
 	if (commit)
 		snprintf(commit_text, sizeof(commit_text),
 			 " commit_seconds %" PRIu32, o->commit_seconds);
-	return ctl_format(" %d%s%s%s%s", words, read_only ? " read_only" : "",
+	return ctl_format(" %d%s%s%s%s%s%s", words, read_only ? " read_only" : "",
 			  discards ? " allow_discards" : "", memory_text,
-			  commit_text);
+			  commit_text, mac ? " mac " : "",
+			  mac ? ctl_mac_name(o->mac) : "");
 }
 
 /*

@@ -59,7 +59,7 @@ static void dump_json(const struct ctl_record *r, bool verified)
 	add_number(top, "format", r->format);
 	add_text(top, "uuid", ctl_uuid_text(uuid, r->uuid));
 	add_text(top, "cipher", "aes-256-xts");
-	add_text(top, "mac", "hmac-sha256-128");
+	add_text(top, "mac", ctl_mac_name(r->mac));
 	add_number(top, "block_size", QVAULT_BLOCK_SIZE);
 	add_number(top, "size", r->geo.logical_blocks * QVAULT_BLOCK_SIZE);
 	add_number(top, "sequence", r->sequence);
@@ -121,7 +121,7 @@ static void dump_text(const struct ctl_record *r, bool verified)
 	printf("%-18s%s\n", "Size:",
 	       ctl_size(text, r->geo.logical_blocks * QVAULT_BLOCK_SIZE));
 	printf("%-18s%s\n", "Cipher:", "aes-256-xts, 4096-byte blocks");
-	printf("%-18s%s\n", "MAC:", "hmac-sha256, 128 bits");
+	printf("%-18s%s, 128 bits\n", "MAC:", ctl_mac_name(r->mac));
 	print_number("Sequence:", r->sequence);
 	print_number("Epoch:", r->epoch);
 	print_number("Lease:", r->lease);

@@ -258,7 +258,7 @@ static int prepare(struct job *job)
 	struct qvault_disk_anchor *disk = &job->record;
 	int err;
 
-	ctl_record_new(disk, job->uuid, &job->geo);
+	ctl_record_new(disk, job->uuid, job->options->mac, &job->geo);
 	err = ctl_key_derive_anchor(job->key, job->uuid);
 	if (!err)
 		err = ctl_anchor_mac(job->key, disk, offsetof(typeof(*disk), mac),
@@ -274,6 +274,8 @@ static void report_json(const struct job *job, const char *uuid)
 	json_object_object_add(top, "data", json_object_new_string(job->data.path));
 	json_object_object_add(top, "anchor",
 			       json_object_new_string(job->anchor.path));
+	json_object_object_add(top, "mac", json_object_new_string(
+			       ctl_mac_name(job->options->mac)));
 	json_object_object_add(top, "size", json_object_new_uint64(
 			       job->geo.logical_blocks * QVAULT_BLOCK_SIZE));
 	json_object_object_add(top, "data_blocks",

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "qvault-ctl.h"
+#include "record.h"
 
 /* Long options get numbers above those of characters. */
 #define VALUE(option)	(0x100 + (int)(option))
@@ -19,6 +20,7 @@ static const struct option long_options[] = {
 	{ "key-file", required_argument, NULL, VALUE(CTL_OPT_KEY_FILE) },
 	{ "size", required_argument, NULL, VALUE(CTL_OPT_SIZE) },
 	{ "log-blocks", required_argument, NULL, VALUE(CTL_OPT_LOG_BLOCKS) },
+	{ "mac", required_argument, NULL, VALUE(CTL_OPT_MAC) },
 	{ "uuid", required_argument, NULL, VALUE(CTL_OPT_UUID) },
 	{ "force", no_argument, NULL, VALUE(CTL_OPT_FORCE) },
 	{ "batch-mode", no_argument, NULL, VALUE(CTL_OPT_BATCH) },
@@ -119,6 +121,16 @@ static int parse_uuid(struct ctl_options *o, const char *text)
 			text);
 }
 
+static int parse_mac(struct ctl_options *o, const char *text)
+{
+	o->mac = (enum qvault_mac)ctl_mac_find(text);
+	if (o->mac)
+		return CTL_OK;
+	return ctl_fail(CTL_USAGE, "--mac %s: give %s or %s", text,
+			ctl_mac_name(QVAULT_MAC_HMAC_SHA256_128),
+			ctl_mac_name(QVAULT_MAC_GHASH_AES));
+}
+
 static int take(struct ctl_options *o, enum ctl_option option, const char *text)
 {
 	switch (option) {
@@ -136,6 +148,8 @@ static int take(struct ctl_options *o, enum ctl_option option, const char *text)
 	case CTL_OPT_LOG_BLOCKS:
 		return parse_number(&o->log_blocks, text, option,
 				    QVAULT_MIN_LOG_BLOCKS, QVAULT_MAX_LOG_BLOCKS);
+	case CTL_OPT_MAC:
+		return parse_mac(o, text);
 	case CTL_OPT_UUID:
 		return parse_uuid(o, text);
 	case CTL_OPT_MEMORY:
@@ -200,6 +214,7 @@ int ctl_options_parse(struct ctl_options *o, const struct ctl_verb *verb,
 	int value, err, word = 1;
 
 	memset(o, 0, sizeof(*o));
+	o->mac = QVAULT_MAC_HMAC_SHA256_128;
 	opterr = 0;
 	optind = 1;
 	while ((value = getopt_long(argc, argv, short_options, long_options,

@@ -18,6 +18,7 @@ static const struct ctl_verb verbs[] = {
 		.about = "make a vault: write its anchor, and nothing else",
 		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(SIZE) |
 			   CTL_ALLOW(LOG_BLOCKS) | CTL_ALLOW(UUID) |
+			   CTL_ALLOW(MAC) |
 			   CTL_ALLOW(FORCE) | CTL_ALLOW(BATCH) | CTL_ALLOW(JSON) |
 			   CTL_ALLOW(DATA) | CTL_ALLOW(ANCHOR),
 		.min_args = 0,
@@ -31,7 +32,7 @@ static const struct ctl_verb verbs[] = {
 		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(READ_ONLY) |
 			   CTL_ALLOW(DISCARDS) | CTL_ALLOW(MEMORY) |
 			   CTL_ALLOW(COMMIT) | CTL_ALLOW(EPHEMERAL) |
-			   CTL_ALLOW(FORCE),
+			   CTL_ALLOW(MAC) | CTL_ALLOW(FORCE),
 		.min_args = 2,
 		.max_args = 3,
 		.run = ctl_attach_verb,
@@ -96,6 +97,7 @@ static int help(void)
 	     "format:\n"
 	     "      --size BYTES       of the volume; K, M, G, T may follow (all that fits)\n"
 	     "      --log-blocks N     size of the log in blocks of 4 KiB\n"
+	     "      --mac NAME         hmac-sha256 (default), or the faster ghash-aes\n"
 	     "      --uuid UUID        instead of a random one\n"
 	     "      --force            destroy what is there\n"
 	     "  -q, --batch-mode       do not ask\n"
@@ -105,6 +107,7 @@ static int help(void)
 	     "      --memory-mib N     memory that the vault may use\n"
 	     "      --commit-seconds N longest time until a write is committed\n"
 	     "      --ephemeral        no anchor, and a key that nobody ever sees\n"
+	     "      --mac NAME         of an ephemeral vault: as for format\n"
 	     "detach:\n"
 	     "      --deferred         as soon as nobody uses it any more\n"
 	     "\n"

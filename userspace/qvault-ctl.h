@@ -53,6 +53,7 @@ enum ctl_option {
 	CTL_OPT_KEY_FILE,
 	CTL_OPT_SIZE,
 	CTL_OPT_LOG_BLOCKS,
+	CTL_OPT_MAC,
 	CTL_OPT_UUID,
 	CTL_OPT_FORCE,
 	CTL_OPT_BATCH,
@@ -76,6 +77,7 @@ struct ctl_options {
 	const char *anchor;
 	uint64_t size;			/* bytes; 0: all */
 	uint32_t log_blocks;		/* 0: the default */
+	enum qvault_mac mac;
 	uint8_t uuid[QVAULT_UUID_SIZE];
 	uint32_t memory_mib;
 	uint32_t commit_seconds;

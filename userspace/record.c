@@ -33,7 +33,7 @@ static void record_from_disk(struct ctl_record *r,
 	r->format = le32toh(disk->format);
 	memcpy(r->uuid, disk->uuid, sizeof(r->uuid));
 	r->cipher = le32toh(disk->cipher);
-	r->mac_type = le32toh(disk->mac_type);
+	r->mac = (enum qvault_mac)le32toh(disk->mac_type);
 	r->sequence = le64toh(disk->sequence);
 	r->epoch = le64toh(disk->epoch);
 	r->lease = le64toh(disk->lease);
@@ -44,6 +44,24 @@ static void record_from_disk(struct ctl_record *r,
 	pointer_from_disk(&r->map, &disk->map);
 	pointer_from_disk(&r->log, &disk->log);
 	r->inline_bytes = le32toh(disk->inline_bytes);
+}
+
+static const char *const mac_names[] = QVAULT_MAC_NAMES;
+#define NR_MACS (sizeof(mac_names) / sizeof(mac_names[0]))
+
+const char *ctl_mac_name(uint32_t mac)
+{
+	return mac < NR_MACS ? mac_names[mac] : NULL;
+}
+
+uint32_t ctl_mac_find(const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < NR_MACS; i++)
+		if (mac_names[i] && !strcmp(mac_names[i], name))
+			return i;
+	return 0;
 }
 
 static const char *check_reserved(const struct qvault_disk_anchor *disk)
@@ -63,7 +81,7 @@ static const char *check_parameters(struct ctl_record *r,
 
 	if (r->cipher != QVAULT_CIPHER_AES_256_XTS)
 		return "unknown cipher";
-	if (r->mac_type != QVAULT_MAC_HMAC_SHA256_128)
+	if (!ctl_mac_name(r->mac))
 		return "unknown kind of MAC";
 	/* Zero would mean "as large as fits", which an anchor never says. */
 	if (!logical_blocks)
@@ -148,14 +166,14 @@ enum ctl_slot_state ctl_record_parse(const struct qvault_disk_anchor *disk,
  * that an attach may use; it takes a lease before it uses any.
  */
 void ctl_record_new(struct qvault_disk_anchor *disk, const uint8_t *uuid,
-		    const struct qvault_geometry *geo)
+		    enum qvault_mac mac, const struct qvault_geometry *geo)
 {
 	memset(disk, 0, sizeof(*disk));
 	memcpy(disk->magic, magic, sizeof(magic));
 	disk->format = htole32(QVAULT_FORMAT_VERSION);
 	memcpy(disk->uuid, uuid, sizeof(disk->uuid));
 	disk->cipher = htole32(QVAULT_CIPHER_AES_256_XTS);
-	disk->mac_type = htole32(QVAULT_MAC_HMAC_SHA256_128);
+	disk->mac_type = htole32(mac);
 	disk->data_blocks = htole64(geo->data_blocks);
 	disk->logical_blocks = htole64(geo->logical_blocks);
 	disk->log_blocks = htole32(geo->log_blocks);

@@ -29,7 +29,7 @@ struct ctl_record {
 	uint32_t format;
 	uint8_t uuid[QVAULT_UUID_SIZE];
 	uint32_t cipher;
-	uint32_t mac_type;
+	enum qvault_mac mac;
 	struct qvault_geometry geo;
 	uint64_t sequence;
 	uint64_t epoch;
@@ -60,8 +60,15 @@ enum ctl_slot_state ctl_record_parse(const struct qvault_disk_anchor *disk,
 				     uint32_t slot, struct ctl_record *record,
 				     const char **why);
 
-/* The first record of a new vault, but for its MAC. */
+/* The name of a MAC; NULL if it is not known. */
+const char *ctl_mac_name(uint32_t mac);
+
+/* The MAC of a name; 0 if there is none. */
+uint32_t ctl_mac_find(const char *name);
+
+/* The first record of a new vault, but for the MAC of the record itself. */
 void ctl_record_new(struct qvault_disk_anchor *disk, const uint8_t *uuid,
+		    enum qvault_mac mac,
 		    const struct qvault_geometry *geo);
 
 #endif

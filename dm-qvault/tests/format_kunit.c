@@ -50,6 +50,36 @@ static const u8 anchor_mac[] = {
 	0x1f, 0x30, 0x68, 0x1f, 0x94, 0x92, 0x52, 0xf5,
 };
 
+/* From tests/mac/vectors, which knows only the standards. */
+static const struct {
+	enum qvault_kind kind;
+	u64 id;
+	u64 version;
+	bool zeros;
+	u8 tag[QVAULT_TAG_SIZE];
+} ghash_vectors[] = {
+	{ QVAULT_KIND_DATA, 0, 1, true, {
+		0x12, 0x01, 0x1b, 0x43, 0x13, 0x52, 0xbc, 0x46,
+		0xe4, 0x11, 0xb0, 0x58, 0x44, 0x99, 0x44, 0x97 } },
+	{ QVAULT_KIND_DATA, 0x123456, 0x0102030405060708ull, false, {
+		0x82, 0x63, 0xe6, 0xbe, 0xa3, 0xb1, 0x03, 0x96,
+		0xdb, 0x91, 0x84, 0xe5, 0x4e, 0x8c, 0x5a, 0xaf } },
+	{ QVAULT_KIND_NODE, 0x0200000000000005ull, 9, false, {
+		0x49, 0x1c, 0xf7, 0xf5, 0x38, 0x54, 0x3f, 0x92,
+		0xdd, 0xcd, 0x03, 0x42, 0xe2, 0x65, 0x38, 0x02 } },
+	{ QVAULT_KIND_MAP, 5, 9, false, {
+		0x33, 0x10, 0x46, 0x58, 0x6d, 0x8a, 0xd2, 0x6c,
+		0x8f, 0x21, 0xc4, 0x42, 0x47, 0x98, 0x46, 0xf2 } },
+	{ QVAULT_KIND_LOG, 77, 9, false, {
+		0x85, 0xa7, 0x44, 0xc6, 0x25, 0x02, 0x1a, 0xb1,
+		0x0a, 0x8c, 0xf6, 0x7a, 0x4f, 0x00, 0x07, 0x14 } },
+};
+
+static const u8 ghash_sealed_tag[] = {
+	0xe6, 0xf1, 0xbe, 0xe3, 0xd7, 0xc5, 0xa7, 0x54,
+	0xc9, 0x11, 0xf0, 0x8e, 0xc6, 0x51, 0xca, 0x57,
+};
+
 struct blocks {
 	struct qvault v;
 	u8 plain[QVAULT_BLOCK_SIZE];
@@ -59,13 +89,14 @@ struct blocks {
 	u8 tag[QVAULT_TAG_SIZE];
 };
 
-static struct blocks *blocks_new(struct kunit *test)
+static struct blocks *blocks_new(struct kunit *test, enum qvault_mac mac)
 {
 	struct blocks *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
 	u32 i;
 
 	KUNIT_ASSERT_NOT_NULL(test, b);
 	b->v.crypto = world_crypto(test);
+	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_use_mac(b->v.crypto, mac));
 	for (i = 0; i < QVAULT_BLOCK_SIZE; i++)
 		b->plain[i] = i * 7 + 3 + (i >> 8);
 	return b;
@@ -80,7 +111,7 @@ static void seal(struct kunit *test, struct blocks *b, enum qvault_kind kind,
 
 static void sealed_blocks(struct kunit *test)
 {
-	struct blocks *b = blocks_new(test);
+	struct blocks *b = blocks_new(test, QVAULT_MAC_HMAC_SHA256_128);
 
 	seal(test, b, QVAULT_KIND_DATA, 0x123456, 0x0102030405060708ull);
 	KUNIT_EXPECT_MEMEQ(test, b->tag, data_tag, sizeof(data_tag));
@@ -94,6 +125,37 @@ static void sealed_blocks(struct kunit *test)
 	KUNIT_EXPECT_MEMEQ(test, b->tag, map_tag, sizeof(map_tag));
 	seal(test, b, QVAULT_KIND_LOG, 77, 9);
 	KUNIT_EXPECT_MEMEQ(test, b->tag, log_tag, sizeof(log_tag));
+}
+
+static void sealed_with_ghash(struct kunit *test)
+{
+	struct blocks *b = blocks_new(test, QVAULT_MAC_GHASH_AES);
+	struct qvault_disk_seal head = {};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(ghash_vectors); i++) {
+		head.kind = cpu_to_le64(ghash_vectors[i].kind);
+		head.id = cpu_to_le64(ghash_vectors[i].id);
+		head.version = cpu_to_le64(ghash_vectors[i].version);
+		/* back is zeros. */
+		KUNIT_ASSERT_EQ(test, 0,
+				qvault_crypto_mac(b->v.crypto, &head,
+						  ghash_vectors[i].zeros ?
+						  b->back : b->plain, b->tag));
+		KUNIT_EXPECT_MEMEQ(test, b->tag, ghash_vectors[i].tag,
+				   QVAULT_TAG_SIZE);
+	}
+	seal(test, b, QVAULT_KIND_DATA, 0x123456, 0x0102030405060708ull);
+	KUNIT_EXPECT_MEMEQ(test, b->cipher, data_head, sizeof(data_head));
+	KUNIT_EXPECT_MEMEQ(test, b->tag, ghash_sealed_tag, QVAULT_TAG_SIZE);
+}
+
+static void unknown_macs_are_refused(struct kunit *test)
+{
+	struct qvault_crypto *crypto = world_crypto(test);
+
+	KUNIT_EXPECT_EQ(test, -EPROTONOSUPPORT, qvault_crypto_use_mac(crypto, 0));
+	KUNIT_EXPECT_EQ(test, -EPROTONOSUPPORT, qvault_crypto_use_mac(crypto, 3));
 }
 
 static void new_anchor(struct kunit *test)
@@ -125,9 +187,9 @@ static void unseal(struct kunit *test, struct blocks *b, int want,
 		KUNIT_EXPECT_EQ(test, 0xee, b->back[0]);
 }
 
-static void tampering_is_noticed(struct kunit *test)
+static void tamper(struct kunit *test, enum qvault_mac mac)
 {
-	struct blocks *b = blocks_new(test);
+	struct blocks *b = blocks_new(test, mac);
 	struct qvault_ptr ptr = { .version = 42, .where = 1234 }, other;
 	u32 i;
 
@@ -160,10 +222,20 @@ static void tampering_is_noticed(struct kunit *test)
 	unseal(test, b, 0, QVAULT_KIND_DATA, 99, &ptr);
 }
 
+static void tampering_is_noticed(struct kunit *test)
+{
+	tamper(test, QVAULT_MAC_HMAC_SHA256_128);
+}
+
+static void tampering_is_noticed_by_ghash(struct kunit *test)
+{
+	tamper(test, QVAULT_MAC_GHASH_AES);
+}
+
 /* A, B, A again: no 16 bytes of ciphertext repeat. */
 static void rewriting_tells_nothing(struct kunit *test)
 {
-	struct blocks *b = blocks_new(test);
+	struct blocks *b = blocks_new(test, QVAULT_MAC_HMAC_SHA256_128);
 	u32 i;
 
 	memset(b->plain, 0, sizeof(b->plain));
@@ -199,8 +271,11 @@ static void pointers_round_trip(struct kunit *test)
 
 static struct kunit_case cases[] = {
 	KUNIT_CASE(sealed_blocks),
+	KUNIT_CASE(sealed_with_ghash),
+	KUNIT_CASE(unknown_macs_are_refused),
 	KUNIT_CASE(new_anchor),
 	KUNIT_CASE(tampering_is_noticed),
+	KUNIT_CASE(tampering_is_noticed_by_ghash),
 	KUNIT_CASE(rewriting_tells_nothing),
 	KUNIT_CASE(pointers_round_trip),
 	{}

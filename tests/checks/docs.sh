@@ -54,10 +54,22 @@ fields_complete() {
 }
 
 labels_equal() {
-	sed -nE 's/^#define QVAULT_LABEL_[A-Z]+\s+"(.*)"\s+\/\* ([0-9]+) bytes \*\//\1 \2/p' \
+	sed -nE 's/^#define QVAULT_LABEL_[A-Z_]+\s+"(.*)"\s+\/\* ([0-9]+) bytes \*\//\1 \2/p' \
 		"$module/format.h" >"$check_tmp/labels"
 	sed -nE 's/^``(qvault [a-z ]+)`` +([0-9]+) .*/\1 \2/p' "$documents/format.rst" >"$check_tmp/rows"
 	equal_lists "$check_tmp/labels" "$check_tmp/rows"
+}
+
+# The vectors that are told and tested are those that the standards give.
+vectors_equal() {
+	local status=0 word
+	"$check_top/tests/mac/vectors" | sed 's/^/    /' >"$check_tmp/vectors" || return 1
+	tail -n "$(wc -l <"$check_tmp/vectors")" "$documents/mac.rst" | diff "$check_tmp/vectors" - || status=1
+	tr -d '\t\n ,' <"$module/tests/format_kunit.c" | sed 's/0x//g' >"$check_tmp/bytes"
+	while read -r word; do
+		grep -q "$word" "$check_tmp/bytes" || { echo "format_kunit.c lacks $word"; status=1; }
+	done < <(awk '!/^ *K/ { print $NF }' "$check_tmp/vectors")
+	return "$status"
 }
 
 # Numbers of the geometry that the text spells out.
@@ -241,6 +253,7 @@ try "format.rst: offsets and sizes compile against format.h" offsets_compile
 try "format.rst: every field of every struct, and no other" fields_complete
 try "format.rst: labels of the keys" labels_equal
 try "format.rst: numbers of the geometry" geometry_numbers
+try "mac.rst: vectors" vectors_equal
 try "qvault.rst: the status line is that of status.c" status_equal
 try "status.c prints as many fields" status_counted
 try "qvault.rst: every field is explained" status_explained

@@ -24,8 +24,9 @@ struct ghash_state {
 	u32 bytes;			/* in part */
 };
 
+/* Not reduced yet; Karatsuba: @both is of the sums of the halves. */
 struct product {
-	v2di low, middle, high;
+	v2di low, both, high;
 };
 
 static __always_inline v2di reversed(const u8 *from)
@@ -35,25 +36,31 @@ static __always_inline v2di reversed(const u8 *from)
 	return (v2di)__builtin_shuffle(*(const v16qi_u *)from, order);
 }
 
+static __always_inline v2di swapped(v2di a)
+{
+	const v2di order = { 1, 0 };
+
+	return __builtin_shuffle(a, order);
+}
+
 static __always_inline void multiply(struct product *sum, v2di a, v2di b)
 {
 	sum->low ^= __builtin_ia32_pclmulqdq128(a, b, 0x00);
 	sum->high ^= __builtin_ia32_pclmulqdq128(a, b, 0x11);
-	sum->middle ^= __builtin_ia32_pclmulqdq128(a, b, 0x01) ^
-		       __builtin_ia32_pclmulqdq128(a, b, 0x10);
+	sum->both ^= __builtin_ia32_pclmulqdq128(a ^ swapped(a), b ^ swapped(b), 0x00);
 }
 
 /* Times x^-128, modulo x^128 + x^127 + x^126 + x^121 + 1. */
 static __always_inline v2di reduce(const struct product *p)
 {
 	const v2di poly = { 0xc200000000000000ull, 0 };
-	v2di low = p->low ^ (v2di){ 0, p->middle[0] };
-	v2di high = p->high ^ (v2di){ p->middle[1], 0 };
+	v2di middle = p->both ^ p->low ^ p->high;
+	v2di left = { 0, middle[0] }, right = { middle[1], 0 };
+	v2di low = p->low ^ left, high = p->high ^ right;
 	unsigned int i;
 
 	for (i = 0; i < 2; i++)
-		low = __builtin_shuffle(low, (v2di){ 1, 0 }) ^
-		      __builtin_ia32_pclmulqdq128(low, poly, 0x00);
+		low = swapped(low) ^ __builtin_ia32_pclmulqdq128(low, poly, 0x00);
 	return high ^ low;
 }
 
@@ -65,6 +72,7 @@ static __always_inline v2di power(const struct ghash_key *key, unsigned int n)
 static int setkey(struct crypto_shash *tfm, const u8 *raw, unsigned int bytes)
 {
 	struct ghash_key *key = crypto_shash_ctx(tfm);
+	const v2di carry = { 1, 0xc200000000000000ull };
 	v2di h, p;
 	unsigned int i;
 
@@ -75,7 +83,7 @@ static int setkey(struct crypto_shash *tfm, const u8 *raw, unsigned int bytes)
 	p = h + h;
 	p[1] |= (u64)h[0] >> 63;
 	if (h[1] < 0)
-		p ^= (v2di){ 1, 0xc200000000000000ull };
+		p ^= carry;
 	h = p;
 	for (i = 0; i < WIDTH; i++) {
 		struct product next = {};
