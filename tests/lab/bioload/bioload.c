@@ -6,16 +6,20 @@
  *	echo "dev=/dev/ram0 rw=write bs=1048576 qd=4 ms=3000" >/sys/kernel/debug/bioload
  *	cat /sys/kernel/debug/bioload
  *
- * rw: write, read, randwrite, randread, mixed (random, 70 % reads).  span: bytes
- * of the device that are used, from its start (0: all).  jobs: threads, each with
- * @qd bios on their way.  fsync=1: each write is followed by a flush, and the two
- * are one operation.  ios: an end by count instead of time.
+ * rw: write, read, randwrite, randread, mixed (random, 70 % reads), permute (write
+ * each block once, in an order like chance).  span: bytes of the device that are
+ * used, from its start (0: all).  jobs: threads, each with @qd bios on their way.
+ * fsync=1: each write is followed by a flush, and the two are one operation.
+ * sync=1: one flush at the end, within the time.  ios: an end by count instead of
+ * time.  cpu_ns is the processor time that the guest's kernel took from the host:
+ * what others did on the machine meanwhile is not in it.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/debugfs.h>
 #include <linux/kthread.h>
 #include <linux/llist.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/parser.h>
 #include <linux/prandom.h>
@@ -33,7 +37,7 @@
 struct setup {
 	char dev[128];
 	char rw[16];
-	u64 bs, qd, ms, span, jobs, ios, fsync, seed;
+	u64 bs, qd, ms, span, jobs, ios, fsync, sync, seed;
 };
 
 struct job;
@@ -56,7 +60,8 @@ struct job {
 	struct llist_head done;
 	wait_queue_head_t wait;
 	u64 position, positions, first;	/* in units of bs */
-	u64 ios, end;
+	u64 state;			/* of permute */
+	u64 ios, writes;
 	u32 *buckets;
 	blk_status_t status;
 	struct completion ended;
@@ -65,12 +70,32 @@ struct job {
 struct load {
 	struct setup s;
 	struct block_device *bdev;
-	u64 start, deadline;
+	u64 start, end, deadline, cpu;
 	struct job *jobs;
 };
 
 static DEFINE_MUTEX(mutex);		/* one load at a time */
 static char result[512];		/* Locking: mutex */
+
+#if defined(CONFIG_UML) && defined(CONFIG_X86_64)
+/* User Mode Linux is a process: a system call instruction here asks the host. */
+static u64 host_cpu_ns(void)
+{
+	const long clock_gettime = 228, process_cputime = 2;
+	struct { s64 sec, ns; } time = {};
+	long err;
+
+	asm volatile("syscall" : "=a"(err)
+		     : "0"(clock_gettime), "D"(process_cputime), "S"(&time)
+		     : "rcx", "r11", "memory");
+	return err ? 0 : time.sec * NSEC_PER_SEC + time.ns;
+}
+#else
+static u64 host_cpu_ns(void)
+{
+	return 0;
+}
+#endif
 
 /* ---- Latency ---- */
 
@@ -115,10 +140,23 @@ static bool next_is_read(struct job *job)
 	return strstr(rw, "read");
 }
 
+/* A full period of a linear congruence over a power of two, without what is too much. */
+static u64 next_of_permutation(struct job *job)
+{
+	u64 mask = roundup_pow_of_two(job->positions) - 1;
+
+	do {
+		job->state = (job->state * 6364136223846793005ull + 1442695040888963407ull) & mask;
+	} while (job->state >= job->positions);
+	return job->first + job->state;
+}
+
 static u64 next_position(struct job *job)
 {
 	u64 r;
 
+	if (job->load->s.rw[0] == 'p')
+		return next_of_permutation(job);
 	if (!is_random(&job->load->s)) {
 		r = job->position;
 		job->position = (job->position + 1) % job->positions;
@@ -156,6 +194,7 @@ static void submit_slot(struct slot *slot)
 	slot->bio.bi_end_io = slot_done;
 	slot->bio.bi_private = slot;
 	slot->flushing = false;
+	job->writes += !read;
 	slot->start = ktime_get_ns();
 	submit_bio(&slot->bio);
 }
@@ -207,7 +246,6 @@ static int run_job(void *arg)
 		}
 		cond_resched();
 	}
-	job->end = ktime_get_ns();
 	complete(&job->ended);
 	return 0;
 }
@@ -284,20 +322,21 @@ static void free_job(struct load *load, u32 n)
 static int report(struct load *load)
 {
 	u64 *buckets = kvcalloc(BUCKETS, sizeof(*buckets), GFP_KERNEL);
-	u64 ios = 0, end = load->start;
+	u64 ios = 0, writes = 0;
 	u32 n, i;
 
 	if (!buckets)
 		return -ENOMEM;
 	for (n = 0; n < load->s.jobs; n++) {
 		ios += load->jobs[n].ios;
-		end = max(end, load->jobs[n].end);
+		writes += load->jobs[n].writes;
 		for (i = 0; i < BUCKETS; i++)
 			buckets[i] += load->jobs[n].buckets[i];
 	}
 	scnprintf(result, sizeof(result),
-		  "{\"ios\": %llu, \"bytes\": %llu, \"ns\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu, \"p999_ns\": %llu, \"max_ns\": %llu}\n",
-		  ios, ios * load->s.bs, end - load->start, percentile(buckets, ios, 500),
+		  "{\"ios\": %llu, \"writes\": %llu, \"bytes\": %llu, \"ns\": %llu, \"cpu_ns\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu, \"p999_ns\": %llu, \"max_ns\": %llu}\n",
+		  ios, writes, ios * load->s.bs, load->end - load->start, load->cpu,
+		  percentile(buckets, ios, 500),
 		  percentile(buckets, ios, 990), percentile(buckets, ios, 999),
 		  percentile(buckets, ios, 1000));
 	kvfree(buckets);
@@ -318,6 +357,7 @@ static int run_jobs(struct load *load)
 			return err;
 		}
 	}
+	load->cpu = host_cpu_ns();
 	load->start = ktime_get_ns();
 	load->deadline = load->start + load->s.ms * NSEC_PER_MSEC;
 	for (n = 0; n < load->s.jobs; n++)
@@ -327,6 +367,10 @@ static int run_jobs(struct load *load)
 	for (n = 0; n < load->s.jobs; n++)
 		if (load->jobs[n].status)
 			err = blk_status_to_errno(load->jobs[n].status);
+	if (!err && load->s.sync)
+		err = blkdev_issue_flush(load->bdev);
+	load->end = ktime_get_ns();
+	load->cpu = host_cpu_ns() - load->cpu;
 	return err ?: report(load);
 }
 
@@ -353,10 +397,13 @@ static int run_load(struct load *load)
 
 static int open_and_run(struct load *load)
 {
+	blk_mode_t mode = BLK_OPEN_READ;
 	struct file *file;
 	int err;
 
-	file = bdev_file_open_by_path(load->s.dev, BLK_OPEN_READ | BLK_OPEN_WRITE, NULL, NULL);
+	if (!strstr(load->s.rw, "read"))
+		mode |= BLK_OPEN_WRITE;
+	file = bdev_file_open_by_path(load->s.dev, mode, NULL, NULL);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	load->bdev = file_bdev(file);
@@ -372,7 +419,7 @@ static int parse_number(struct setup *s, const char *name, const char *value)
 	const struct { const char *name; u64 *field; } known[] = {
 		{ "bs", &s->bs }, { "qd", &s->qd }, { "ms", &s->ms },
 		{ "span", &s->span }, { "jobs", &s->jobs }, { "ios", &s->ios },
-		{ "fsync", &s->fsync }, { "seed", &s->seed },
+		{ "fsync", &s->fsync }, { "sync", &s->sync }, { "seed", &s->seed },
 	};
 	u32 i;
 
@@ -398,7 +445,9 @@ static int parse_word(struct setup *s, char *word)
 
 static int parse(struct setup *s, char *words)
 {
-	static const char * const known[] = { "write", "read", "randwrite", "randread", "mixed" };
+	static const char * const known[] = {
+		"write", "read", "randwrite", "randread", "mixed", "permute",
+	};
 	char *word;
 	int err;
 

@@ -22,6 +22,8 @@ typedef v2di v2di_u __attribute__((aligned(1), may_alias));
 typedef v4si v4si_u __attribute__((aligned(1), may_alias));
 typedef v16qi v16qi_u __attribute__((aligned(1), may_alias));
 
+int hw_aes_register(void);
+void hw_aes_unregister(void);
 int hw_xts_register(void);
 void hw_xts_unregister(void);
 int hw_sha256_register(void);
