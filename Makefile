@@ -4,6 +4,7 @@
 # make tool            qvault-ctl; its path is printed
 # make demo            the main job on real files, in a virtual machine
 # make test            all named checks; tests/run lists them
+# make bench-report   the full benchmark, written to Documentation/benchmarks
 # make install         tool, manual, and the module by way of dkms if there is dkms
 # make dkms-source     only what dkms builds from, into DESTDIR/usr/src
 # make clean
@@ -44,6 +45,9 @@ demo:
 test:
 	@$(top)/tests/run all
 
+bench-report:
+	@$(top)/tests/run bench full $(top)/Documentation/benchmarks
+
 install: dkms-source
 	$(MAKE) -C $(top)/userspace install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
 	$(INSTALL) -D -m 644 $(top)/userspace/modules-load.d/dm-qvault.conf \
@@ -68,4 +72,4 @@ clean:
 		-o -name modules.order \) -not -path '*/.git/*' -delete
 	$(MAKE) -s -C $(top)/userspace clean
 
-.PHONY: all module tool demo test install dkms-source clean
+.PHONY: all module tool demo test bench-report install dkms-source clean
