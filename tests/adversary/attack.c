@@ -19,19 +19,20 @@ static const char *const kind_name[] = {
 	[QVAULT_KIND_MAP] = "map", [QVAULT_KIND_LOG] = "log",
 };
 
-struct attacker {
-	struct world *w;
-	const struct snapshot *scene;
-	struct verdict *v;
-	const char *where;		/* scene's name */
-	int live;			/* an attached vault, or -1 */
-	u32 *affected, nr_affected;
-	u64 changed[64];		/* device blocks to put back */
-	u32 nr_changed;
-	u8 *buf;
+const char *const forgery_name[NR_FORGERIES] = {
+	[FLIP] = "bit flips", [FILL] = "zeros, ones, noise",
+	[SIBLING] = "swaps and copies of siblings",
+	[ELSEWHERE] = "copies from elsewhere",
+	[EARLIER] = "earlier versions", [CLONED] = "from a clone",
+	[OTHER_VAULT] = "from another vault under the key", [TORN] = "torn",
+	[SLOTS] = "slots swapped", [SEVERAL] = "several, then written to",
+	[RACE] = "changed while read", [TWO_FACES] = "two reads differ",
+	[RESIZED] = "device truncated or extended",
+	[ANCHOR] = "other anchors", [WHOLE] = "whole devices",
 };
+struct verdict by_forgery[NR_FORGERIES];
 
-static const u8 *original(const struct attacker *a, u64 block)
+const u8 *attack_original(const struct attacker *a, u64 block)
 {
 	return a->scene->data + block * BLOCK;
 }
@@ -39,7 +40,7 @@ static const u8 *original(const struct attacker *a, u64 block)
 /* False if that changes nothing: then it is no attack. */
 static bool forge(struct attacker *a, u64 block, const u8 *contents)
 {
-	if (!memcmp(original(a, block), contents, BLOCK))
+	if (!memcmp(attack_original(a, block), contents, BLOCK))
 		return false;
 	if (contents != a->buf)
 		memcpy(a->buf, contents, BLOCK);
@@ -54,24 +55,30 @@ static void restore(struct attacker *a)
 	while (a->nr_changed) {
 		u64 block = a->changed[--a->nr_changed];
 
-		if (write_blocks(a->w->data_fd, block, original(a, block), 1))
+		if (write_blocks(a->w->data_fd, block, attack_original(a, block), 1))
 			die("restore: %s", strerror(errno));
 	}
 }
 
-static void count(struct attacker *a, enum outcome outcome)
+static void tally(struct verdict *v, enum outcome outcome)
 {
-	a->v->attacks++;
+	v->attacks++;
 	if (outcome == REFUSED)
-		a->v->refused++;
+		v->refused++;
 	else if (outcome == HARMLESS)
-		a->v->harmless++;
+		v->harmless++;
 	else
-		a->v->bad++;
+		v->bad++;
+}
+
+void attack_count(struct attacker *a, enum outcome outcome)
+{
+	tally(a->v, outcome);
+	tally(&by_forgery[a->forgery], outcome);
 }
 
 /* The blocks that a structure may speak of, and a few others. */
-static void affect(struct attacker *a, const struct vault_item *item)
+void attack_affect(struct attacker *a, const struct vault_item *item)
 {
 	const struct world *w = a->w;
 	u32 i;
@@ -90,35 +97,56 @@ static void affect(struct attacker *a, const struct vault_item *item)
 	}
 }
 
+/* What a vault makes of a forgery that happened while it was suspended. */
+static enum outcome judge_resume(struct attacker *a)
+{
+	int err = dm_resume(&a->w->vault);
+	enum outcome outcome;
+
+	if (err)
+		return judge_error(err, "resume");
+	outcome = judge_reads(a->w, a->fd, a->scene->logical, a->affected,
+			      a->nr_affected);
+	if (dm_suspend(&a->w->vault, false))
+		die("suspend");
+	return outcome;
+}
+
+static enum outcome judge(struct attacker *a)
+{
+	switch (a->moment) {
+	case LIVE:
+		return judge_reads(a->w, a->fd, a->scene->logical, a->affected,
+				   a->nr_affected);
+	case SUSPENDED:
+		return judge_resume(a);
+	default:
+		return judge_read_only(a->w, a->scene, a->affected,
+				       a->nr_affected);
+	}
+}
+
 /* Judge what was forged so far, and put it back. */
-static void strike(struct attacker *a, const struct vault_item *item,
-		   const char *what)
+static void strike(struct attacker *a, enum forgery forgery,
+		   const struct vault_item *item, const char *what)
 {
 	enum outcome outcome;
 
 	if (!a->nr_changed)
 		return;
-	if (item)
-		snprintf(attack_name, sizeof(attack_name),
-			 "%s, %s %u/%llu at block %llu: %s", a->where,
-			 kind_name[item->kind], item->level,
-			 (unsigned long long)item->id,
-			 (unsigned long long)item->block, what);
-	else
-		snprintf(attack_name, sizeof(attack_name), "%s: %s", a->where,
-			 what);
-	if (a->live >= 0)
-		outcome = judge_reads(a->w, a->live, a->scene->logical,
-				      a->affected, a->nr_affected);
-	else
-		outcome = judge_read_only(a->w, a->scene, a->affected,
-					  a->nr_affected);
+	a->forgery = forgery;
+	snprintf(attack_name, sizeof(attack_name),
+		 "%s, %s %u/%llu at block %llu: %s", a->where,
+		 kind_name[item->kind], item->level,
+		 (unsigned long long)item->id, (unsigned long long)item->block,
+		 what);
+	outcome = judge(a);
 	/* A forged block that a pointer names cannot be read as if it were not. */
-	if (outcome == HARMLESS && item && item->kind == QVAULT_KIND_DATA) {
+	if (outcome == HARMLESS && item->kind == QVAULT_KIND_DATA) {
 		complain("was not noticed");
 		outcome = WRONG;
 	}
-	count(a, outcome);
+	attack_count(a, outcome);
 	restore(a);
 }
 
@@ -128,24 +156,24 @@ static void flip(struct attacker *a, const struct vault_item *item, u32 byte)
 {
 	char what[40];
 
-	memcpy(a->buf, original(a, item->block), BLOCK);
+	memcpy(a->buf, attack_original(a, item->block), BLOCK);
 	a->buf[byte] ^= 1 << prng_below(&a->w->prng, 8);
 	forge(a, item->block, a->buf);
 	snprintf(what, sizeof(what), "bit flipped in byte %u", byte);
-	strike(a, item, what);
+	strike(a, FLIP, item, what);
 }
 
 static void fill(struct attacker *a, const struct vault_item *item)
 {
 	memset(a->buf, 0, BLOCK);
 	forge(a, item->block, a->buf);
-	strike(a, item, "zeros");
+	strike(a, FILL, item, "zeros");
 	memset(a->buf, 0xff, BLOCK);
 	forge(a, item->block, a->buf);
-	strike(a, item, "ones");
+	strike(a, FILL, item, "ones");
 	prng_fill(&a->w->prng, a->buf, BLOCK);
 	forge(a, item->block, a->buf);
-	strike(a, item, "random");
+	strike(a, FILL, item, "random");
 }
 
 static const struct vault_item *sibling(struct attacker *a,
@@ -170,11 +198,11 @@ static void swap(struct attacker *a, const struct vault_item *item)
 
 	if (!other)
 		return;
-	forge(a, item->block, original(a, other->block));
-	forge(a, other->block, original(a, item->block));
-	strike(a, item, "swapped with a sibling");
-	forge(a, item->block, original(a, other->block));
-	strike(a, item, "copy of a sibling");
+	forge(a, item->block, attack_original(a, other->block));
+	forge(a, other->block, attack_original(a, item->block));
+	strike(a, SIBLING, item, "swapped with a sibling");
+	forge(a, item->block, attack_original(a, other->block));
+	strike(a, SIBLING, item, "copy of a sibling");
 }
 
 static void copy(struct attacker *a, const struct vault_item *item)
@@ -182,52 +210,53 @@ static void copy(struct attacker *a, const struct vault_item *item)
 	const struct snapshot *s = a->scene;
 	u64 from = s->used[prng_below(&a->w->prng, s->nr_used)];
 
-	forge(a, item->block, original(a, from));
-	strike(a, item, "copy from elsewhere");
+	forge(a, item->block, attack_original(a, from));
+	strike(a, ELSEWHERE, item, "copy from elsewhere");
 }
 
-/* What stood in this block, or in this structure, at any other moment. */
-static void replay(struct attacker *a, const struct vault_item *item)
+/* The same structure in another snapshot; NULL if it is not there. */
+static const struct vault_item *twin_of(const struct snapshot *s,
+					const struct vault_item *item)
 {
-	u32 i, k;
-	char what[60];
-
-	for (i = 0; i < a->w->nr_snaps; i++) {
-		const struct snapshot *s = &a->w->snap[i];
-
-		snprintf(what, sizeof(what), "block of moment %u", i);
-		forge(a, item->block, s->data + item->block * BLOCK);
-		strike(a, item, what);
-		for (k = 0; k < s->walk.nr; k++) {
-			const struct vault_item *old = &s->walk.item[k];
-
-			if (old->kind != item->kind || old->id != item->id ||
-			    old->level != item->level ||
-			    old->block == item->block)
-				continue;
-			snprintf(what, sizeof(what), "structure of moment %u", i);
-			forge(a, item->block, s->data + old->block * BLOCK);
-			strike(a, item, what);
-			break;
-		}
-	}
-}
-
-static void graft(struct attacker *a, const struct vault_item *item)
-{
-	const struct snapshot *s = &a->w->other;
 	u32 k;
 
 	for (k = 0; k < s->walk.nr; k++) {
 		const struct vault_item *twin = &s->walk.item[k];
 
-		if (twin->kind != item->kind || twin->id != item->id ||
-		    twin->level != item->level)
-			continue;
-		forge(a, item->block, s->data + twin->block * BLOCK);
-		strike(a, item, "same structure of another vault");
-		return;
+		if (twin->kind == item->kind && twin->id == item->id &&
+		    twin->level == item->level)
+			return twin;
 	}
+	return NULL;
+}
+
+/* What stood in this block, or in this structure, at another moment. */
+static void replay(struct attacker *a, enum forgery forgery,
+		   const struct vault_item *item, const struct snapshot *s,
+		   const char *when, u32 number)
+{
+	const struct vault_item *twin = twin_of(s, item);
+	char what[60];
+
+	snprintf(what, sizeof(what), "block of %s %u", when, number);
+	forge(a, item->block, s->data + item->block * BLOCK);
+	strike(a, forgery, item, what);
+	if (!twin || twin->block == item->block)
+		return;
+	snprintf(what, sizeof(what), "structure of %s %u", when, number);
+	forge(a, item->block, s->data + twin->block * BLOCK);
+	strike(a, forgery, item, what);
+}
+
+static void replay_all(struct attacker *a, const struct vault_item *item)
+{
+	u32 i;
+
+	for (i = 0; i < a->w->nr_snaps; i++)
+		replay(a, EARLIER, item, &a->w->snap[i], "moment", i);
+	for (i = 0; i < 2; i++)
+		replay(a, CLONED, item, &a->w->clone[i], "clone", i);
+	replay(a, OTHER_VAULT, item, &a->w->other, "another vault", 0);
 }
 
 /* Half of it from before, in device sectors. */
@@ -237,13 +266,13 @@ static void tear(struct attacker *a, const struct vault_item *item)
 		&a->w->snap[prng_below(&a->w->prng, a->w->nr_snaps)];
 	u32 i;
 
-	memcpy(a->buf, original(a, item->block), BLOCK);
+	memcpy(a->buf, attack_original(a, item->block), BLOCK);
 	for (i = 0; i < 8; i++)
 		if (prng_chance(&a->w->prng, 50))
 			memcpy(a->buf + i * 512,
 			       s->data + item->block * BLOCK + i * 512, 512);
 	forge(a, item->block, a->buf);
-	strike(a, item, "torn between two moments");
+	strike(a, TORN, item, "torn between two moments");
 }
 
 static void other_slot(struct attacker *a, const struct vault_item *item)
@@ -255,16 +284,16 @@ static void other_slot(struct attacker *a, const struct vault_item *item)
 		return;
 	twin = qvault_node_block(&a->w->geo, item->kind, item->level, item->id,
 				 !slot);
-	forge(a, item->block, original(a, twin));
-	forge(a, twin, original(a, item->block));
-	strike(a, item, "slots swapped");
+	forge(a, item->block, attack_original(a, twin));
+	forge(a, twin, attack_original(a, item->block));
+	strike(a, SLOTS, item, "slots swapped");
 }
 
-static void all_of(struct attacker *a, const struct vault_item *item, u32 flips)
+void attack_all_of(struct attacker *a, const struct vault_item *item, u32 flips)
 {
 	u32 i;
 
-	affect(a, item);
+	attack_affect(a, item);
 	for (i = 0; i < flips; i++)
 		flip(a, item, flips >= BLOCK ? i :
 		     i * (BLOCK / flips) +
@@ -272,8 +301,7 @@ static void all_of(struct attacker *a, const struct vault_item *item, u32 flips)
 	fill(a, item);
 	swap(a, item);
 	copy(a, item);
-	replay(a, item);
-	graft(a, item);
+	replay_all(a, item);
 	tear(a, item);
 	other_slot(a, item);
 }
@@ -296,13 +324,14 @@ static void roll_back_all(struct attacker *a, const struct snapshot *to,
 			die("rollback");
 	}
 	put_back(a->w, &mixed);
-	affect(a, NULL);
+	attack_affect(a, NULL);
 	snprintf(attack_name, sizeof(attack_name), "%s: %s", a->where, what);
-	count(a, judge_read_only(a->w, a->scene, a->affected, a->nr_affected));
+	a->forgery = WHOLE;
+	attack_count(a, judge_read_only(a->w, a->scene, a->affected, a->nr_affected));
 	put_back(a->w, a->scene);
 }
 
-static void begin(struct attacker *a, struct world *w,
+void attack_begin(struct attacker *a, struct world *w,
 		  const struct snapshot *scene, const char *where,
 		  struct verdict *v)
 {
@@ -311,13 +340,12 @@ static void begin(struct attacker *a, struct world *w,
 	a->scene = scene;
 	a->where = where;
 	a->v = v;
-	a->live = -1;
 	a->affected = calloc(w->nr_lba, sizeof(*a->affected));
 	a->buf = block_buffer(1);
 	put_back(w, scene);
 }
 
-static void end(struct attacker *a)
+void attack_end(struct attacker *a)
 {
 	free(a->affected);
 	free(a->buf);
@@ -326,7 +354,7 @@ static void end(struct attacker *a)
 /* The untouched scene must read back right, or no verdict means anything. */
 static void must_be_right(struct attacker *a)
 {
-	affect(a, NULL);
+	attack_affect(a, NULL);
 	snprintf(attack_name, sizeof(attack_name), "%s: untouched", a->where);
 	if (judge_read_only(a->w, a->scene, a->affected, a->nr_affected) !=
 	    HARMLESS) {
@@ -342,15 +370,15 @@ void attack_at_rest(struct world *w, const struct snapshot *scene,
 	char what[40];
 	u32 i;
 
-	begin(&a, w, scene, name, v);
+	attack_begin(&a, w, scene, name, v);
 	must_be_right(&a);
 	for (i = 0; i < scene->walk.nr; i++) {
 		const struct vault_item *item = &scene->walk.item[i];
 
 		if (item->kind != QVAULT_KIND_DATA)
-			all_of(&a, item, flips);
+			attack_all_of(&a, item, flips);
 		else if (prng_chance(&w->prng, 10))
-			all_of(&a, item, 2);
+			attack_all_of(&a, item, 2);
 	}
 	for (i = 0; i < w->nr_snaps; i++) {
 		if (scene == &w->snap[i])
@@ -358,9 +386,11 @@ void attack_at_rest(struct world *w, const struct snapshot *scene,
 		snprintf(what, sizeof(what), "whole device of moment %u", i);
 		roll_back_all(&a, &w->snap[i], what);
 	}
+	for (i = 0; i < 2; i++)
+		roll_back_all(&a, &w->clone[i], "whole device of a clone");
 	roll_back_all(&a, &w->other, "whole device of another vault");
 	must_be_right(&a);
-	end(&a);
+	attack_end(&a);
 }
 
 /* While the vault is attached: what is cached is out of reach, data is not. */
@@ -370,22 +400,23 @@ void attack_live(struct world *w, const struct snapshot *scene, u32 flips,
 	struct attacker a;
 	u32 i;
 
-	begin(&a, w, scene, "live", v);
-	a.live = world_attach(w, true);
-	if (a.live < 0)
-		die("attach: %s", strerror(-a.live));
+	attack_begin(&a, w, scene, "live", v);
+	a.moment = LIVE;
+	a.fd = world_attach(w, true);
+	if (a.fd < 0)
+		die("attach: %s", strerror(-a.fd));
 	for (i = 0; i < scene->walk.nr; i++)
-		all_of(&a, &scene->walk.item[i],
-		       scene->walk.item[i].kind == QVAULT_KIND_DATA ? flips : 1);
-	affect(&a, NULL);
+		attack_all_of(&a, &scene->walk.item[i], scene->walk.item[i].kind ==
+			      QVAULT_KIND_DATA ? flips : 1);
+	attack_affect(&a, NULL);
 	snprintf(attack_name, sizeof(attack_name), "live: all put back");
-	if (judge_reads(w, a.live, scene->logical, a.affected,
+	if (judge_reads(w, a.fd, scene->logical, a.affected,
 			a.nr_affected) != HARMLESS) {
 		complain("is still refused");
 		v->bad++;
 	}
-	world_detach(w, a.live);
-	end(&a);
+	world_detach(w, a.fd);
+	attack_end(&a);
 }
 
 /* Attached for writing after the forgery: metadata first, several at once. */
@@ -395,7 +426,8 @@ void attack_in_use(struct world *w, const struct snapshot *scene,
 	struct attacker a;
 	u32 i, k;
 
-	begin(&a, w, scene, name, v);
+	attack_begin(&a, w, scene, name, v);
+	a.forgery = SEVERAL;
 	for (i = 0; i < tries; i++) {
 		u32 n = 1 + prng_below(&w->prng, 3), at = 0;
 
@@ -417,7 +449,7 @@ void attack_in_use(struct world *w, const struct snapshot *scene,
 				       (unsigned long long)item->id);
 			if (at >= sizeof(attack_name))
 				at = sizeof(attack_name) - 1;
-			memcpy(a.buf, original(&a, item->block), BLOCK);
+			memcpy(a.buf, attack_original(&a, item->block), BLOCK);
 			if (prng_chance(&w->prng, 50))
 				a.buf[prng_below(&w->prng, BLOCK)] ^= 0x10;
 			else
@@ -427,11 +459,11 @@ void attack_in_use(struct world *w, const struct snapshot *scene,
 		}
 		if (!a.nr_changed)
 			continue;
-		count(&a, judge_in_use(w, scene));
+		attack_count(&a, judge_in_use(w, scene));
 		a.nr_changed = 0;
 		put_back(w, scene);
 	}
-	end(&a);
+	attack_end(&a);
 }
 
 /* ---- A device that answers differently each time ------------------------ */
@@ -448,7 +480,7 @@ static void *race(void *arg)
 	struct attacker *a = r->a;
 	u8 *forged = block_buffer(1), *right = block_buffer(1);
 
-	memcpy(forged, original(a, r->block), BLOCK);
+	memcpy(forged, attack_original(a, r->block), BLOCK);
 	memcpy(right, forged, BLOCK);
 	forged[1234] ^= 1;
 	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
@@ -468,10 +500,11 @@ void attack_racing(struct world *w, const struct snapshot *scene, u32 reads,
 	pthread_t thread;
 	u32 i, lba;
 
-	begin(&a, w, scene, "racing", v);
-	a.live = world_attach(w, true);
-	if (a.live < 0)
-		die("attach: %s", strerror(-a.live));
+	attack_begin(&a, w, scene, "racing", v);
+	a.forgery = RACE;
+	a.fd = world_attach(w, true);
+	if (a.fd < 0)
+		die("attach: %s", strerror(-a.fd));
 	for (i = 0; !le(scene->current[w->lba[i]].version); i++)
 		;
 	lba = w->lba[i];
@@ -480,10 +513,10 @@ void attack_racing(struct world *w, const struct snapshot *scene, u32 reads,
 	if (pthread_create(&thread, NULL, race, &r))
 		die("no thread");
 	for (i = 0; i < reads; i++)
-		count(&a, judge_reads(w, a.live, scene->logical, &lba, 1));
+		attack_count(&a, judge_reads(w, a.fd, scene->logical, &lba, 1));
 	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
-	world_detach(w, a.live);
+	world_detach(w, a.fd);
 	put_back(w, scene);
-	end(&a);
+	attack_end(&a);
 }

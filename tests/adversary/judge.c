@@ -33,6 +33,26 @@ void complain(const char *format, ...)
 	printf("\n");
 }
 
+int judge_also[8];
+
+static bool refusal(int err)
+{
+	u32 i;
+
+	for (i = 0; i < 8; i++)
+		if (judge_also[i] && err == -judge_also[i])
+			return true;
+	return err == -EILSEQ;
+}
+
+enum outcome judge_error(int err, const char *what)
+{
+	if (refusal(err))
+		return REFUSED;
+	complain("%s gives %s", what, strerrorname_np(-err));
+	return WRONG;
+}
+
 static enum outcome worse(enum outcome a, enum outcome b)
 {
 	return a > b ? a : b;
@@ -44,7 +64,7 @@ static enum outcome read_run(int fd, const u8 *logical, u32 lba, u32 n, u8 *buf)
 	int err = read_blocks(fd, lba, buf, n);
 	u32 i;
 
-	if (err && err != -EILSEQ) {
+	if (err && !refusal(err)) {
 		complain("reading block %u gives %s", lba, strerrorname_np(-err));
 		return WRONG;
 	}
@@ -82,14 +102,6 @@ enum outcome judge_reads(struct world *w, int fd, const u8 *logical,
 	return outcome;
 }
 
-static enum outcome judge_attach(int err)
-{
-	if (err == -EILSEQ)
-		return REFUSED;
-	complain("attach gives %s", strerrorname_np(-err));
-	return WRONG;
-}
-
 enum outcome judge_read_only(struct world *w, const struct snapshot *scene,
 			     const u32 *lba, u32 nr)
 {
@@ -97,7 +109,7 @@ enum outcome judge_read_only(struct world *w, const struct snapshot *scene,
 	enum outcome outcome;
 
 	if (fd < 0)
-		return judge_attach(fd);
+		return judge_error(fd, "attach");
 	outcome = judge_reads(w, fd, scene->logical, lba, nr);
 	world_detach(w, fd);
 	return outcome;
@@ -149,7 +161,7 @@ enum outcome judge_in_use(struct world *w, const struct snapshot *scene)
 	int fd = world_attach(w, false), err;
 
 	if (fd < 0)
-		return judge_attach(fd);
+		return judge_error(fd, "attach");
 	logical = calloc(w->geo.logical_blocks, BLOCK);
 	unknown = calloc(w->geo.logical_blocks, 1);
 	list = calloc(w->nr_lba, sizeof(*list));
@@ -170,7 +182,7 @@ enum outcome judge_in_use(struct world *w, const struct snapshot *scene)
 	if (!err) {
 		fd = world_attach(w, true);
 		if (fd < 0) {
-			outcome = worse(outcome, judge_attach(fd));
+			outcome = worse(outcome, judge_error(fd, "attach"));
 		} else {
 			outcome = worse(outcome, judge_reads(w, fd, logical,
 							     list, nr));

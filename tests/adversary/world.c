@@ -163,7 +163,7 @@ static void choose_blocks(struct world *w)
 	free(set);
 }
 
-static void write_some(struct world *w, int fd, u32 percent)
+void world_write_some(struct world *w, int fd, u32 percent)
 {
 	u8 *buf = block_buffer(16);
 	u32 i, n;
@@ -185,7 +185,7 @@ static void write_some(struct world *w, int fd, u32 percent)
 }
 
 /* A few blocks: their entries ride in the anchor record. */
-static void write_few(struct world *w, int fd)
+void world_write_few(struct world *w, int fd)
 {
 	u32 i;
 
@@ -227,36 +227,60 @@ static void live_a_life(struct world *w)
 {
 	int fd = attach_or_die(w);
 
-	write_some(w, fd, 100);
+	world_write_some(w, fd, 100);
 	snap(w);
-	write_some(w, fd, 50);
-	write_few(w, fd);
+	world_write_some(w, fd, 50);
+	world_write_few(w, fd);
 	snap(w);
 	checkpoint(w);
 	snap(w);
-	write_some(w, fd, 30);
+	world_write_some(w, fd, 30);
 	discard_some(w, fd);
 	snap(w);
 	world_detach(w, fd);
+	w->cloned = w->nr_snaps;
 	snap(w);
 	fd = attach_or_die(w);
-	write_few(w, fd);
+	world_write_few(w, fd);
 	snap(w);
-	write_some(w, fd, 60);
+	world_write_some(w, fd, 60);
 	snap(w);
 	checkpoint(w);
-	write_some(w, fd, 60);
+	world_write_some(w, fd, 60);
 	snap(w);
 	world_detach(w, fd);
 	w->clean = w->nr_snaps;
 	snap(w);
 	fd = attach_or_die(w);
-	write_some(w, fd, 80);
+	world_write_some(w, fd, 80);
 	discard_some(w, fd);
-	write_some(w, fd, 30);
-	write_few(w, fd);
+	world_write_some(w, fd, 30);
+	world_write_few(w, fd);
 	w->crashed = w->nr_snaps;
 	snap(w);
+	world_detach(w, fd);
+}
+
+/*
+ * Somebody has copied data and anchor, and lives on with the copy: the same key,
+ * the same UUID, and the same versions for other contents.
+ */
+static void live_as_a_clone(struct world *w)
+{
+	u32 i;
+	int fd;
+
+	put_back(w, &w->snap[w->cloned]);
+	for (i = 0; i < w->nr_lba; i++)
+		memcpy(w->logical + (u64)w->lba[i] * BLOCK,
+		       w->snap[w->cloned].logical + (u64)w->lba[i] * BLOCK, BLOCK);
+	fd = attach_or_die(w);
+	world_write_few(w, fd);
+	world_write_some(w, fd, 70);
+	take(w, &w->clone[0]);
+	checkpoint(w);
+	world_write_some(w, fd, 50);
+	take(w, &w->clone[1]);
 	world_detach(w, fd);
 }
 
@@ -322,4 +346,14 @@ void world_build(struct world *w, u64 data_blocks, u64 seed)
 	zero_device(w);
 	format(w);
 	live_a_life(w);
+	live_as_a_clone(w);
+}
+
+/* For the next one. */
+void world_end(struct world *w)
+{
+	close(w->data_fd);
+	close(w->anchor_fd);
+	check(dm_remove(&w->data), "remove");
+	check(dm_remove(&w->anchor), "remove");
 }

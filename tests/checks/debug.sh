@@ -28,8 +28,11 @@ for part in "$@"; do
 		;;
 	crash) guest --env "$(program CRASH)" "$check_top/tests/crash/guest.sh" debug ;;
 	adversary)
-		guest --env "$(program ADVERSARY)" "$check_top/tests/adversary/guest.sh" \
-			--flips 1 --in-use 5
+		twoface=$("$check_top/tests/lab/build-module" \
+			--source "$check_top/tests/lab/twoface" \
+			"$("$check_top/tests/lab/uml-kernel" debug)" ARCH=um)
+		guest --env "$(program ADVERSARY)" --env "TWOFACE=$twoface" \
+			"$check_top/tests/adversary/guest.sh" 5 --flips 1 --in-use 5
 		;;
 	*) fail "$part" "no such part" ;;
 	esac

@@ -9,7 +9,7 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/check.sh"
 
 program=$("$check_top/tests/lab/guest-program" functional)
-[ $# -gt 0 ] || set -- life fio basic filesystems counters faults space swap
+[ $# -gt 0 ] || set -- life fio basic corners filesystems counters faults space swap
 for script in "$@"; do
 	file=$check_top/tests/functional/$script.sh
 	mem=$(sed -n 's/^# mem: //p' "$file")
