@@ -49,6 +49,7 @@ struct world {
 	/* A clone of snap[cloned], with its anchor, lived on by itself. */
 	struct snapshot clone[2];
 	u32 cloned;
+	u32 sample;			/* percent of structures that are attacked */
 	struct snapshot other;		/* another vault under the same key */
 };
 
@@ -108,6 +109,7 @@ void attack_end(struct attacker *a);
 void attack_count(struct attacker *a, enum outcome outcome);
 void attack_affect(struct attacker *a, const struct vault_item *item);
 void attack_all_of(struct attacker *a, const struct vault_item *item, u32 flips);
+bool attack_sampled(struct world *w, const struct vault_item *item, u32 data);
 const u8 *attack_original(const struct attacker *a, u64 block);
 
 enum outcome judge_reads(struct world *w, int fd, const u8 *logical,

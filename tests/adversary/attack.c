@@ -351,6 +351,14 @@ void attack_end(struct attacker *a)
 	free(a->buf);
 }
 
+/* Is this one attacked?  Of data blocks only @data percent. */
+bool attack_sampled(struct world *w, const struct vault_item *item, u32 data)
+{
+	if (!prng_chance(&w->prng, w->sample))
+		return false;
+	return item->kind != QVAULT_KIND_DATA || prng_chance(&w->prng, data);
+}
+
 /* The untouched scene must read back right, or no verdict means anything. */
 static void must_be_right(struct attacker *a)
 {
@@ -375,10 +383,9 @@ void attack_at_rest(struct world *w, const struct snapshot *scene,
 	for (i = 0; i < scene->walk.nr; i++) {
 		const struct vault_item *item = &scene->walk.item[i];
 
-		if (item->kind != QVAULT_KIND_DATA)
-			attack_all_of(&a, item, flips);
-		else if (prng_chance(&w->prng, 10))
-			attack_all_of(&a, item, 2);
+		if (attack_sampled(w, item, 10))
+			attack_all_of(&a, item, item->kind == QVAULT_KIND_DATA ?
+				      2 : flips);
 	}
 	for (i = 0; i < w->nr_snaps; i++) {
 		if (scene == &w->snap[i])
@@ -406,8 +413,10 @@ void attack_live(struct world *w, const struct snapshot *scene, u32 flips,
 	if (a.fd < 0)
 		die("attach: %s", strerror(-a.fd));
 	for (i = 0; i < scene->walk.nr; i++)
-		attack_all_of(&a, &scene->walk.item[i], scene->walk.item[i].kind ==
-			      QVAULT_KIND_DATA ? flips : 1);
+		if (attack_sampled(w, &scene->walk.item[i], 100))
+			attack_all_of(&a, &scene->walk.item[i],
+				      scene->walk.item[i].kind ==
+				      QVAULT_KIND_DATA ? flips : 1);
 	attack_affect(&a, NULL);
 	snprintf(attack_name, sizeof(attack_name), "live: all put back");
 	if (judge_reads(w, a.fd, scene->logical, a.affected,

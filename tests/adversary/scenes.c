@@ -26,11 +26,6 @@ static void name(const struct attacker *a, const char *what, u64 number)
 		 (unsigned long long)number);
 }
 
-static bool sampled(struct world *w, const struct vault_item *item, u32 percent)
-{
-	return item->kind != QVAULT_KIND_DATA || prng_chance(&w->prng, percent);
-}
-
 /* ---- While suspended ---- */
 
 /*
@@ -50,7 +45,7 @@ void attack_suspended(struct world *w, const struct snapshot *scene,
 	if (a.fd < 0 || dm_suspend(&w->vault, false))
 		die("attach and suspend");
 	for (i = 0; i < scene->walk.nr; i++)
-		if (sampled(w, &scene->walk.item[i], 5))
+		if (attack_sampled(w, &scene->walk.item[i], 5))
 			attack_all_of(&a, &scene->walk.item[i], flips);
 	attack_affect(&a, NULL);
 	name(&a, "all put back", 0);
@@ -301,7 +296,7 @@ void attack_two_faced(struct world *w, const struct snapshot *scene,
 	must_have_two_faces(&a, &faces, fd);
 	w->data = faces;
 	for (i = 0; i < scene->walk.nr; i++)
-		if (sampled(w, &scene->walk.item[i], 10))
+		if (attack_sampled(w, &scene->walk.item[i], 10))
 			each_face(&a, &faces, fd, &scene->walk.item[i]);
 	w->data = data;
 	close(fd);

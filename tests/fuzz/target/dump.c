@@ -67,7 +67,7 @@ static void make(struct fuzz_input *in, struct ctl_slots *slots, int how)
 
 		if (how & 1 << slot)
 			continue;
-		ctl_record_new(disk, uuid, &geo);
+		ctl_record_new(disk, uuid, QVAULT_MAC_HMAC_SHA256_128, &geo);
 		disk->sequence = htole64((uint64_t)(2 + slot));
 		for (patches = (int)fuzz_take(in, 1) % 8; patches; patches--)
 			fuzz_patch(in, (uint8_t *)disk, sizeof(*disk));
