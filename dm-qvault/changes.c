@@ -6,6 +6,30 @@
 
 #include "qvault.h"
 
+/*
+ * An item is a run: from the top its first block, so that they sort by it, 15 bits
+ * for the number of blocks less one, and whether they are in use.
+ */
+#define COUNT_BITS	15
+#define BLOCK_SHIFT	(COUNT_BITS + 1)
+#define MOST		(1u << COUNT_BITS)
+static_assert(QVAULT_WHERE_BITS + BLOCK_SHIFT <= 64);
+
+static u64 item_block(u64 item)
+{
+	return item >> BLOCK_SHIFT;
+}
+
+static u32 item_count(u64 item)
+{
+	return (item >> 1 & (MOST - 1)) + 1;
+}
+
+static bool item_in_use(u64 item)
+{
+	return item & 1;
+}
+
 static int compare(const void *a, const void *b)
 {
 	u64 x = *(const u64 *)a, y = *(const u64 *)b;
@@ -29,6 +53,26 @@ static int change_in_use(unsigned long *bits, u32 bit, bool in_use)
 	return 0;
 }
 
+static int apply_run(struct qvault_cursor *c, u64 item)
+{
+	u64 block = item_block(item), end = block + item_count(item), group;
+	void *bits;
+	u32 bit;
+	int err;
+
+	for (; block < end; block++) {
+		if (!qvault_locate(&c->v->geo, block, &group, &bit))
+			return -EUCLEAN;
+		err = qvault_cursor_leaf(c, group, &bits);
+		if (!err)
+			err = change_in_use(bits, bit, item_in_use(item));
+		if (err)
+			return err;
+		qvault_cursor_dirty(c);
+	}
+	return 0;
+}
+
 /**
  * qvault_changes_apply() - carry the changes gathered so far into the new map
  * @changes: changes; empty afterwards
@@ -39,22 +83,14 @@ static int change_in_use(unsigned long *bits, u32 bit, bool in_use)
 int qvault_changes_apply(struct qvault_changes *changes)
 {
 	struct qvault_cursor *c = changes->cursor;
-	u64 group;
-	void *bits;
-	u32 i, bit;
+	u32 i;
 	int err;
 
 	sort(changes->item, changes->nr, sizeof(*changes->item), compare, NULL);
 	for (i = 0; i < changes->nr; i++) {
-		if (!qvault_locate(&c->v->geo, changes->item[i] >> 1, &group,
-				   &bit))
-			return -EUCLEAN;
-		err = qvault_cursor_leaf(c, group, &bits);
-		if (!err)
-			err = change_in_use(bits, bit, changes->item[i] & 1);
+		err = apply_run(c, changes->item[i]);
 		if (err)
 			return err;
-		qvault_cursor_dirty(c);
 	}
 	changes->nr = 0;
 	err = qvault_cursor_finish(c);
@@ -66,22 +102,39 @@ int qvault_changes_apply(struct qvault_changes *changes)
 	return err ?: qvault_batch_wait(c->batch);
 }
 
+/* Does @block continue a run that was added just now?  Then it is part of it. */
+static bool extend(u64 *item, u64 block, bool in_use)
+{
+	if (item_in_use(*item) != in_use || item_count(*item) == MOST ||
+	    item_block(*item) + item_count(*item) != block)
+		return false;
+	*item += 1 << 1;
+	return true;
+}
+
 /**
  * qvault_changes_add() - a data block comes into use, or goes out of it
  * @changes: changes
  * @block: on the data device
  * @in_use: which of the two
  *
+ * What was overwritten in order is two runs that grow in turn: the old blocks
+ * and the new ones.
+ *
  * Context: checkpoint_mutex; sleeps.
  * Return: 0 or a negative errno.
  */
 int qvault_changes_add(struct qvault_changes *changes, u64 block, bool in_use)
 {
+	u32 i;
 	int err = 0;
 
+	for (i = 1; i <= 2 && i <= changes->nr; i++)
+		if (extend(&changes->item[changes->nr - i], block, in_use))
+			return 0;
 	if (changes->nr == QVAULT_MAX_CHANGES)
 		err = qvault_changes_apply(changes);
 	if (!err)
-		changes->item[changes->nr++] = block << 1 | in_use;
+		changes->item[changes->nr++] = block << BLOCK_SHIFT | in_use;
 	return err;
 }

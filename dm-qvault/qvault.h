@@ -389,7 +389,7 @@ void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root);
  * visited once for many of them.
  */
 struct qvault_changes {
-	u64 *item;			/* block << 1 | in use */
+	u64 *item;			/* runs of blocks: see changes.c */
 	u32 nr;
 	struct qvault_cursor *cursor;	/* of the map */
 };
