@@ -69,8 +69,9 @@ long() {
 			--subsets 4 --base "$disk" --threads 8 --options "1 allow_discards"
 		crash "tiny volume, seed $((seed + 2))" --seed $((seed + 2)) --rounds 6 \
 			--subsets 4 --blocks 400 --options "2 memory_mib 1"
-		crash "two groups, seed $((seed + 3))" --seed $((seed + 3)) --rounds 2 \
-			--blocks 34500 --log 64 --points 200
+		# Not filled up: UML has no room for a process that maps so many pages.
+		crash "two groups, seed $((seed + 3))" --seed $((seed + 3)) --rounds 1 \
+			--blocks 34500 --log 64 --points 300
 		files "$seed" 40
 		seed=$((seed + 4))
 	done

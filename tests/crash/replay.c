@@ -78,9 +78,13 @@ static void set(struct replayer *r, u64 sector, u64 sectors, const u8 *data,
 			r->room_undo = r->room_undo ? 2 * r->room_undo : 256;
 			r->undo = realloc(r->undo,
 					  r->room_undo * sizeof(*r->undo));
+			if (!r->undo)
+				die("out of memory");
 		}
 		u = &r->undo[r->nr_undo++];
 		*u = (struct undo){ sector, sectors, malloc(sectors * 512) };
+		if (!u->old)
+			die("out of memory");
 		memcpy(u->old, at, sectors * 512);
 	}
 	if (data)
