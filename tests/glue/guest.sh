@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The way of a bio through the module, and no more: what the mutation check runs
+# on a module with a bug in write.c, read.c, flush.c, bio.c or io.c.  The other
+# checks see more, but none of them in a few seconds.
+# shellcheck disable=SC2317 # functions that try and must call
+set -euo pipefail
+# shellcheck source=tests/functional/lib.sh
+. "$QVAULT_TREE/tests/functional/lib.sh"
+
+# Below are devices with a cache, which count flushes and tell of FUA.
+need dm-log-writes
+disks 4 64
+dm_create glue-below "0 $((32 * 2048)) log-writes /dev/ram0 /dev/ram1"
+dm_create glue-below-anchor "0 16 log-writes /dev/ram2 /dev/ram3"
+linear glue-data /dev/mapper/glue-below 0 $((32 * 2048))
+linear glue-anchor /dev/mapper/glue-below-anchor 0 16
+data=/dev/mapper/glue-data anchor=/dev/mapper/glue-anchor vault=/dev/mapper/glue
+format --log-blocks 64 "$data" "$anchor" >/dev/null
+dmsetup message glue-below-anchor 0 mark begin
+must "attach" attach glue "$data" "$anchor" --commit-seconds 1
+
+records() { field glue 10; }
+flushes() { block_stat /dev/mapper/glue-below | awk '{ print $3 - $4 / 8 }'; }
+settle() { dmsetup message glue 0 commit; }
+refused() { "$GLUE" refused "$vault" "$1"; }
+
+# swap NAME TABLE: another table for a device that is in use.
+swap() {
+	dmsetup load "$1" --table "$2"
+	dmsetup suspend --noflush "$1"
+	dmsetup resume "$1"
+}
+
+# ---- data -------------------------------------------------------------------
+
+try "buffers at odd addresses, blocks all over the place" fun odd "$vault"
+try "what was never written is zeros" fun zeros "$vault" 1000 100
+try "write" fun pattern "$vault" 3 2000 100
+try "read" fun verify "$vault" 3 2000 100
+try "discard" blkdiscard -o $((2010 * 4096)) -l $((10 * 4096)) "$vault"
+try "zeros are there" fun zeros "$vault" 2010 10
+try "and what is beside them" fun verify "$vault" 3 2020 80
+
+# ---- flushes ----------------------------------------------------------------
+
+settle
+before=$(records) flushed=$(flushes)
+fun fsyncs "$vault" 3
+same "each fsync brings an anchor record" $((before + 3)) "$(records)"
+same "and a flush of the data device before it" $((flushed + 3)) "$(flushes)"
+settle
+before=$(records)
+fun dsync "$vault" 5 >/dev/null
+same "so does a write with FUA" $((before + 1)) "$(records)"
+
+# The anchor's log: a sector for itself, then for each entry a sector (where, how
+# many sectors, flags, length) and what was written.  2 is FUA, 8 is the mark.
+all_fua() {
+	local at=1 n entry word marked=0 seen=0
+	n=$(od -An -t u8 -j 16 -N 8 /dev/ram3)
+	for ((entry = 0; entry < n; entry++)); do
+		read -r -a word < <(od -An -w32 -t u8 -j $((at * 512)) -N 32 /dev/ram3)
+		echo "${word[*]}"
+		marked=$((marked | word[2] & 8))
+		if [ "$marked" -ne 0 ] && [ "${word[1]}" -ne 0 ]; then
+			[ $((word[2] & 2)) -ne 0 ] || return 1
+			seen=$((seen + 1))
+		fi
+		at=$((at + 1 + word[1]))
+	done
+	[ "$seen" -gt 5 ]
+}
+try "all records are written with FUA" all_fua
+
+fun pattern "$vault" 4 100 1
+before=$(records)
+sleep 2.5
+try "without any flush, the time brings one" test "$(records)" -gt "$before"
+
+# ---- what is wrong is told --------------------------------------------------
+
+fun pattern "$vault" 5 3000 64
+settle
+dd if=/dev/urandom of="$data" bs=4096 seek=2900 count=800 oflag=direct status=none
+before=$(field glue 15)
+try "a forged block is refused, and nothing of it seen" refused 3030
+try "and counted" test "$(field glue 15)" -gt "$before"
+swap glue-data "0 $((32 * 2048)) error"
+same "a read that fails" EIO "$(fun read "$vault" 2001)"
+same "a write that fails" EIO "$(fun write "$vault" 2002)"
+swap glue-data "0 $((32 * 2048)) linear /dev/mapper/glue-below 0"
+same "the block has what it had" ok "$(fun read "$vault" 2002)"
+try "which is this" fun verify "$vault" 3 2002 1
+same "a write" ok "$(fun write "$vault" 2002)"
+swap glue-anchor "0 16 error"
+same "an fsync without an anchor" EIO "$(fun sync "$vault" 0)"
+finish
