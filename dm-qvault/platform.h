@@ -110,8 +110,14 @@ static inline struct qvault_target *qvault_target_of(struct qvault *v)
 /* Two blocks of linear memory that no device can reach. */
 struct qvault_scratch {
 	u8 copy[QVAULT_BLOCK_SIZE];
-	u8 bounce[QVAULT_BLOCK_SIZE];
+	u8 bounce[QVAULT_BLOCK_SIZE];	/* plaintext; wiped after each use */
 };
+
+/* What is freed next goes to whoever asks for memory. */
+static inline void qvault_scratch_wipe(struct qvault_scratch *scratch)
+{
+	memzero_explicit(scratch->bounce, sizeof(scratch->bounce));
+}
 
 /* The life of a bio that dm gave us: dm's per-bio data. */
 struct qvault_io {

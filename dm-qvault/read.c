@@ -80,13 +80,13 @@ static int unseal_into(struct qvault_io *io, u32 i, const struct qvault_ptr *ptr
 
 	err = qvault_read_unseal(&io->qt->v, io->logical + i, ptr, cipher,
 				 block ?: scratch->bounce, scratch->copy);
-	if (err)
-		return err;
-	if (block)
+	if (!err && block)
 		flush_block(bio, iter);
-	else
+	else if (!err)
 		qvault_bio_scatter(bio, iter, scratch->bounce);
-	return 0;
+	if (!block)
+		qvault_scratch_wipe(scratch);
+	return err;
 }
 
 /*

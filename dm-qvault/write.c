@@ -102,6 +102,7 @@ static int seal_block(struct write_chunk *chunk, u32 i, void *cipher)
 	scratch = mempool_alloc(&io->qt->scratch, GFP_NOIO);
 	qvault_bio_gather(bio, iter, scratch->bounce);
 	err = qvault_write_seal(&io->qt->v, &chunk->w, i, scratch->bounce, cipher);
+	qvault_scratch_wipe(scratch);
 	mempool_free(scratch, &io->qt->scratch);
 	return err;
 }

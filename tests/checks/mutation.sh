@@ -65,10 +65,11 @@ look_in_userspace() {
 
 # ---- The module, in a guest ----
 
+# What was a mutant must become new, or make would keep its object.
 pristine_glue() {
 	mkdir -p "$build/module/dm-qvault"
 	cp "$check_top/Kbuild" "$build/module/"
-	rsync -a --delete --include '*/' --include '*.[ch]' --include Kbuild --exclude '*' \
+	rsync -r --checksum --delete --include '*/' --include '*.[ch]' --include Kbuild --exclude '*' \
 		"$check_top/dm-qvault/" "$build/module/dm-qvault/"
 }
 

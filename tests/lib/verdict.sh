@@ -84,8 +84,9 @@ judge_guest() {
 		verdict_complain "the script exited with status $(verdict_value "$file" status)"
 	[ "$(verdict_value "$file" unload)" = 0 ] ||
 		verdict_complain "the module could not be unloaded: something still uses it"
+	# An empty word would count as 0.
 	taint=$(verdict_value "$file" tainted)
-	[ $((taint & ~verdict_innocent_taint)) -eq 0 ] ||
+	[ $((${taint:--1} & ~verdict_innocent_taint)) -eq 0 ] ||
 		verdict_complain "the kernel is tainted: $taint"
 	[ "$flavour" != debug ] || verdict_debug "$2" "$log"
 	return "$verdict_status"
