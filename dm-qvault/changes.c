@@ -10,9 +10,8 @@
  * An item is a run: from the top its first block, so that they sort by it, 15 bits
  * for the number of blocks less one, and whether they are in use.
  */
-#define COUNT_BITS	15
-#define BLOCK_SHIFT	(COUNT_BITS + 1)
-#define MOST		(1u << COUNT_BITS)
+#define COUNT_MASK	0x7fffu
+#define BLOCK_SHIFT	16
 static_assert(QVAULT_WHERE_BITS + BLOCK_SHIFT <= 64);
 
 static u64 item_block(u64 item)
@@ -22,7 +21,7 @@ static u64 item_block(u64 item)
 
 static u32 item_count(u64 item)
 {
-	return (item >> 1 & (MOST - 1)) + 1;
+	return (item >> 1 & COUNT_MASK) + 1;
 }
 
 static bool item_in_use(u64 item)
@@ -105,10 +104,10 @@ int qvault_changes_apply(struct qvault_changes *changes)
 /* Does @block continue a run that was added just now?  Then it is part of it. */
 static bool extend(u64 *item, u64 block, bool in_use)
 {
-	if (item_in_use(*item) != in_use || item_count(*item) == MOST ||
+	if (item_in_use(*item) != in_use || item_count(*item) > COUNT_MASK ||
 	    item_block(*item) + item_count(*item) != block)
 		return false;
-	*item += 1 << 1;
+	*item += 2;	/* one more block */
 	return true;
 }
 
