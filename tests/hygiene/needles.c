@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Keys, and the forms in which the kernel's generic ciphers hold them. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+#include <string.h>
+
+#include "hygiene.h"
+
+struct maker {
+	struct needle *needle;
+	u32 nr;
+};
+
+static void add(struct maker *m, const char *name, enum needle_kind kind,
+		const void *data, u32 bytes)
+{
+	struct needle *n = &m->needle[m->nr++];
+
+	if (m->nr > MAX_NEEDLES || bytes > sizeof(n->data))
+		die("too many needles");
+	n->name = name;
+	n->kind = kind;
+	n->bytes = bytes;
+	memcpy(n->data, data, bytes);
+}
+
+/* ---- The last round key of AES-256 -------------------------------------- */
+
+static u8 times_two(u8 x)
+{
+	return x << 1 ^ (x & 0x80 ? 0x1b : 0);
+}
+
+static u8 times(u8 a, u8 b)
+{
+	u8 product = 0;
+
+	for (; b; b >>= 1, a = times_two(a))
+		if (b & 1)
+			product ^= a;
+	return product;
+}
+
+static u8 substitute(u8 x)
+{
+	u8 inverse = 1, result = 0x63;
+	int i;
+
+	/* x^254; zero has no inverse and stays zero. */
+	for (i = 0; i < 254; i++)
+		inverse = times(inverse, x);
+	for (i = 0; i < 5; i++)
+		result ^= inverse << i ^ inverse >> (8 - i);
+	return result;
+}
+
+static void expand(const u8 key[32], u8 schedule[240])
+{
+	u8 t[4], first, round = 1;
+	u32 i, j;
+
+	memcpy(schedule, key, 32);
+	for (i = 32; i < 240; i += 4) {
+		memcpy(t, schedule + i - 4, 4);
+		if (i % 32 == 0) {
+			first = t[0];
+			t[0] = substitute(t[1]) ^ round;
+			t[1] = substitute(t[2]);
+			t[2] = substitute(t[3]);
+			t[3] = substitute(first);
+			round = times_two(round);
+		} else if (i % 32 == 16) {
+			for (j = 0; j < 4; j++)
+				t[j] = substitute(t[j]);
+		}
+		for (j = 0; j < 4; j++)
+			schedule[i + j] = schedule[i + j - 32] ^ t[j];
+	}
+}
+
+static void add_aes(struct maker *m, const char *key_name, const char *last_name,
+		    const u8 key[32])
+{
+	u8 schedule[240];
+
+	expand(key, schedule);
+	add(m, key_name, NEEDLE_CIPHER, key, 32);
+	add(m, last_name, NEEDLE_CIPHER, schedule + 224, 16);
+}
+
+/* ---- HMAC: the states after the first block ----------------------------- */
+
+static void add_pad(struct maker *m, const char *name, enum needle_kind kind,
+		    const u8 key[32], u8 pad)
+{
+	u8 block[64];
+	SHA256_CTX ctx;
+	u32 i;
+
+	for (i = 0; i < sizeof(block); i++)
+		block[i] = (i < 32 ? key[i] : 0) ^ pad;
+	SHA256_Init(&ctx);
+	SHA256_Update(&ctx, block, sizeof(block));
+	add(m, name, kind, ctx.h, 32);
+}
+
+/* ------------------------------------------------------------------------- */
+
+static void hmac(const u8 *key, u32 key_bytes, const void *data, u32 bytes, u8 out[32])
+{
+	if (!HMAC(EVP_sha256(), key, key_bytes, data, bytes, out, NULL))
+		die("HMAC failed");
+}
+
+static void first_of_hkdf(const u8 prk[32], const char *label, u8 out[32])
+{
+	u8 text[64];
+	u32 length = strlen(label);
+
+	memcpy(text, label, length);
+	text[length] = 1;
+	hmac(prk, 32, text, length + 1, out);
+}
+
+u32 needles_make(const u8 master[QVAULT_MASTER_KEY_SIZE], const u8 plain[PLAIN_SIZE],
+		 struct needle *needle)
+{
+	struct maker m = { needle, 0 };
+	struct qvault_geometry geo;
+	struct vault_params p;
+	struct vault_keys k;
+	u8 prk[32], key[32];
+
+	hygiene_params(&p, &geo, master);
+	vault_derive(&p, &k);
+	hmac(p.uuid, sizeof(p.uuid), p.master, sizeof(p.master), prk);
+
+	add(&m, "master key, first half", NEEDLE_MASTER, master, 32);
+	add(&m, "master key, second half", NEEDLE_MASTER, master + 32, 32);
+	add(&m, "pseudorandom key", NEEDLE_PASSING, prk, 32);
+	add_pad(&m, "pseudorandom key, inner state", NEEDLE_PASSING, prk, 0x36);
+	add_pad(&m, "pseudorandom key, outer state", NEEDLE_PASSING, prk, 0x5c);
+	add_aes(&m, "data key", "data key, last round", k.data);
+	add_aes(&m, "data tweak key", "data tweak key, last round", k.data + 32);
+	add_aes(&m, "metadata key", "metadata key, last round", k.meta);
+	add_aes(&m, "metadata tweak key", "metadata tweak key, last round", k.meta + 32);
+	add(&m, "block MAC key", NEEDLE_PASSING, k.mac, 32);
+	add_pad(&m, "block MAC, inner state", NEEDLE_CIPHER, k.mac, 0x36);
+	add_pad(&m, "block MAC, outer state", NEEDLE_CIPHER, k.mac, 0x5c);
+	add(&m, "anchor MAC key", NEEDLE_PASSING, k.anchor, 32);
+	add_pad(&m, "anchor MAC, inner state", NEEDLE_CIPHER, k.anchor, 0x36);
+	add_pad(&m, "anchor MAC, outer state", NEEDLE_CIPHER, k.anchor, 0x5c);
+	first_of_hkdf(prk, QVAULT_LABEL_GHASH, key);
+	add(&m, "GHASH key", NEEDLE_CIPHER, key, 16);
+	add(&m, "GHASH key, bytes cut off", NEEDLE_PASSING, key + 16, 16);
+	first_of_hkdf(prk, QVAULT_LABEL_GHASH_AES, key);
+	add_aes(&m, "GHASH AES key", "GHASH AES key, last round", key);
+	add(&m, "plaintext", NEEDLE_PLAIN, plain, PLAIN_SIZE);
+	return m.nr;
+}
