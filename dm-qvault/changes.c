@@ -121,13 +121,16 @@ static bool extend(u64 *item, u64 block, bool in_use)
  * and the new ones.
  *
  * Context: checkpoint_mutex; sleeps.
- * Return: 0 or a negative errno.
+ * Return: 0 or a negative errno; -EUCLEAN if there is no such block.
  */
 int qvault_changes_add(struct qvault_changes *changes, u64 block, bool in_use)
 {
 	u32 i;
 	int err = 0;
 
+	/* It would not fit, and be taken for another; no volume has such a block. */
+	if (block > QVAULT_WHERE_MASK)
+		return -EUCLEAN;
 	for (i = 1; i <= 2 && i <= changes->nr; i++)
 		if (extend(&changes->item[changes->nr - i], block, in_use))
 			return 0;

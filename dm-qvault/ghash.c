@@ -73,7 +73,9 @@ int qvault_ghash_mac(struct qvault_ghash *g, const struct qvault_disk_seal *head
 	ghash_update(&ctx, data, QVAULT_BLOCK_SIZE);
 	ghash_final(&ctx, sum);
 	aes_encrypt(&g->cipher, tag, sum);
+	/* A GHASH and its message give the key away. */
 	memzero_explicit(sum, sizeof(sum));
+	memzero_explicit(&ctx, sizeof(ctx));
 	return 0;
 }
 
@@ -86,6 +88,7 @@ struct qvault_ghash {
 	struct crypto_ahash *hash;
 	struct crypto_skcipher *cipher;
 	mempool_t requests;
+	size_t request_size;
 };
 
 /* On the heap, since drivers find buffers by their pages. */
@@ -113,10 +116,11 @@ static int alloc_parts(struct qvault_ghash *g)
 	if (IS_ERR(cipher))
 		return PTR_ERR(cipher);
 	g->cipher = cipher;
+	g->request_size = sizeof(struct request) +
+			  max(crypto_ahash_reqsize(hash),
+			      crypto_skcipher_reqsize(cipher));
 	return mempool_init_kmalloc_pool(&g->requests, MIN_REQUESTS,
-					 sizeof(struct request) +
-					 max(crypto_ahash_reqsize(hash),
-					     crypto_skcipher_reqsize(cipher)));
+					 g->request_size);
 }
 
 static void free_parts(struct qvault_ghash *g)
@@ -170,7 +174,11 @@ int qvault_ghash_mac(struct qvault_ghash *g, const struct qvault_disk_seal *head
 		err = encrypt(g, r);
 	if (!err)
 		memcpy(tag, r->sum, QVAULT_TAG_SIZE);
-	memzero_explicit(r->sum, sizeof(r->sum));
+	/*
+	 * All of it: the driver's state holds the GHASH too, and that and its
+	 * message give the key away.
+	 */
+	memzero_explicit(r, g->request_size);
 	mempool_free(r, &g->requests);
 	return err;
 }

@@ -172,7 +172,7 @@ static void read_all(struct client *c)
 	 * Each state reads what changed last, and some of the rest; together
 	 * they read it all.
 	 */
-	if (blocks <= 1000 && rng_chance(&c->rng, blocks <= 100 ? 30 : 3)) {
+	if (blocks <= 100 || (blocks <= 1000 && rng_chance(&c->rng, 4))) {
 		for (i = 0; i < blocks; i += n) {
 			n = min_t(u64, QVAULT_MAX_RUN, blocks - i);
 			op_read(c, i, n);
@@ -184,9 +184,9 @@ static void read_all(struct client *c)
 			op_read(c, sim->touched[i], 1);
 	for (i = 0; i < min_t(u64, sim->nr_recent, SIM_RECENT); i++)
 		op_read(c, sim->recent[i].logical, sim->recent[i].count);
-	for (i = 0; i < 6 && sim->nr_touched; i++)
+	for (i = 0; i < 10 && sim->nr_touched; i++)
 		op_read(c, sim->touched[rng_below(&c->rng, sim->nr_touched)], 1);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 5; i++)
 		op_read(c, rng_below(&c->rng, blocks), 1);
 }
 
@@ -230,14 +230,14 @@ static void verify_task(void *arg)
 	read_all(&c);
 	if (world->corruptions)
 		totals.unreadable++;
-	if (!world->v.read_only && rng_chance(&c.rng, 25)) {
+	if (!world->v.read_only && rng_chance(&c.rng, 40)) {
 		n = rng_below(&c.rng, 12);
 		for (i = 0; i < n; i++)
 			op_random(&c);
 		op_commit(&c);
 		read_all(&c);
 	}
-	if (rng_chance(&c.rng, 35)) {
+	if (rng_chance(&c.rng, 50)) {
 		world->sched.need_noio = false;
 		err = qvault_detach(&world->v);
 		if (err && !world->expect_corruption)

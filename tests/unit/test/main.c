@@ -36,6 +36,8 @@ static const struct test {
 	{ "delta: order for a checkpoint", test_delta_order },
 	{ "tree: cursor against an array", test_tree_model },
 	{ "tree: next leaf", test_tree_next },
+	{ "changes: what grows in turn is two runs", test_changes_runs },
+	{ "changes: blocks that do not exist", test_changes_refused },
 	{ "anchor: authentic records that make no sense", test_anchor_nonsense },
 	{ "anchor: a lease is renewed in time", test_anchor_lease },
 	{ "alloc: all of a volume, each block once", test_alloc_all },

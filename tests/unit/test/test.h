@@ -43,6 +43,8 @@ void test_delta_pieces(void);
 void test_delta_order(void);
 void test_tree_model(void);
 void test_tree_next(void);
+void test_changes_runs(void);
+void test_changes_refused(void);
 void test_anchor_nonsense(void);
 void test_anchor_lease(void);
 void test_seal_fresh(void);
