@@ -53,8 +53,8 @@ static int take_room(struct qvault *v, u32 bytes, struct qvault_write *w)
  * Get room, or wait for it.  There are more data blocks than logical ones, and
  * the log is larger than what one write takes: so there is room after a
  * checkpoint, or else operations under way hold it, which end without our help,
- * or have just ended and used it up.  Only a device that fails writes can make
- * it scarce for good: -ENOSPC then.
+ * or have just ended and used it up.  Only a device that fails writes, or gives
+ * the map back wrong, can make it scarce for good: -ENOSPC then.
  *
  * That must not be concluded from one round.  The checkpoint may be one that
  * began before ours was needed, and others that look for room hold some for a
