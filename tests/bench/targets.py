@@ -66,8 +66,8 @@ class Target:
     def device(self):
         return "/dev/mapper/" + self.name
 
-    def fill_first(self, data):
-        """What must stand on the data device before make(), as verity wants it."""
+    def settle(self, control):
+        """Do what was put off."""
 
     def remove(self):
         run("dmsetup", "remove", "--retry", self.name)
@@ -119,6 +119,9 @@ class Qvault(Target):
     def make(self, data, anchor):
         format_qvault(data, anchor, *self.options)
         attach_qvault(self.name, data, anchor)
+
+    def settle(self, control):
+        control.message(self.name, "checkpoint")
 
     def remove(self):
         qvault_tool("detach", self.name)
