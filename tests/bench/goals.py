@@ -87,9 +87,14 @@ def written_goals(res):
 
 def fragmentation_goals(res):
     found = res.of("fragmentation")
+    cells = [(f["disk"], statistics.median(f["after"]) / statistics.median(f["before"]))
+             for f in found]
+    for vault in r.vaults(res):
+        cells += [(f"{d}, {res.targets[vault]['title']}", res.rate(d, "aged-read-1m", vault) /
+                   res.rate(d, "read-1m", vault))
+                  for d in res.disks() if res.rate(d, "aged-read-1m", vault)]
     yield Goal("read in order after all was overwritten at random, against before", 0.6,
-               [(f["disk"], statistics.median(f["after"]) / statistics.median(f["before"]))
-                for f in found if f["disk"] != "brd"])
+               [(where, value) for where, value in cells if not where.startswith("brd")])
     yield Goal("physical footprint / (live data + 2 x spare)", 1.0,
                [(f["disk"], f["footprint"] / (f["live"] + 2 * f["spare"])) for f in found],
                most=True)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Vaults and their peers side by side.  All stand at once, each on a part of one RAM
 disk that was written before, and take turns: round, disk, workload, target.  So
-whatever else the machine does meanwhile hits them alike.
+whatever else the machine does meanwhile hits them alike.  For each round and disk
+all are made anew and filled in order; what age does to them has a workload of its own.
 """
 import os
 import shutil
@@ -19,7 +20,7 @@ LEVELS = {
     # ms for each measurement, MiB of each target, MiB used, files to unpack, transactions
     "quick": dict(rounds=1, ms=120, mib=208, span=176, files=150, transactions=30,
                   disks=["brd", "sata-ssd", "flash-card"]),
-    "full": dict(rounds=3, ms=350, mib=240, span=208, files=1200, transactions=200,
+    "full": dict(rounds=3, ms=300, mib=240, span=208, files=1200, transactions=200,
                  disks=list(disks.DISKS)),
 }
 # In this order: a read after a write of the same kind, so that there is what to read.
@@ -37,6 +38,9 @@ WORKLOADS = {
     "fsync-16": dict(rw="randwrite", bs=4096, qd=1, jobs=16, fsync=1),
 }
 APPLICATION_DISKS = ("brd", "sata-ssd")
+# After each block has been overwritten, in an order like chance.
+AGED = {"aged-read-1m": dict(rw="read", bs=MIB, qd=4)}
+AGED_DISKS = APPLICATION_DISKS
 SWAP = {
     # A swap out is clusters in order, a swap in a few pages here and there.
     "swap-out": dict(rw="write", bs=MIB // 8, qd=8),
@@ -44,10 +48,15 @@ SWAP = {
 }
 
 
+def disks_of(target):
+    return ["disk-" + target.name, "anchor-" + target.name]
+
+
 class Peers:
     def __init__(self, m):
         self.m, self.level = m, LEVELS[m.level]
         self.targets = []
+        self.worn = False			# measured since they were made
 
     # ---- making them ----
 
@@ -62,15 +71,26 @@ class Peers:
         return data, anchor
 
     def make(self, number, target):
-        data, anchor = self.slice(number, target.name)
-        took = measure.milliseconds(target.make, data, anchor)
+        took = measure.milliseconds(target.make, *self.slice(number, target.name))
         self.targets.append(target)
-        if target.writes:
-            self.m.load(target.device(), rw="write", bs=MIB, qd=4, ios=self.level["span"],
-                        span=self.level["span"] * MIB, sync=1)
+        self.fill(target, rw="write", bs=MIB)
         self.m.record("target", target=target.name, title=target.title, writes=target.writes,
                       authentic=target.authentic, hardware=target.kernel_crypto)
         self.m.passed(f"{target.title}: made in {took:.0f} ms and written once")
+
+    def fill(self, target, **words):
+        """Write all of its blocks that are used, once."""
+        span = self.level["span"] * MIB
+        if target.writes:
+            self.m.load(target.device(), qd=4, ios=span // words["bs"], span=span, sync=1, **words)
+
+    def renew(self, target):
+        """What was measured before shall not be felt."""
+        if target.writes:
+            self.m.behave_like("brd", disks_of(target))
+            target.remove()
+            target.make(*("/dev/mapper/" + name for name in disks_of(target)))
+            self.fill(target, rw="write", bs=MIB)
 
     def make_all(self):
         for number, target in enumerate(targets.peers() + targets.vaults()):
@@ -94,30 +114,42 @@ class Peers:
 
     # ---- measuring them ----
 
-    def one(self, disk, workload, target, round_):
-        words = WORKLOADS[workload]
+    def one(self, disk, workload, target, round_, words):
         if "read" not in words["rw"] and not target.writes:
             return
         result = self.m.counted_load(
-            target.name, "disk-" + target.name, "anchor-" + target.name, ms=self.level["ms"],
+            target.name, *disks_of(target), ms=self.level["ms"],
             span=self.level["span"] * MIB, seed=round_ + 1, **words)
         self.m.record("load", disk=disk, workload=workload, target=target.name, round=round_,
                       **result)
         # A checkpoint that was begun may end; the next one shall not wait for it.
         time.sleep(0.002)
 
-    def turn(self, disk, round_):
-        # What a vault owes from one disk must not be paid on the next.
-        self.m.behave_like("brd")
-        for target in self.targets:
-            target.settle(self.m.control)
+    def each(self, disk, workloads, targets_, round_):
         self.m.behave_like(disk)
-        for workload in WORKLOADS:
-            for target in self.targets:
+        for workload, words in workloads.items():
+            for target in targets_:
                 try:
-                    self.one(disk, workload, target, round_)
+                    self.one(disk, workload, target, round_, words)
                 except targets.Cannot as why:
                     self.m.failed(f"{disk}, {workload}, {target.title}", why)
+
+    def age(self, target, round_):
+        self.m.behave_like("brd", disks_of(target))
+        self.fill(target, rw="permute", bs=4096, seed=round_ + 1)
+        target.settle(self.m.control)
+
+    def turn(self, disk, round_):
+        if self.worn:
+            for target in self.targets:
+                self.renew(target)
+        self.worn = True
+        self.each(disk, WORKLOADS, self.targets, round_)
+        if disk in AGED_DISKS:
+            old = [t for t in self.targets if t.writes]
+            for target in old:
+                self.age(target, round_)
+            self.each(disk, AGED, old, round_)
 
     def turns(self):
         for round_ in range(self.level["rounds"]):
@@ -160,9 +192,9 @@ class Peers:
         return self.level["transactions"] / took
 
     def applications_on(self, target, disk):
-        self.m.behave_like("brd", ["disk-" + target.name])
+        self.renew(target)
         targets.run("mkfs.ext4", "-q", "-F", target.device())
-        self.m.behave_like(disk, ["disk-" + target.name])
+        self.m.behave_like(disk, disks_of(target))
         targets.run("mount", target.device(), "/mnt")
         try:
             ms = measure.milliseconds(self.unpack)

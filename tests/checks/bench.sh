@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# about: speed and cost beside dm-crypt, dm-integrity, dm-verity; quick (2 min) or full
+# about: speed and cost beside dm-crypt, dm-integrity, dm-verity; quick (3 min) or full
 # group: slow
 # minutes: 15
 # limit: 60
