@@ -14,7 +14,7 @@ attack() {
 			pass "${line#adversary: }"
 		done < <(grep 'bad,' /tmp/adversary.out)
 	else
-		fail adversary "reproduce with: adversary $*"
+		fail adversary "reproduce with: QVAULT_MAC=${QVAULT_MAC:-hmac-sha256} adversary $*"
 	fi
 	tail -n 1 /tmp/adversary.out >>/tmp/sums
 }
@@ -22,6 +22,7 @@ attack() {
 ramdisks 3 256
 insmod "$TWOFACE"
 attack "${@:2}"
+QVAULT_MAC=ghash-aes attack --seed 2 --flips 8 --in-use 20 --sample 20
 [ "$1" = 0 ] || attack --blocks 2600 --history "$1"
 rmmod twoface
 awk '{ a += $2; r += $4; h += $6; w += $8 }

@@ -17,7 +17,7 @@ crash() {
 	recordings=$((recordings + 1))
 	if ! "$CRASH" "$@" --save "$QVAULT_OUT/recording$recordings" 2>&1 |
 		tee /tmp/crash.out | sed 's/^/      /'; then
-		fail "$name" "recording$recordings is kept: crash $* --load it"
+		fail "$name" "recording$recordings is kept:${QVAULT_MAC:+ QVAULT_MAC=$QVAULT_MAC} crash $* --load it"
 		return 0
 	fi
 	read -r _ n _ _ bad _ < <(tail -n 1 /tmp/crash.out)
@@ -85,6 +85,8 @@ short)
 	crash "small volume" --seed "$seed" --rounds 4 --points 3000
 	crash "discards passed on, little memory" --seed $((seed + 1)) --rounds 2 \
 		--points 800 --options "3 allow_discards memory_mib 1"
+	QVAULT_MAC=ghash-aes crash "small volume, ghash-aes" --seed "$seed" --rounds 1 \
+		--points 500
 	slow_base
 	crash "writes that end out of order" --seed $((seed + 2)) --rounds 2 \
 		--points 1000 --base "$disk" --threads 6

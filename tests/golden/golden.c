@@ -3,8 +3,8 @@
  * The golden vault: a volume that the engine makes in userspace, always the same
  * to the bit, and opens again.
  *
- * usage: golden format DATA ANCHOR	empty, as qvault-ctl would make it
- *        golden make DATA ANCHOR	and something in each part of it
+ * usage: golden format DATA ANCHOR [MAC]	empty, as qvault-ctl would make it
+ *        golden make DATA ANCHOR [MAC]	and something in each part of it
  *        golden open DATA ANCHOR	print what it holds
  *        golden key			print the master key
  */
@@ -110,12 +110,25 @@ static void set_up(struct golden *g)
 				   sizeof(long));
 }
 
-static void format(struct world *world)
+static enum qvault_mac find_mac(const char *name)
+{
+	static const char *const names[] = QVAULT_MAC_NAMES;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i] && !strcmp(names[i], name))
+			return i;
+	fprintf(stderr, "golden: no MAC is called %s\n", name);
+	exit(2);
+}
+
+static void format(struct world *world, enum qvault_mac mac)
 {
 	struct qvault_disk_anchor disk;
 	struct block *b;
 
 	qvault_new_anchor(&disk, UUID, DATA_BLOCKS, 0, LOG_BLOCKS);
+	disk.mac_type = cpu_to_le32(mac);
 	qvault_crypto_anchor_mac(&world->crypto, &disk,
 				 offsetof(struct qvault_disk_anchor, mac),
 				 disk.mac);
@@ -217,8 +230,8 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(verb, "key"))
 		return !fwrite(g->world.crypto.master,
 			       sizeof(g->world.crypto.master), 1, stdout);
-	if (argc != 4) {
-		fprintf(stderr, "usage: golden format|make|open DATA ANCHOR\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: golden format|make|open DATA ANCHOR [MAC]\n");
 		return 2;
 	}
 	if (!strcmp(verb, "open")) {
@@ -228,7 +241,7 @@ int main(int argc, char **argv)
 		g->world.expect_corruption = true;
 		live(g, digest);
 	} else {
-		format(&g->world);
+		format(&g->world, find_mac(argc == 5 ? argv[4] : "hmac-sha256"));
 		if (!strcmp(verb, "make"))
 			live(g, fill);
 		save(&g->world.data, argv[2]);

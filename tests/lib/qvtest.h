@@ -81,6 +81,8 @@ int dm_status(struct dm_dev *dev, bool table, char *buf, size_t size);
 /* The keys of one volume, derived here and not by the module. */
 struct vault_keys {
 	u8 data[64], meta[64], mac[32], anchor[32];
+	u8 ghash[16], ghash_aes[32];
+	enum qvault_mac mac_type;
 };
 
 struct vault_params {
@@ -89,10 +91,12 @@ struct vault_params {
 	u64 data_blocks;
 	u64 logical_blocks;
 	u32 log_blocks;
+	enum qvault_mac mac_type;
 };
 
 extern const char vault_key_name[];	/* ":64:logon:qvault:test" */
 
+/* $QVAULT_MAC chooses the MAC, if it is there: a name as for qvault-ctl --mac. */
 void vault_default_params(struct vault_params *p, u64 data_blocks,
 			  u32 log_blocks, struct qvault_geometry *geo);
 void vault_derive(const struct vault_params *p, struct vault_keys *keys);

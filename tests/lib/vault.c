@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ghash.h"
 #include "qvtest.h"
 
 const char vault_key_name[] = ":64:logon:qvault:test";
@@ -57,6 +58,23 @@ void vault_derive(const struct vault_params *p, struct vault_keys *keys)
 	hkdf(prk, QVAULT_LABEL_META, keys->meta, sizeof(keys->meta));
 	hkdf(prk, QVAULT_LABEL_MAC, keys->mac, sizeof(keys->mac));
 	hkdf(prk, QVAULT_LABEL_ANCHOR, keys->anchor, sizeof(keys->anchor));
+	hkdf(prk, QVAULT_LABEL_GHASH, keys->ghash, sizeof(keys->ghash));
+	hkdf(prk, QVAULT_LABEL_GHASH_AES, keys->ghash_aes, sizeof(keys->ghash_aes));
+	keys->mac_type = p->mac_type;
+}
+
+static enum qvault_mac chosen_mac(void)
+{
+	static const char *const names[] = QVAULT_MAC_NAMES;
+	const char *name = getenv("QVAULT_MAC");
+	size_t i;
+
+	if (!name)
+		return QVAULT_MAC_HMAC_SHA256_128;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i] && !strcmp(name, names[i]))
+			return i;
+	die("there is no MAC %s", name);
 }
 
 void vault_default_params(struct vault_params *p, u64 data_blocks,
@@ -70,6 +88,7 @@ void vault_default_params(struct vault_params *p, u64 data_blocks,
 		p->master[i] = 3 * i + 1;
 	p->data_blocks = data_blocks;
 	p->log_blocks = log_blocks;
+	p->mac_type = chosen_mac();
 	if (qvault_geometry_init(geo, data_blocks, 0, log_blocks))
 		die("no geometry for %llu blocks",
 		    (unsigned long long)data_blocks);
@@ -113,7 +132,7 @@ void vault_format(const struct vault_params *p, void *anchor)
 	a->format = QVAULT_FORMAT_VERSION;
 	memcpy(a->uuid, p->uuid, sizeof(a->uuid));
 	a->cipher = QVAULT_CIPHER_AES_256_XTS;
-	a->mac_type = QVAULT_MAC_HMAC_SHA256_128;
+	a->mac_type = p->mac_type;
 	a->data_blocks = p->data_blocks;
 	a->logical_blocks = p->logical_blocks;
 	a->log_blocks = p->log_blocks;
@@ -160,6 +179,12 @@ static void block_tag(const struct vault_keys *keys, enum qvault_kind kind,
 	u8 message[32 + BLOCK], mac[32];
 	struct qvault_disk_seal head = { kind, id, version, 0 };
 
+	if (keys->mac_type == QVAULT_MAC_GHASH_AES) {
+		if (!ghash_aes(keys->ghash, keys->ghash_aes, &head, sizeof(head),
+			       cipher, BLOCK, tag))
+			die("GHASH failed");
+		return;
+	}
 	memcpy(message, &head, sizeof(head));
 	memcpy(message + sizeof(head), cipher, BLOCK);
 	hmac(keys->mac, sizeof(keys->mac), message, sizeof(message), mac);

@@ -14,6 +14,7 @@
 #include <linux/bug.h>
 #include <linux/kernel.h>
 
+#include "../../lib/ghash.h"
 #include "sim.h"
 
 void crypto_init(struct qvault_crypto *crypto, bool real, struct tweaks *tweaks)
@@ -66,7 +67,7 @@ static void quick_xts(const u8 *key, const u8 tweak[16], const void *src,
  */
 #define LANES 8
 
-static void quick_mac(const u8 *key, const u8 *head, u32 head_bytes,
+static void quick_mac(const u8 *key, u64 salt, const u8 *head, u32 head_bytes,
 		      const u8 *data, u32 bytes, u8 *tag, u32 tag_bytes)
 {
 	u64 h[LANES], x;
@@ -74,7 +75,7 @@ static void quick_mac(const u8 *key, const u8 *head, u32 head_bytes,
 
 	for (lane = 0; lane < LANES; lane++)
 		h[lane] = load(key + 8 * (lane % 4)) + lane;
-	h[0] ^= fold(head, head_bytes);
+	h[0] ^= fold(head, head_bytes) ^ salt;
 	for (i = 0; i + sizeof(h) <= bytes; i += sizeof(h))
 		for (lane = 0; lane < LANES; lane++) {
 			h[lane] ^= load(data + i + 8 * lane);
@@ -169,6 +170,8 @@ int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid)
 	derive(crypto, uuid, QVAULT_LABEL_DATA, crypto->xts[0], 64);
 	derive(crypto, uuid, QVAULT_LABEL_META, crypto->xts[1], 64);
 	derive(crypto, uuid, QVAULT_LABEL_MAC, crypto->mac, 32);
+	derive(crypto, uuid, QVAULT_LABEL_GHASH, crypto->ghash, 16);
+	derive(crypto, uuid, QVAULT_LABEL_GHASH_AES, crypto->ghash_aes, 32);
 	derive(crypto, uuid, QVAULT_LABEL_ANCHOR, crypto->anchor_mac, 32);
 	crypto->derived = true;
 	return 0;
@@ -208,11 +211,24 @@ int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
 	return 0;
 }
 
-/* What is under test is the protocol: one MAC does for both. */
 int qvault_crypto_use_mac(struct qvault_crypto *crypto, enum qvault_mac mac)
 {
-	return mac == QVAULT_MAC_HMAC_SHA256_128 || mac == QVAULT_MAC_GHASH_AES ?
-		0 : -EPROTONOSUPPORT;
+	if (mac != QVAULT_MAC_HMAC_SHA256_128 && mac != QVAULT_MAC_GHASH_AES)
+		return -EPROTONOSUPPORT;
+	crypto->mac_type = mac;
+	return 0;
+}
+
+static void real_block_mac(const struct qvault_crypto *crypto, const u8 *head,
+			   const u8 *data, u8 tag[QVAULT_TAG_SIZE])
+{
+	if (crypto->mac_type != QVAULT_MAC_GHASH_AES)
+		real_mac(crypto->mac, head, sizeof(struct qvault_disk_seal),
+			 data, QVAULT_BLOCK_SIZE, tag, QVAULT_TAG_SIZE);
+	else if (!ghash_aes(crypto->ghash, crypto->ghash_aes, head,
+			    sizeof(struct qvault_disk_seal), data,
+			    QVAULT_BLOCK_SIZE, tag))
+		shim_fail("OpenSSL: AES failed");
 }
 
 int qvault_crypto_mac(struct qvault_crypto *crypto,
@@ -220,9 +236,12 @@ int qvault_crypto_mac(struct qvault_crypto *crypto,
 		      u8 tag[QVAULT_TAG_SIZE])
 {
 	might_sleep();
-	(crypto->real ? real_mac : quick_mac)
-		(crypto->mac, (const u8 *)head, sizeof(*head), data,
-		 QVAULT_BLOCK_SIZE, tag, QVAULT_TAG_SIZE);
+	if (crypto->real)
+		real_block_mac(crypto, (const u8 *)head, data, tag);
+	else
+		quick_mac(crypto->mac, crypto->mac_type, (const u8 *)head,
+			  sizeof(*head), data, QVAULT_BLOCK_SIZE, tag,
+			  QVAULT_TAG_SIZE);
 	if (crypto_after_mac)
 		crypto_after_mac();
 	return 0;
@@ -232,9 +251,12 @@ int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
 			     u32 bytes, u8 mac[QVAULT_ANCHOR_MAC_SIZE])
 {
 	might_sleep();
-	(crypto->real ? real_mac : quick_mac)
-		(crypto->anchor_mac, NULL, 0, data, bytes, mac,
-		 QVAULT_ANCHOR_MAC_SIZE);
+	if (crypto->real)
+		real_mac(crypto->anchor_mac, NULL, 0, data, bytes, mac,
+			 QVAULT_ANCHOR_MAC_SIZE);
+	else
+		quick_mac(crypto->anchor_mac, 0, NULL, 0, data, bytes, mac,
+			  QVAULT_ANCHOR_MAC_SIZE);
 	return 0;
 }
 

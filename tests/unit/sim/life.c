@@ -120,6 +120,12 @@ static void start_clients(struct life *life)
 	sim->next_value += 16ull << 24;
 }
 
+static __le32 chosen_mac(const struct params *p)
+{
+	return cpu_to_le32(p->ghash ? QVAULT_MAC_GHASH_AES :
+				      QVAULT_MAC_HMAC_SHA256_128);
+}
+
 static int attach(struct life *life)
 {
 	struct world *world = &life->world;
@@ -133,6 +139,7 @@ static int attach(struct life *life)
 					life->sim->p.log_blocks);
 		if (err)
 			shim_fail("new_anchor: %d", err);
+		record->mac_type = chosen_mac(&life->sim->p);
 	}
 	err = qvault_attach(&world->v, record);
 	qvault_buf_put(record);
@@ -380,6 +387,7 @@ static void format(struct sim *sim, struct world *volume)
 	p->logical_blocks = geo.logical_blocks;
 	qvault_new_anchor(&disk, uuid, p->data_blocks, p->logical_blocks,
 			  p->log_blocks);
+	disk.mac_type = chosen_mac(p);
 	qvault_crypto_anchor_mac(&crypto, &disk,
 				 offsetof(struct qvault_disk_anchor, mac),
 				 disk.mac);

@@ -31,7 +31,7 @@ static const struct option {
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
 	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
-	OPTION(only_state),
+	OPTION(only_state), OPTION(ghash),
 };
 
 static bool given[ARRAY_SIZE(options)];
@@ -137,6 +137,7 @@ static void choose(struct params *p, u64 seed)
 	/* A second life would use the same key: the kernel makes a new one. */
 	if (p->ephemeral)
 		p->lives = 1;
+	p->ghash = rng_chance(&rng, 30);
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (given[i])
 			put(p, i, value[i]);

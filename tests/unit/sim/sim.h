@@ -31,6 +31,7 @@ struct params {
 	bool ephemeral;
 	bool discards;			/* pass them down */
 	bool real;			/* ciphers */
+	bool ghash;			/* the MAC ghash-aes */
 	bool fill;			/* write everything first */
 	u32 attacks;			/* on the volume at the end, of each kind */
 	u32 hostile;			/* percent of I/Os of a last life: lies, writes astray */

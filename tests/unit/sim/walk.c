@@ -363,6 +363,9 @@ bool walk(struct walk *w, const struct qvault_crypto *crypto,
 	memset(w, 0, sizeof(*w));
 	w->crypto = crypto;
 	w->data = data;
+	if (qvault_crypto_use_mac((struct qvault_crypto *)crypto,
+				  le32_to_cpu(disk->mac_type)))
+		return bad(w, "unknown MAC");
 	if (qvault_geometry_init(&w->geo, le64_to_cpu(disk->data_blocks),
 				 le64_to_cpu(disk->logical_blocks),
 				 le32_to_cpu(disk->log_blocks)))

@@ -20,7 +20,9 @@ struct qvault_crypto {
 	bool derived;
 	u8 master[QVAULT_MASTER_KEY_SIZE];
 	u8 xts[2][64];
+	enum qvault_mac mac_type;
 	u8 mac[32];
+	u8 ghash[16], ghash_aes[32];
 	u8 anchor_mac[32];
 	struct tweaks *tweaks;		/* NULL: not watched */
 };
