@@ -75,7 +75,7 @@ pc_boot() {
 	qemu-system-x86_64 -M q35 -nodefaults -display none -no-reboot -m 384M \
 		-cpu max -accel tcg -kernel "$vmlinuz" -initrd "$check_tmp/initrd" \
 		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check \
-			rcupdate.rcu_cpu_stall_suppress=1 pc_seed=$pc_seed pc_boot=$boot" \
+			rcupdate.rcu_cpu_stall_suppress=1 nowatchdog pc_seed=$pc_seed pc_boot=$boot" \
 		-serial "file:$check_tmp/console" -serial "file:$check_tmp/said.$boot" \
 		-device virtio-rng-pci \
 		-drive "file=nbd:unix:$socket:exportname=0,format=raw,if=virtio,cache=writeback" \

@@ -65,7 +65,7 @@ static void checkpoint_task(void *arg)
 	for (;;) {
 		wait_event(world->kick_wait, world->kicked || world->stopping);
 		if (world->stopping)
-			return;
+			break;
 		world->kicked = false;
 		/* It is only a hint, and this thread may be slow. */
 		if (rng_chance(&world->sched.rng, sim->p.lazy))
@@ -73,6 +73,16 @@ static void checkpoint_task(void *arg)
 		if (world->v.mode == QVAULT_MODE_WRITE)
 			op_checkpoint(&c);
 	}
+	world->stopped = true;
+	wake_up(&world->kick_wait);
+}
+
+/* As flushing its queue does: nothing is taken from under a checkpoint. */
+static void stop_checkpoints(struct world *world)
+{
+	world->stopping = true;
+	wake_up(&world->kick_wait);
+	wait_event(world->kick_wait, world->stopped);
 }
 
 /* Write every block, so that the volume is full from now on. */
@@ -197,8 +207,7 @@ static void main_task(void *arg)
 	start_clients(life);
 	wait_event(life->ended, !life->running);
 	read_back(&c);
-	world->stopping = true;
-	wake_up(&world->kick_wait);
+	stop_checkpoints(world);
 	task_current->may_io = true;
 	world->shortage = 0;
 	world->sched.fail_alloc = 0;

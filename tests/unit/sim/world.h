@@ -72,7 +72,7 @@ struct world {
 	u32 shortage;			/* percent of allocations that find none */
 	wait_queue_head_t buf_wait;
 
-	bool kicked, stopping;
+	bool kicked, stopping, stopped;
 	wait_queue_head_t kick_wait;
 	bool attached;
 	bool ephemeral;
