@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: a storage that knows everything but the key forges every structure
 # minutes: 3
+# processors: 1
 # limit: 200
 # usage: adversary [ARG...]     see tests/adversary/adversary.c
 #        adversary long         a bit of every byte of all metadata, and more of all

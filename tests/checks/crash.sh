@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: replay what a crash could have left of recorded runs of the real module
 # minutes: 5
+# processors: 1
 # limit: 25
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh

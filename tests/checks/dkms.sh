@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: dkms add, build, install, boot with it, remove
 # minutes: 2
+# processors: 1
 # limit: 20
 # usage: dkms [SERIES]
 #

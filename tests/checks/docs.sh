@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: the documentation says what the code says: offsets, options, status, names
 # minutes: 1
+# processors: 1
 # limit: 5
 # shellcheck disable=SC2317,SC2016 # functions are called by way of try; backquotes are rst
 set -euo pipefail

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: the engine on a big-endian machine (s390x): parts, simulator, golden vault
 # minutes: 2
+# processors: 1
 # limit: 15
 #
 # Cross-compiled, and run by qemu's user-mode emulation.  OpenSSL comes from

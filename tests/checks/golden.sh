@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: a committed vault opens with what it held; what format and writes give has not changed
 # minutes: 1
+# processors: 1
 # limit: 15
 #
 # tests/golden/vault-N.* were made once and stay, 1 with hmac-sha256 and 2 with

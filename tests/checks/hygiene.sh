@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: no key or plaintext where it should not be, no IV twice, on the real module
 # minutes: 1
+# processors: 1
 # limit: 15
 #
 # The memory of a guest in User Mode Linux is a file of the host, which is searched

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: the bugs that other block layers had, each by its number in a list
 # minutes: 2
+# processors: 1
 # limit: 20
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh

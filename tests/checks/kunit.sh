@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: the suites inside the module: format, geometry, args, log, delta, engine
 # minutes: 1
+# processors: 1
 # limit: 15
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh

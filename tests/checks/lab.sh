@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: the laboratory itself: every kind of bug, death and silence is noticed
 # minutes: 3
+# processors: 1
 # limit: 60
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh

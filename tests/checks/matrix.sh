@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: builds without a warning for each Debian kernel, and runs on it in QEMU
 # minutes: 4
+# processors: 1
 # limit: 40
 # usage: matrix [SERIES...]
 set -euo pipefail

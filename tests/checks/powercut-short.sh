@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: a virtual machine killed as it writes, a few times; see powercut
 # minutes: 2
+# processors: 1
 # limit: 20
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
