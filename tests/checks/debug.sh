@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# about: under KASAN, lockdep, kmemleak, UBSAN, with every allocation failing once
+# about: under KASAN, lockdep, kmemleak, UBSAN; allocations and requests that fail
 # minutes: 10
 # limit: 60
 # usage: debug [PART...]      of: kunit faults functional crash adversary
@@ -19,7 +19,10 @@ for part in "$@"; do
 		suites=$(grep -l '^kunit_test_suite' "$check_top"/dm-qvault/tests/*_kunit.c | wc -l)
 		guest --kunit "$check_top/tests/kunit/guest.sh" "$suites"
 		;;
-	faults) guest --env "$(program FAULTS)" "$check_top/tests/faults/guest.sh" ;;
+	faults)
+		guest --with "$check_top/tests/lab/probe" --env "$(program FAULTS)" \
+			"$check_top/tests/faults/guest.sh"
+		;;
 	functional)
 		for script in basic life space; do
 			guest --env "$(program FUNCTIONAL)" \

@@ -9,12 +9,14 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/check.sh"
 
 program=$("$check_top/tests/lab/guest-program" functional)
+faults=$("$check_top/tests/lab/guest-program" faults)
 [ $# -gt 0 ] || set -- life fio basic corners filesystems counters faults space swap
 for script in "$@"; do
 	file=$check_top/tests/functional/$script.sh
 	mem=$(sed -n 's/^# mem: //p' "$file")
 	truncate -s 128M "$check_tmp/$script.disk"
 	beside "$script" uml --timeout 1500 --mem "${mem:-3G}" \
-		--ubd "$check_tmp/$script.disk" --env "FUNCTIONAL=$program" "$file"
+		--ubd "$check_tmp/$script.disk" --with "$check_top/tests/lab/probe" \
+		--env "FUNCTIONAL=$program" --env "FAULTS=$faults" "$file"
 done
 finish

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Faults injected by the kernel itself (a kernel with FAULT_INJECTION): every
- * allocation of a constructor, attach, commit, checkpoint, write, read and
- * detach fails once; and requests to both devices fail at random.
+ * Each allocation, or each request to a device, of an attach, commit,
+ * checkpoint, write, read, suspend and so on fails once; and requests to both
+ * devices, or allocations, fail at random.
  *
  * usage: faults DATA ANCHOR nth          two slices, the program formats them
+ *        faults DATA ANCHOR io STEP      both of target probe (tests/lab/probe);
+ *                                        every STEP-th request, 1: all
  *        faults DATA ANCHOR storm ROUNDS
+ *        faults DATA ANCHOR famine ROUNDS
+ *
+ * All but io need a kernel with FAULT_INJECTION.  nth is about allocations of the
+ * thread that asks, famine about those of the vault's own threads too.
  *
  * An operation may fail or succeed.  What it said must be true afterwards, and
  * the kernel must have nothing to complain about (the laboratory looks).
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,6 +46,11 @@ struct lab {
 	u32 durable[BLOCKS], written[BLOCKS], tried[BLOCKS];
 	u32 number;
 	u64 injected, failed;
+	/* The device whose n-th request fails; NULL: the n-th allocation does. */
+	struct dm_dev *probe, probes[2];	/* of data and of the anchor */
+	const char *when;
+	u64 failed_before;
+	const struct operation *operation;
 };
 
 static void check(int err, const char *what)
@@ -187,7 +199,7 @@ static void put_text(const char *path, const char *text, bool must)
 
 static int nth_fd = -1;
 
-static void arm(u32 n)
+static void arm_allocation(u32 n)
 {
 	char text[16];
 
@@ -198,31 +210,91 @@ static void arm(u32 n)
 		die("faults: fail-nth: %s", strerror(errno));
 }
 
-/* True if the fault was injected, false if there were not so many. */
-static bool disarm(void)
+static bool disarm_allocation(void)
 {
 	char text[16] = "";
 
 	if (pread(nth_fd, text, sizeof(text) - 1, 0) < 0)
 		die("faults: fail-nth: %s", strerror(errno));
-	arm(0);
+	arm_allocation(0);
 	return atoi(text) == 0;
+}
+
+/* Requests of the device that have failed so far. */
+static u64 failed_requests(struct dm_dev *probe)
+{
+	char status[512];
+	unsigned long long seen, failed;
+
+	check(dm_status(probe, false, status, sizeof(status)), "status of a probe");
+	if (sscanf(status, "%llu %llu", &seen, &failed) != 2)
+		die("faults: a probe says: %s", status);
+	return failed;
+}
+
+static void arm(struct lab *l, u32 n)
+{
+	if (!l->probe) {
+		arm_allocation(n);
+		return;
+	}
+	l->failed_before = failed_requests(l->probe);
+	check(dm_message(l->probe, "fail %u %s", n, l->when), "fail");
+}
+
+/* True if the fault was injected, false if there were not so many. */
+static bool disarm(struct lab *l)
+{
+	if (!l->probe)
+		return disarm_allocation();
+	check(dm_message(l->probe, "fail 0 before"), "fail");
+	return failed_requests(l->probe) != l->failed_before;
 }
 
 struct operation {
 	const char *name;
 	bool (*run)(struct lab *l, u32 n);	/* true: a fault was injected */
+	bool silent;	/* it may end well although a request failed */
+	bool stops;	/* whatever request of it fails, the vault stops */
 };
 
 static bool result(struct lab *l, int err)
 {
-	bool injected = disarm();
+	bool injected = disarm(l);
 
 	l->injected += injected;
 	l->failed += !!err;
 	if (err && !injected)
 		die("faults: failed with no fault injected: %s", strerror(-err));
+	/* Without memory there may be another way; without a device there is not. */
+	if (l->probe && injected && !err && !l->operation->silent)
+		die("faults: a request failed, and nobody said so");
 	return injected;
+}
+
+/* What is durable is not known: nothing may be promised any more. */
+static void must_have_stopped(struct lab *l)
+{
+	char status[512];
+
+	check(dm_status(&l->vault, false, status, sizeof(status)), "status");
+	if (strncmp(status, "failed ", 7))
+		die("faults: the vault goes on: %s", status);
+	if (!fsync(l->fd) || errno != EIO)
+		die("faults: a flush after a failed one succeeded");
+	if (!write_blocks(l->fd, BLOCKS, l->buf, 1))
+		die("faults: a write after a failed flush succeeded");
+}
+
+/* Something to commit; where requests are counted, more than one record holds. */
+static void dirty(struct lab *l)
+{
+	u32 i;
+
+	for (i = 0; i < 6; i++)
+		check(put(l, prng_below(&l->prng, BLOCKS)), "write");
+	for (i = 0; i < 130 && l->probe; i++)
+		check(write_blocks(l->fd, BLOCKS + 13 * i, l->buf, 1), "write far off");
 }
 
 static bool run_load(struct lab *l, u32 n)
@@ -234,7 +306,7 @@ static bool run_load(struct lab *l, u32 n)
 
 	check(dm_create(&l->vault, "faulty", &line, 1, false), "create");
 	line_of(l, &line, args, sizeof(args));
-	arm(n);
+	arm(l, n);
 	err = dm_reload(&l->vault, &line, 1, false);
 	injected = result(l, err);
 	check(dm_remove(&l->vault), "remove");
@@ -252,7 +324,7 @@ static bool run_attach(struct lab *l, u32 n)
 	line_of(l, &line, args, sizeof(args));
 	check(dm_reload(&l->vault, &line, 1, false), "load");
 	check(dm_suspend(&l->vault, false), "suspend");
-	arm(n);
+	arm(l, n);
 	err = dm_resume(&l->vault);
 	injected = result(l, err);
 	if (!err) {
@@ -270,14 +342,14 @@ static bool with_data(struct lab *l, u32 n, const char *name,
 {
 	bool injected;
 	int err;
-	u32 i;
 
 	attach(l);
-	for (i = 0; i < 6; i++)
-		check(put(l, prng_below(&l->prng, BLOCKS)), "write");
-	arm(n);
+	dirty(l);
+	arm(l, n);
 	err = operation(l);
 	injected = result(l, err);
+	if (l->probe && err && (l->operation->stops || l->probe == &l->probes[1]))
+		must_have_stopped(l);
 	verify_live(l, name);
 	detach(l);
 	attach(l);
@@ -318,6 +390,26 @@ static int do_write(struct lab *l)
 	return put(l, 5);
 }
 
+/* Which of both a failed one has left is open until somebody reads it. */
+static int do_fua(struct lab *l)
+{
+	u32 lba = 5, found;
+	int err;
+
+	l->tried[lba] = ++l->number;
+	fill(l->buf, lba, l->number);
+	err = write_blocks_fua(l->fd, lba, l->buf, 1);
+	if (!err) {
+		l->written[lba] = l->durable[lba] = l->number;
+		return 0;
+	}
+	check(read_blocks(l->fd, lba, l->buf, 1), "read after a failed write");
+	found = number_in(l, lba, l->buf);
+	if (found == l->tried[lba])
+		l->written[lba] = found;
+	return err;
+}
+
 static int do_read(struct lab *l)
 {
 	return read_blocks(l->fd, 0, l->buf, BLOCKS);
@@ -347,6 +439,7 @@ WITH_DATA(commit)
 WITH_DATA(checkpoint)
 WITH_DATA(fsync)
 WITH_DATA(write)
+WITH_DATA(fua)
 WITH_DATA(read)
 WITH_DATA(discard)
 
@@ -359,7 +452,7 @@ static bool run_suspend(struct lab *l, u32 n)
 	attach(l);
 	check(put(l, 3), "write");
 	check(do_fsync(l), "fsync");
-	arm(n);
+	arm(l, n);
 	err = do_suspend(l);
 	injected = result(l, err);
 	if (err)
@@ -371,13 +464,71 @@ static bool run_suspend(struct lab *l, u32 n)
 	return injected;
 }
 
+/* A removal cannot fail; what it did or not must be one state all the same. */
+static bool run_detach(struct lab *l, u32 n)
+{
+	bool injected;
+
+	attach(l);
+	dirty(l);
+	check(do_fsync(l), "fsync");
+	check(put(l, 7), "write");
+	arm(l, n);
+	detach(l);
+	injected = result(l, 0);
+	attach(l);
+	verify(l, "detach");
+	detach(l);
+	return injected;
+}
+
+/* As attach, with a log to read: the checkpoint before it failed. */
+static bool run_recovery(struct lab *l, u32 n)
+{
+	bool injected;
+
+	attach(l);
+	dirty(l);
+	check(do_fsync(l), "fsync");
+	if (l->probe)
+		check(dm_message(&l->probes[0], "fail 1 before"), "fail");
+	detach(l);
+	injected = run_attach(l, n);
+	attach(l);
+	verify(l, "recovery");
+	detach(l);
+	return injected;
+}
+
 static const struct operation operations[] = {
-	{ "load", run_load },		{ "attach", run_attach },
-	{ "commit", run_commit },	{ "checkpoint", run_checkpoint },
-	{ "fsync", run_fsync },		{ "write", run_write },
-	{ "read", run_read },		{ "discard", run_discard },
-	{ "suspend and resume", run_suspend },
+	{ .name = "load", .run = run_load },
+	{ .name = "commit", .run = run_commit, .stops = true },
+	{ .name = "checkpoint", .run = run_checkpoint },
+	{ .name = "fsync", .run = run_fsync, .stops = true },
+	{ .name = "write", .run = run_write },
+	{ .name = "FUA write", .run = run_fua },
+	{ .name = "read", .run = run_read },
+	{ .name = "discard", .run = run_discard },
+	{ .name = "suspend and resume", .run = run_suspend, .silent = true },
+	{ .name = "detach", .run = run_detach, .silent = true },
+	{ .name = "attach", .run = run_attach },
+	{ .name = "recovery", .run = run_recovery },
 };
+
+#define OPERATIONS	(sizeof(operations) / sizeof(*operations))
+
+/* One operation until no fault reaches it any more.  Returns how many did. */
+static u32 exhaust(struct lab *l, const struct operation *operation, u32 step)
+{
+	u32 n, count = 0;
+
+	l->operation = operation;
+	l->failed = 0;
+	for (n = 1; operation->run(l, n); n += step)
+		if (++count == 5000)
+			die("faults: %s never ends", operation->name);
+	return count;
+}
 
 static int nth(struct lab *l)
 {
@@ -391,18 +542,49 @@ static int nth(struct lab *l)
 	/* A stack trace for each would take longer than the rest. */
 	put_text("/sys/kernel/debug/failslab/verbose", "0", true);
 	put_text("/sys/kernel/debug/fail_page_alloc/verbose", "0", true);
-	for (i = 0; i < sizeof(operations) / sizeof(*operations); i++) {
-		u64 failed = l->failed;
-
-		for (n = 1; operations[i].run(l, n); n++)
-			if (n == 5000)
-				die("faults: %s never ends", operations[i].name);
+	for (i = 0; i < OPERATIONS; i++) {
+		n = exhaust(l, &operations[i], 1);
 		printf("faults: %s: each of %u allocations failed once, %llu times it said so\n",
-		       operations[i].name, n - 1,
-		       (unsigned long long)(l->failed - failed));
+		       operations[i].name, n, (unsigned long long)l->failed);
 	}
 	put_text(slab, "Y", true);
 	put_text(page, "Y", true);
+	return 0;
+}
+
+/* ---- The n-th request --------------------------------------------------- */
+
+static struct dm_dev probe_of(const char *path)
+{
+	struct dm_dev dev = { 0 };
+
+	snprintf(dev.name, sizeof(dev.name), "%s", strrchr(path, '/') + 1);
+	return dev;
+}
+
+static int io(struct lab *l, u32 step)
+{
+	static const char *const whens[] = { "before", "after" };
+	u32 i, d, w, n[2], sum = 0;
+
+	l->probes[0] = probe_of(l->data_path);
+	l->probes[1] = probe_of(l->anchor_path);
+	for (i = 0; i < OPERATIONS; i++) {
+		for (w = 0; w < 2; w++) {
+			l->when = whens[w];
+			for (d = 0; d < 2; d++) {
+				l->probe = &l->probes[d];
+				n[d] = exhaust(l, &operations[i], step);
+				sum += n[d];
+			}
+			printf("faults: %s: %u requests to data and %u to the anchor failed once each, %s they were done\n",
+			       operations[i].name, n[0], n[1], l->when);
+		}
+		/* Log, flush, record: else this has not looked at a commit at all. */
+		if (step == 1 && operations[i].stops && (n[0] < 2 || n[1] < 1))
+			die("faults: that was no whole commit");
+	}
+	printf("faults: %u requests failed\n", sum);
 	return 0;
 }
 
@@ -482,6 +664,125 @@ static int storm(struct lab *l, u32 rounds)
 	return l->failed < rounds;
 }
 
+/* ---- Allocations that fail at random ------------------------------------ */
+
+static const char slab_dir[] = "/sys/kernel/debug/failslab/";
+
+static void put_slab(const char *name, const char *text)
+{
+	char file[128];
+
+	snprintf(file, sizeof(file), "%s%s", slab_dir, name);
+	put_text(file, text, true);
+}
+
+/* The kernel's own threads, which are those without a program; and us, or not. */
+static void starve_who(bool us)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	char path[300], exe[8];
+
+	while (proc && (entry = readdir(proc))) {
+		bool yes = atoi(entry->d_name) == getpid() && us;
+
+		snprintf(path, sizeof(path), "/proc/%s/exe", entry->d_name);
+		if (atoi(entry->d_name) != getpid())
+			yes = readlink(path, exe, sizeof(exe)) <= 0;
+		snprintf(path, sizeof(path), "/proc/%s/make-it-fail", entry->d_name);
+		put_text(path, yes ? "1" : "0", false);
+	}
+	if (proc)
+		closedir(proc);
+}
+
+/* Also if we die, or nobody after us can do anything.  Itself in need of memory. */
+static void feed(void)
+{
+	char file[128];
+	int fd;
+
+	snprintf(file, sizeof(file), "%sprobability", slab_dir);
+	do
+		fd = open(file, O_WRONLY);
+	while (fd < 0 && errno == ENOMEM);
+	while (fd >= 0 && write(fd, "0", 1) < 0 && errno == ENOMEM)
+		;
+	close(fd);
+}
+
+#define TIMES	1000000
+
+/* Allocations that have failed since it was set to that. */
+static u64 starved(void)
+{
+	char text[16] = "", file[128];
+	int fd;
+
+	snprintf(file, sizeof(file), "%stimes", slab_dir);
+	fd = open(file, O_RDONLY);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		die("faults: %s: %s", file, strerror(errno));
+	close(fd);
+	return TIMES - atoi(text);
+}
+
+/*
+ * Those that may sleep as well, in every thread.  A write or a read may say that
+ * it had no memory, a commit has what it needs: the vault goes on.
+ */
+static void famine_round(struct lab *l, bool us, const char *probability)
+{
+	char status[512];
+	u32 i;
+
+	attach(l);
+	verify(l, "a famine");
+	starve_who(us);
+	put_slab("probability", probability);
+	for (i = 0; i < 150; i++) {
+		u64 dice = prng_below(&l->prng, 100);
+		int err;
+
+		if (dice < 80)
+			err = put(l, prng_below(&l->prng, BLOCKS));
+		else if (dice < 95)
+			err = do_fsync(l);
+		else
+			err = do_checkpoint(l);
+		if (err && err != -ENOMEM)
+			die("faults: no memory became %s", strerror(-err));
+		l->failed += !!err;
+	}
+	feed();
+	verify_live(l, "a famine, live");
+	check(dm_status(&l->vault, false, status, sizeof(status)), "status");
+	if (strncmp(status, "write ", 6))
+		die("faults: a famine stopped the vault: %s", status);
+	detach(l);
+}
+
+static int famine(struct lab *l, u32 rounds)
+{
+	u64 kernel = 0, before;
+	u32 i;
+
+	atexit(feed);
+	put_slab("times", "1000000");
+	put_slab("verbose", "0");
+	put_slab("task-filter", "Y");
+	put_slab("ignore-gfp-wait", "N");
+	for (i = 0; i < rounds; i++) {
+		before = starved();
+		famine_round(l, i & 1, i & 2 ? "3" : "20");
+		kernel += i & 1 ? 0 : starved() - before;
+	}
+	printf("faults: %u famines: %llu allocations failed, in half of the rounds %llu of the kernel's own threads; %llu operations said so\n",
+	       rounds, (unsigned long long)starved(), (unsigned long long)kernel,
+	       (unsigned long long)l->failed);
+	return !kernel;
+}
+
 int main(int argc, char **argv)
 {
 	struct lab l;
@@ -492,7 +793,11 @@ int main(int argc, char **argv)
 	setup(&l, argv[1], argv[2]);
 	if (!strcmp(argv[3], "nth"))
 		return nth(&l);
+	if (!strcmp(argv[3], "io") && argc == 5)
+		return io(&l, atoi(argv[4]));
 	if (!strcmp(argv[3], "storm") && argc == 5)
 		return storm(&l, atoi(argv[4]));
+	if (!strcmp(argv[3], "famine") && argc == 5)
+		return famine(&l, atoi(argv[4]));
 	die("see the head of faults.c");
 }

@@ -6,7 +6,10 @@ set -euo pipefail
 # shellcheck source=tests/lib/guest.sh
 . "$QVAULT_TREE/tests/lib/guest.sh"
 
+try "the kernel looks for hung tasks" test "$(</proc/sys/kernel/hung_task_timeout_secs)" -gt 0
 ramdisks 1 64
+# A ramdisk without memory for a page fails the request: let it have them all.
+dd if=/dev/zero of=/dev/ram0 bs=1M count=64 oflag=direct status=none
 linear faults-data /dev/ram0 0 16384
 linear faults-anchor /dev/ram0 16384 16
 
@@ -16,10 +19,16 @@ linear faults-anchor /dev/ram0 16384 16
 linear faults-other /dev/ram0 16400 16384
 dm_create other "0 8192 qvault /dev/mapper/faults-other - -"
 
+# The same slices through a target that counts requests: see faults.c.
+with_module probe
+dm_create probe-data "0 16384 probe /dev/mapper/faults-data 0"
+dm_create probe-anchor "0 16 probe /dev/mapper/faults-anchor 0"
+
+# run NAME SLICES ARG...
 run() {
-	local name=$1
-	shift
-	if "$FAULTS" /dev/mapper/faults-data /dev/mapper/faults-anchor "$@" >/tmp/faults.out 2>&1; then
+	local name=$1 slices=/dev/mapper/$2
+	shift 2
+	if "$FAULTS" "$slices-data" "$slices-anchor" "$@" >/tmp/faults.out 2>&1; then
 		sed 's/^/      /' /tmp/faults.out
 		pass "$name"
 	else
@@ -29,6 +38,9 @@ run() {
 	fi
 }
 
-run "every allocation fails once" nth
-[ "${1:-40}" = 0 ] || run "requests fail at random" storm "${1:-40}"
+run "every allocation fails once" faults nth
+# All of them, without sanitizers: tests/functional/faults.sh.
+run "every fifth request fails once" probe io 5
+[ "${1:-40}" = 0 ] || run "requests fail at random" faults storm "${1:-40}"
+run "allocations fail at random, also in the vault's threads" faults famine 20
 finish
