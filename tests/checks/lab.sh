@@ -66,8 +66,9 @@ guest uml -- warn
 noticed "a WARNING is noticed" "the kernel reported: .*WARNING:"
 guest uml -- oops
 noticed "an oops is noticed" "the kernel reported|died before"
-guest uml --timeout 20 -- hang
+guest uml --timeout 20 -- patience hang
 noticed "a hang is noticed" "killed after its time limit"
+noticed "by the kernel too" "the kernel reported: .*INFO: task .* blocked"
 
 say "stock kernel"
 guest qemu -- none
