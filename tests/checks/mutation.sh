@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: bugs of one line put into engine and module one by one; each must be found
 # group: slow
-# minutes: 20
-# limit: 120
+# minutes: 35
+# limit: 240
 #
-# usage: tests/run mutation [NAME...]     of tests/unit/mutants and tests/glue/mutants
+# usage: tests/run mutation [NAME...]     rows of tests/{unit,kunit,glue}/mutants
 #
 # Those in the engine are looked for by the unit tests, the golden vault and the
-# simulator in userspace, for at most SECONDS_EACH (default: 40) of the processor;
-# those between bios and the engine by tests/glue/guest.sh and the module in a guest.
+# simulator in userspace, the last for at most SECONDS_EACH (default: 40) of the
+# processor; those in keys, ciphers and MACs by the suites inside the module; those
+# between bios and the engine by tests/glue/guest.sh.  Two mutants at a time.
+# Beside each that is killed stands what the killer said: a row is good only if
+# that is the bug, and not an accident.
 # shellcheck disable=SC2317 # functions are called by way of try
 set -euo pipefail
 
@@ -17,15 +20,17 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/check.sh"
 
 golden=$check_top/tests/golden
-build=$QVAULT_CACHE/check-mutation/$(cksum <<<"$check_top" | cut -d " " -f 1)
+cache=$QVAULT_CACHE/check-mutation/$(cksum <<<"$check_top" | cut -d " " -f 1)
 seconds=${SECONDS_EACH:-40}
 killed=0 seeded=0 survivors=
 
-# ---- The engine, in userspace ----
-
-build_engine() {
-	make -s -j2 -C "$check_top/tests/unit" MODE=fast "O=$build/out" "ENGINE=$build/engine"
+# side N: all that is written to from here on belongs to one of the two that run.
+side() {
+	build=$cache/$1 tmp=$check_tmp/$1
+	mkdir -p "$build/engine" "$build/module/dm-qvault" "$tmp"
 }
+
+# ---- The engine, in userspace ----
 
 # Every file as it is, but for limits small enough to be reached.
 pristine_engine() {
@@ -34,9 +39,14 @@ pristine_engine() {
 		[ "${file##*/}" != qvault.h ] || continue
 		cmp -s "$file" "$build/engine/${file##*/}" || cp "$file" "$build/engine/"
 	done
-	sed -f "$check_top/tests/unit/small.sed" "$check_top/dm-qvault/qvault.h" >"$check_tmp/qvault.h"
-	cmp -s "$check_tmp/qvault.h" "$build/engine/qvault.h" ||
-		cp "$check_tmp/qvault.h" "$build/engine/qvault.h"
+	sed -f "$check_top/tests/unit/small.sed" "$check_top/dm-qvault/qvault.h" >"$tmp/qvault.h"
+	cmp -s "$tmp/qvault.h" "$build/engine/qvault.h" ||
+		cp "$tmp/qvault.h" "$build/engine/qvault.h"
+	where=$build/engine
+}
+
+build_engine() {
+	make -s -C "$check_top/tests/unit" MODE=fast "O=$build/out" "ENGINE=$build/engine"
 }
 
 golden_opens() {
@@ -46,113 +56,150 @@ golden_opens() {
 
 # found BY COMMAND...: did it find something?  A process that dies has done so too.
 found() {
-	local by=$1
+	local by=$1 status=0
 	shift
 	# The shell itself would tell of each process that aborts.
-	if { ("$@") >"$check_tmp/log" 2>&1; } 2>/dev/null; then return 1; fi
-	echo "$by: $(grep -E 'FAIL|BUG|ERROR|golden:|livelock' "$check_tmp/log" | head -n 1)" \
-		"$(grep -oE -- '--seed [0-9]+' "$check_tmp/log" | head -n 1)" >"$check_tmp/why"
+	{ ("$@") </dev/null >"$tmp/log" 2>&1 || status=$?; } 2>/dev/null
+	[ "$status" -ne 0 ] || return 1
+	echo "$by: $(said_by_killer "$status")" \
+		"$(grep -oE -- '--seed [0-9]+' "$tmp/log" | head -n 1)" >"$tmp/why"
+}
+
+# What a test or the kernel said; else how it ended.
+said_by_killer() {
+	grep -aE 'FAIL|BUG|ERROR|golden:|livelock|assert|^< |^> ' "$tmp/log" | head -n 1 |
+		cut -c 1-200 | grep . || echo "ended with status $1"
 }
 
 # The quick ones first, then the seeds that every other run begins with.
-look_in_userspace() {
+look_in_engine() {
 	found unit timeout 120 "$build/out/unit.bin" ||
 		found golden timeout 60 bash -c "$(declare -f golden_opens)
 			build=$build check_tmp=$check_tmp golden=$golden; set -o pipefail; golden_opens" ||
-		found sim timeout $((seconds * 15)) "$build/out/sim.bin" --shrink 0 \
+		found sim timeout $((seconds * 8)) "$build/out/sim.bin" --shrink 0 \
 			--seed 1 --cpu "$seconds"
 }
+
+look_briefly() { seconds=2 look_in_engine; }
 
 # ---- The module, in a guest ----
 
 # What was a mutant must become new, or make would keep its object.
-pristine_glue() {
-	mkdir -p "$build/module/dm-qvault"
+pristine_module() {
 	cp "$check_top/Kbuild" "$build/module/"
 	rsync -r --checksum --delete --include '*/' --include '*.[ch]' --include Kbuild --exclude '*' \
 		"$check_top/dm-qvault/" "$build/module/dm-qvault/"
+	where=$build/module/dm-qvault
 }
 
-in_glue_guest() {
-	"$check_top/tests/lab/uml" --module "$build/module" --timeout 300 \
+# It must compile: a guest that never began would look like one that found it.
+build_module() {
+	"$check_top/tests/lab/build-module" --source "$build/module" \
+		"$("$check_top/tests/lab/uml-kernel" plain)" ARCH=um >/dev/null
+}
+
+in_guest_of_mutant() { "$check_top/tests/lab/uml" --module "$build/module" --timeout 300 "$@"; }
+
+look_in_kunit() {
+	found kunit in_guest_of_mutant --kunit "$check_top/tests/kunit/guest.sh" "$suites"
+}
+
+look_in_glue() {
+	found glue in_guest_of_mutant --with "$check_top/tests/lab/probe" \
 		--env "FUNCTIONAL=$program" --env "GLUE=$glue" "$check_top/tests/glue/guest.sh"
 }
-
-look_in_guest() { found guest in_glue_guest; }
 
 # ---- One mutant ----
 
 # mutate NAME FILE EXPRESSION WHAT: in $where, which is as it should be.
 mutate() {
-	local name=$1 file=$2 expression=$3 what=$4
+	local name=$1 file=$2 expression=$3 what=$4 began=$SECONDS
 	seeded=$((seeded + 1))
-	sed "$expression" "$check_top/dm-qvault/$file" >"$check_tmp/mutant"
-	if cmp -s "$check_tmp/mutant" "$check_top/dm-qvault/$file"; then
+	sed "$expression" "$check_top/dm-qvault/$file" >"$tmp/mutant"
+	if cmp -s "$tmp/mutant" "$check_top/dm-qvault/$file"; then
 		fail "$name" "changes nothing any more: mend the list of mutants"
 		return 0
 	fi
-	cp "$check_tmp/mutant" "$where/$file"
-	if ! "$builder" >"$check_tmp/log" 2>&1; then
-		tail -n 5 "$check_tmp/log"
+	cp "$tmp/mutant" "$where/$file"
+	if ! "$builder" >"$tmp/log" 2>&1; then
+		tail -n 5 "$tmp/log"
 		fail "$name" "does not compile: mend the list of mutants"
 	elif "$look"; then
 		killed=$((killed + 1))
-		pass "$name ($what)"
-		echo "      [${SECONDS}s] $(cat "$check_tmp/why")"
+		pass "$name ($what)
+      [$((SECONDS - began)) s] $(<"$tmp/why")"
 	else
 		survivors+=" $name"
 		fail "$name" "survives: $what"
 	fi
 }
 
-# each LIST PRISTINE [NAME...]: all of a list, or those named.
-each() {
-	local list=$1 pristine=$2 name file expression what
-	shift 2
+# half N: every other row of $check_tmp/rows; leaves what it counted.
+half() {
+	local name file expression what
+	side "$1"
+	tally_passed=0 tally_failed=0
 	while IFS=$'\t' read -r name file expression what; do
-		case $name in '#'* | '') continue ;; esac
-		if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then
-			continue
-		fi
 		"$pristine"
 		mutate "$name" "$file" "$expression" "$what"
-	done <"$list"
-	"$pristine"
+	done < <(sed -n "$(($1 + 1))~2p" "$check_tmp/rows")
+	echo "$tally_passed $tally_failed 0" >"$tmp/counts"
+	echo "$killed $seeded $survivors" >"$tmp/result"
 }
 
-# Any of the names is in the list, or there are no names.
-any_of() {
+both_halves() {
+	local n more_killed more_seeded more_survivors
+	for n in 0 1; do half "$n" & done
+	wait
+	for n in 0 1; do
+		adopt "half $n" "$check_tmp/$n/counts"
+		read -r more_killed more_seeded more_survivors <"$check_tmp/$n/result"
+		killed=$((killed + more_killed)) seeded=$((seeded + more_seeded))
+		survivors+=${more_survivors:+ $more_survivors}
+	done
+}
+
+# rows LIST [NAME...]: all of a list, or those named; are there any?
+rows() {
 	local list=$1 name
 	shift
-	[ $# -gt 0 ] || return 0
-	for name; do
-		if grep -q "^$name	" "$list"; then return 0; fi
-	done
-	return 1
+	if [ $# -eq 0 ]; then
+		grep -vE '^(#|$)' "$list"
+		return 0
+	fi
+	for name; do grep "^$name	" "$list" || true; done
+} >"$check_tmp/rows"
+
+nothing_found() { if "$@"; then cat "$tmp/why"; return 1; fi; }
+
+# suite NAME PRISTINE BUILDER LOOK LOOK_AT_PRISTINE
+suite() {
+	local killed=0 seeded=0 survivors=
+	[ -s "$check_tmp/rows" ] || return 0
+	pristine=$2 builder=$3 look=$4
+	side 0
+	say "$1: the code as it is"
+	"$pristine"
+	must "build" "$builder"
+	must "nothing is found in it" nothing_found "$5"
+	both_halves
+	all_killed=$((all_killed + killed)) all_seeded=$((all_seeded + seeded))
+	all_survivors+=$survivors
+	say "$1: $killed killed of $seeded"
 }
 
-nothing_found() { if "$@"; then cat "$check_tmp/why"; return 1; fi; }
+all_killed=0 all_seeded=0 all_survivors=
+gzip -dc "$golden/vault-1.data.gz" >"$check_tmp/data"
+gzip -dc "$golden/vault-1.anchor.gz" >"$check_tmp/anchor"
+suites=$(grep -l '^kunit_test_suite' "$check_top"/dm-qvault/tests/*_kunit.c | wc -l)
+program=$("$check_top/tests/lab/guest-program" functional)
+glue=$("$check_top/tests/lab/guest-program" glue)
 
-if any_of "$check_top/tests/unit/mutants" "$@"; then
-	mkdir -p "$build/engine"
-	where=$build/engine builder=build_engine look=look_in_userspace
-	gzip -dc "$golden/vault-1.data.gz" >"$check_tmp/data"
-	gzip -dc "$golden/vault-1.anchor.gz" >"$check_tmp/anchor"
-	pristine_engine
-	say "the engine as it is"
-	must "build" build_engine
-	must "nothing is found in it by unit tests and golden vault" \
-		nothing_found eval 'seconds=2; look_in_userspace'
-	each "$check_top/tests/unit/mutants" pristine_engine "$@"
-fi
-if any_of "$check_top/tests/glue/mutants" "$@"; then
-	where=$build/module/dm-qvault builder=true look=look_in_guest
-	program=$("$check_top/tests/lab/guest-program" functional)
-	glue=$("$check_top/tests/lab/guest-program" glue)
-	pristine_glue
-	say "the module as it is"
-	must "nothing is found in it" nothing_found look_in_guest
-	each "$check_top/tests/glue/mutants" pristine_glue "$@"
-fi
-echo "$killed killed of $seeded seeded${survivors:+; survivors:$survivors}"
+rows "$check_top/tests/glue/mutants" "$@"
+suite glue pristine_module build_module look_in_glue look_in_glue
+rows "$check_top/tests/kunit/mutants" "$@"
+suite kunit pristine_module build_module look_in_kunit look_in_kunit
+rows "$check_top/tests/unit/mutants" "$@"
+suite engine pristine_engine build_engine look_in_engine look_briefly
+echo "$all_killed killed of $all_seeded seeded${all_survivors:+; survivors:$all_survivors}"
 finish

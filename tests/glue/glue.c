@@ -2,6 +2,7 @@
 /*
  * usage: glue refused DEVICE BLOCK	its read must fail with EILSEQ, and leave
  *					no byte of what was read in the buffer
+ *        glue scatter DEVICE COUNT	single blocks that are far from each other
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,23 +13,46 @@
 
 #include "../lib/qvtest.h"
 
-int main(int argc, char **argv)
+static int refused(int fd, u64 block)
 {
 	u8 *buf = block_buffer(1);
-	int fd, err;
+	int err;
 	u32 i;
 
-	if (argc != 4 || strcmp(argv[1], "refused"))
-		die("see the head of glue.c");
-	fd = open_direct(argv[2], O_RDONLY);
-	if (fd < 0)
-		die("%s: %s", argv[2], strerror(-fd));
 	memset(buf, 0x5a, BLOCK);
-	err = read_blocks(fd, strtoull(argv[3], NULL, 0), buf, 1);
+	err = read_blocks(fd, block, buf, 1);
 	if (err != -EILSEQ)
 		die("the read ends with %d", err);
 	for (i = 0; i < BLOCK; i++)
 		if (buf[i] != 0x5a)
 			die("byte %u of the refused block is there", i);
 	return 0;
+}
+
+static int scatter(int fd, u64 count)
+{
+	u8 *buf = block_buffer(1);
+	u64 i;
+	int err;
+
+	for (i = 0; i < count; i++) {
+		err = write_blocks(fd, 13 * i, buf, 1);
+		if (err)
+			die("write: %s", strerror(-err));
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	u64 n = argc == 4 ? strtoull(argv[3], NULL, 0) : 0;
+	int fd = argc == 4 ? open_direct(argv[2], O_RDWR) : 0;
+
+	if (fd < 0)
+		die("%s: %s", argv[2], strerror(-fd));
+	if (argc == 4 && !strcmp(argv[1], "refused"))
+		return refused(fd, n);
+	if (argc == 4 && !strcmp(argv[1], "scatter"))
+		return scatter(fd, n);
+	die("see the head of glue.c");
 }

@@ -9,7 +9,7 @@
  *
  *	<device> <first sector>
  *
- * status:   <requests seen> <requests failed>
+ * status:   <requests seen> <requests failed> <flushes without data seen>
  * messages: fail <n> before|after	the n-th from now, 0: none; before or
  *					after the device below has done it
  *	     bio <op>[+preflush][+fua] <sector> <seed> [<offset>:<bytes>...]
@@ -31,7 +31,7 @@ struct probe {
 	struct dm_dev *dev;
 	sector_t start;
 	spinlock_t lock;	/* Protects what follows. */
-	u64 seen, failed;
+	u64 seen, failed, flushes;
 	u64 left;		/* until the one that fails; 0: none does */
 	bool after;
 };
@@ -42,13 +42,14 @@ struct probe_bio {
 
 /* ---- Below a vault ------------------------------------------------------ */
 
-static bool is_the_one(struct probe *p, bool *after)
+static bool is_the_one(struct probe *p, const struct bio *bio, bool *after)
 {
 	unsigned long flags;
 	bool one;
 
 	spin_lock_irqsave(&p->lock, flags);
 	p->seen++;
+	p->flushes += !bio_sectors(bio);
 	one = p->left && !--p->left;
 	p->failed += one;
 	*after = p->after;
@@ -60,7 +61,7 @@ static int probe_map(struct dm_target *ti, struct bio *bio)
 {
 	struct probe_bio *pb = dm_per_bio_data(bio, sizeof(*pb));
 	struct probe *p = ti->private;
-	bool after, one = is_the_one(p, &after);
+	bool after, one = is_the_one(p, bio, &after);
 
 	pb->fail = one && after;
 	if (one && !after)
@@ -268,7 +269,8 @@ static void probe_status(struct dm_target *ti, status_type_t type,
 	struct probe *p = ti->private;
 
 	if (type == STATUSTYPE_INFO)
-		snprintf(result, maxlen, "%llu %llu", p->seen, p->failed);
+		snprintf(result, maxlen, "%llu %llu %llu", p->seen, p->failed,
+			 p->flushes);
 	else if (type == STATUSTYPE_TABLE)
 		snprintf(result, maxlen, "%s %llu", p->dev->name,
 			 (unsigned long long)p->start);

@@ -158,6 +158,8 @@ static void nonsense(struct fixture *f)
 
 	populate(f);
 	good = newest_record(&f->world.crypto, &f->world.anchor);
+	if (!CHECK(good))
+		return;
 	*disk = *good;
 	CHECK(!attach_distorted(f, disk));
 	impossible(f, good);
@@ -178,6 +180,49 @@ static void nonsense(struct fixture *f)
 void test_anchor_nonsense(void)
 {
 	with_vault(3000, 64, nonsense);
+}
+
+/* One bit of a block is changed, and its number is right. */
+static void named_by_number(struct fixture *f, struct qvault_disk_anchor *disk,
+			    u64 block)
+{
+	struct block *was = block_get(dev_durable(&f->world.data, block));
+	struct block *b = block_new(was->data);
+
+	b->data[100] ^= 4;
+	dev_set_durable(&f->world.data, block, b);
+	CHECK(attach_distorted(f, disk) == -EILSEQ);
+	dev_set_durable(&f->world.data, block, was);
+	CHECK(!attach_distorted(f, disk));
+	block_put(b);
+	block_put(was);
+}
+
+/* The anchor does not only count: what it names is refused if it is another. */
+static void named(struct fixture *f)
+{
+	struct qvault_disk_anchor *disk = malloc(sizeof(*disk));
+	const struct qvault_geometry *geo = &f->v->geo;
+	const struct qvault_anchor *a = &f->v->anchor;
+	const struct qvault_disk_anchor *good;
+
+	CHECK(a->epoch == 1);
+	populate(f);
+	good = newest_record(&f->world.crypto, &f->world.anchor);
+	if (!CHECK(good))
+		return;
+	*disk = *good;
+	named_by_number(f, disk, qvault_node_block(geo, QVAULT_KIND_NODE, geo->tree.top,
+						   0, qvault_node_slot(&a->tree)));
+	named_by_number(f, disk, qvault_node_block(geo, QVAULT_KIND_MAP, geo->map.top,
+						   0, qvault_node_slot(&a->map)));
+	named_by_number(f, disk, qvault_log_block(geo, a->log_head));
+	free(disk);
+}
+
+void test_anchor_named(void)
+{
+	with_vault(3000, 64, named);
 }
 
 /* Half of the versions are used up: a write brings a new lease first. */

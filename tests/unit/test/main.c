@@ -39,6 +39,7 @@ static const struct test {
 	{ "changes: what grows in turn is two runs", test_changes_runs },
 	{ "changes: blocks that do not exist", test_changes_refused },
 	{ "anchor: authentic records that make no sense", test_anchor_nonsense },
+	{ "anchor: what it names is that and nothing else", test_anchor_named },
 	{ "anchor: a lease is renewed in time", test_anchor_lease },
 	{ "alloc: all of a volume, each block once", test_alloc_all },
 	{ "alloc: when a block becomes free", test_alloc_release },

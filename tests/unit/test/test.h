@@ -46,6 +46,7 @@ void test_tree_next(void);
 void test_changes_runs(void);
 void test_changes_refused(void);
 void test_anchor_nonsense(void);
+void test_anchor_named(void);
 void test_anchor_lease(void);
 void test_seal_fresh(void);
 void test_alloc_all(void);
