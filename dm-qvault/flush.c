@@ -5,10 +5,53 @@
  *
  * Whatever waits for a commit is on one list.  One thread takes all of it,
  * commits once, and ends it all; what comes meanwhile shares the next commit.
+ *
+ * Threads that write and flush in turn come back as soon as their flush has ended.
+ * Begun without them, the next commit would serve only those that missed the last
+ * one, and each flush would take the time of two.  So a commit waits until as many
+ * are there as the last one has seen.  It does not wait for long, and if that was in
+ * vain, the next ones do not wait at all.
  */
 #include <linux/sched/mm.h>
 
 #include "platform.h"
+
+/* Part of a commit's time that waiting for others may take. */
+#define WAIT_PART	4
+#define WAIT_LEAST_NS	(20 * NSEC_PER_USEC)
+#define WAIT_MOST_NS	(5 * NSEC_PER_MSEC)
+/* Commits that do not wait after one that did in vain. */
+#define WAIT_NOT	32
+
+static void wait_for_others(struct qvault_target *qt)
+{
+	u64 ns = min_t(u64, qt->commit_ns / WAIT_PART, WAIT_MOST_NS);
+
+	if (qt->wait_not) {
+		qt->wait_not--;
+		return;
+	}
+	if (ns < WAIT_LEAST_NS || !READ_ONCE(qt->nr_flushes))
+		return;
+	if (wait_event_hrtimeout(qt->flush_wait,
+				 READ_ONCE(qt->nr_flushes) >= qt->flushes_expected,
+				 ns_to_ktime(ns)))
+		qt->wait_not = WAIT_NOT;
+}
+
+/* Takes all that wait; returns how many. */
+static u32 take_flushes(struct qvault_target *qt, struct bio_list *waiting)
+{
+	u32 nr;
+
+	spin_lock_irq(&qt->flush_lock);
+	*waiting = qt->flushes;
+	nr = qt->nr_flushes;
+	bio_list_init(&qt->flushes);
+	qt->nr_flushes = 0;
+	spin_unlock_irq(&qt->flush_lock);
+	return nr;
+}
 
 static void commit_work(struct work_struct *work)
 {
@@ -18,13 +61,15 @@ static void commit_work(struct work_struct *work)
 	struct bio_list waiting;
 	blk_status_t status;
 	struct bio *bio;
+	u64 start;
+	u32 nr;
 
-	spin_lock_irq(&qt->flush_lock);
-	waiting = qt->flushes;
-	bio_list_init(&qt->flushes);
-	spin_unlock_irq(&qt->flush_lock);
-
+	wait_for_others(qt);
+	nr = take_flushes(qt, &waiting);
+	start = ktime_get_ns();
 	status = errno_to_blk_status(qvault_commit(&qt->v));
+	qt->commit_ns = ktime_get_ns() - start;
+	qt->flushes_expected = nr + READ_ONCE(qt->nr_flushes);
 	while ((bio = bio_list_pop(&waiting)))
 		qvault_bio_end(qt, bio, status);
 	memalloc_noio_restore(noio);
@@ -56,6 +101,7 @@ void qvault_flush_init(struct qvault_target *qt)
 {
 	spin_lock_init(&qt->flush_lock);
 	bio_list_init(&qt->flushes);
+	init_waitqueue_head(&qt->flush_wait);
 	INIT_WORK(&qt->commit_work, commit_work);
 	INIT_DELAYED_WORK(&qt->commit_timer, commit_timer_work);
 	INIT_WORK(&qt->checkpoint_work, checkpoint_work);
@@ -82,7 +128,9 @@ void qvault_flush_bio(struct qvault_target *qt, struct bio *bio)
 	}
 	spin_lock_irqsave(&qt->flush_lock, flags);
 	bio_list_add(&qt->flushes, bio);
+	WRITE_ONCE(qt->nr_flushes, qt->nr_flushes + 1);
 	spin_unlock_irqrestore(&qt->flush_lock, flags);
+	wake_up(&qt->flush_wait);
 	queue_work(qt->commit_wq, &qt->commit_work);
 }
 

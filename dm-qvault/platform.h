@@ -93,8 +93,14 @@ struct qvault_target {
 	/* Bios between map() and their end. */
 	atomic_t inflight;
 
-	spinlock_t flush_lock;		/* protects flushes */
+	spinlock_t flush_lock;		/* protects flushes, nr_flushes */
 	struct bio_list flushes;	/* that wait for a commit */
+	u32 nr_flushes;			/* of them */
+	wait_queue_head_t flush_wait;	/* until there are more */
+	/* For the next commit, by the last one; only their thread uses them. */
+	u32 flushes_expected;
+	u32 wait_not;			/* commits that do not wait for others */
+	u64 commit_ns;			/* how long the last one took */
 	struct work_struct commit_work;
 	struct delayed_work commit_timer;
 	struct work_struct checkpoint_work;
