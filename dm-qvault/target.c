@@ -200,11 +200,12 @@ static void free_queue(struct workqueue_struct *wq)
 /* The one way down, from whatever there is. */
 static void teardown(struct qvault_target *qt)
 {
-	free_queue(qt->checkpoint_wq);
-	free_queue(qt->commit_wq);
+	/* Each before those it queues work to, perhaps after its bio has ended. */
 	free_queue(qt->write_wq);
 	free_queue(qt->read_wq);
 	free_queue(qt->end_wq);
+	free_queue(qt->commit_wq);
+	free_queue(qt->checkpoint_wq);
 	if (qt->engine)
 		qvault_exit(&qt->v);
 	qvault_crypto_free(qt->v.crypto);
