@@ -197,6 +197,7 @@ static int load(struct qvault *v, u64 index, bool must,
 	g->index = index;
 	g->nr_data = qvault_group_data(&v->geo, index);
 	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
+	g->longest = g->nr_data;
 	spin_lock(&v->alloc_lock);
 	hlist_add_head(&g->hash, bucket_of(a, index));
 	list_add_tail(&g->lru, &a->lru);
@@ -229,14 +230,15 @@ static u32 __take(struct qvault *v, struct qvault_group *g, u32 bit, u32 count,
 
 /*
  * Where a run of @count free blocks begins in [@from, @end); if there is none,
- * where the longest does.  Returns its length, at most @count.
+ * where the longest does.  Returns its length, at most @count.  Where free space is
+ * in many pieces it matters that the group's longest is known to be no longer.
  */
 static u32 __longest(const struct qvault_group *g, u32 from, u32 end, u32 count,
 		     u32 *begin)
 {
-	u32 best = 0, start, stop;
+	u32 best = 0, start, stop, enough = min(count, g->longest);
 
-	while (best < count) {
+	while (best < enough) {
 		start = find_next_zero_bit(g->busy, end, from);
 		if (start >= end)
 			break;
@@ -259,10 +261,11 @@ static u32 take_from(struct qvault *v, struct qvault_group *g, u32 count,
 	spin_lock(&v->alloc_lock);
 	while (n < count && g->nr_busy < g->nr_data) {
 		run = __longest(g, g->cursor, g->nr_data, count - n, &begin);
-		if (run < count - n) {
+		if (run < min(count - n, g->longest)) {
 			other = __longest(g, 0, g->cursor, count - n, &second);
 			if (other > run)
 				begin = second;
+			g->longest = max3(run, other, 1u);
 		}
 		run = __take(v, g, begin, count - n, ptr + n);
 		if (WARN_ON_ONCE(!run))

@@ -351,6 +351,7 @@ struct qvault_group {
 	u32 nr_busy;
 	u32 nr_fresh;			/* the group stays in memory while not 0 */
 	u32 cursor;			/* where the last search ended */
+	u32 longest;			/* no free run was longer than this; a hint */
 	unsigned long *busy;
 	unsigned long *fresh;
 	/*

@@ -90,6 +90,7 @@ static void release_group(struct qvault *v, struct qvault_group *g)
 	bitmap_zero(bits, QVAULT_MAP_BITS);
 	g->nr_busy -= n;
 	g->nr_fresh -= n;
+	g->longest = g->nr_data;
 	list_del_init(&g->release[1]);
 	spin_unlock(&v->alloc_lock);
 }
@@ -126,6 +127,7 @@ static void refresh(struct qvault *v, struct qvault_group *g,
 	bitmap_or(g->busy, map, g->fresh, QVAULT_MAP_BITS);
 	g->nr_fresh = bitmap_weight(g->fresh, QVAULT_MAP_BITS);
 	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
+	g->longest = g->nr_data;
 	g->version = version;
 	spin_unlock(&v->alloc_lock);
 }

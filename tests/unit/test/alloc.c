@@ -133,3 +133,51 @@ void test_alloc_runs(void)
 {
 	with_vault(9000, 16, alloc_runs);
 }
+
+static void free_blocks(struct fixture *f, u64 block, u32 count, u32 step)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		supersede(f, block + (u64)i * step);
+	cut(f);
+	release(f);
+}
+
+static u32 nr_pieces(const struct qvault_ptr *ptr, u32 count)
+{
+	u32 i, n = 1;
+
+	for (i = 1; i < count; i++)
+		n += ptr[i].where != ptr[i - 1].where + 1;
+	return n;
+}
+
+/* That there were only pieces is forgotten once blocks become free. */
+static void alloc_pieces(struct fixture *f)
+{
+	struct qvault_ptr *ptr = calloc(QVAULT_MAX_RUN, sizeof(*ptr));
+	unsigned long *taken = bits_of(f);
+	struct rng rng = { 6 };
+	u64 first;
+
+	take_all(f, taken, &rng);
+	first = find_next_bit(taken, f->v->geo.data_blocks, 0);
+	/* Their homes are elsewhere. */
+	free_blocks(f, first, 300, 2);
+	CHECK(qvault_alloc_blocks(f->v, 5000, 64, ptr) == 64);
+	CHECK(nr_pieces(ptr, 64) == 64);
+	free_blocks(f, first + 1000, 200, 1);
+	CHECK(qvault_alloc_blocks(f->v, 5000, 64, ptr) == 64);
+	CHECK(nr_pieces(ptr, 64) == 1);
+	/* Of 136 in one piece and 236 single ones: the long piece first. */
+	CHECK(qvault_alloc_blocks(f->v, 5000, 256, ptr) == 256);
+	CHECK(nr_pieces(ptr, 136) == 1 && nr_pieces(ptr + 136, 120) == 120);
+	free(taken);
+	free(ptr);
+}
+
+void test_alloc_pieces(void)
+{
+	with_vault(9000, 16, alloc_pieces);
+}

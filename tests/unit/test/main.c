@@ -44,6 +44,7 @@ static const struct test {
 	{ "alloc: all of a volume, each block once", test_alloc_all },
 	{ "alloc: when a block becomes free", test_alloc_release },
 	{ "alloc: home and runs", test_alloc_runs },
+	{ "alloc: long pieces first, also after short ones", test_alloc_pieces },
 	{ "life: each I/O of it failing once", test_life_fail_io },
 	{ "life: each allocation of it failing once", test_life_fail_alloc },
 	{ "life: each anchor record torn in all 254 ways", test_life_tear },

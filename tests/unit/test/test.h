@@ -52,6 +52,7 @@ void test_seal_fresh(void);
 void test_alloc_all(void);
 void test_alloc_release(void);
 void test_alloc_runs(void);
+void test_alloc_pieces(void);
 void test_life_fail_io(void);
 void test_life_fail_alloc(void);
 void test_life_tear(void);
