@@ -39,7 +39,10 @@ WORKLOADS = {
 }
 APPLICATION_DISKS = ("brd", "sata-ssd")
 # After each block has been overwritten, in an order like chance.
-AGED = {"aged-read-1m": dict(rw="read", bs=MIB, qd=4)}
+AGED = {
+    "aged-read-1m": dict(rw="read", bs=MIB, qd=4),
+    "aged-write-1m": dict(rw="write", bs=MIB, qd=4, sync=1),
+}
 AGED_DISKS = APPLICATION_DISKS
 SWAP = {
     # A swap out is clusters in order, a swap in a few pages here and there.

@@ -6,7 +6,7 @@ import statistics
 import disks
 
 IN_ORDER = ("write-1m", "read-1m", "write-128k", "read-128k", "aged-read-1m",
-            "swap-out", "swap-in")
+            "aged-write-1m", "swap-out", "swap-in")
 SWAP = ("swap-out", "swap-in")
 
 
