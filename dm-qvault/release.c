@@ -142,6 +142,21 @@ struct freed {
 	unsigned long *new_map;
 };
 
+/*
+ * A group may have been read since the new map was anchored, and blocks that it
+ * sets free allocated again: those live.
+ */
+static void keep_fresh(struct qvault *v, u64 index, unsigned long *bits)
+{
+	struct qvault_group *g;
+
+	spin_lock(&v->alloc_lock);
+	g = __qvault_group_find(v, index);
+	if (g)
+		bitmap_andnot(bits, bits, g->fresh, QVAULT_MAP_BITS);
+	spin_unlock(&v->alloc_lock);
+}
+
 static int discard_group(struct freed *f, u64 index)
 {
 	u64 version;
@@ -154,6 +169,7 @@ static int discard_group(struct freed *f, u64 index)
 	if (err)
 		return err;
 	bitmap_andnot(f->old_map, f->old_map, f->new_map, QVAULT_MAP_BITS);
+	keep_fresh(f->v, index, f->old_map);
 	discard_runs(f->v, index, f->old_map);
 	return 0;
 }
@@ -247,7 +263,7 @@ void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root)
 	struct qvault_ptr root;
 
 	lockdep_assert_held(&v->checkpoint_mutex);
-	/* Nothing is allocated meanwhile, so no discard hits a new life. */
+	/* Nothing is allocated meanwhile: what is free now stays so. */
 	mutex_lock(&v->alloc_mutex);
 	qvault_map_root(v, &root);
 	if (v->allow_discards)

@@ -45,6 +45,7 @@ static const struct test {
 	{ "alloc: when a block becomes free", test_alloc_release },
 	{ "alloc: home and runs", test_alloc_runs },
 	{ "alloc: long pieces first, also after short ones", test_alloc_pieces },
+	{ "alloc: freed and in use again", test_alloc_reuse },
 	{ "life: each I/O of it failing once", test_life_fail_io },
 	{ "life: each allocation of it failing once", test_life_fail_alloc },
 	{ "life: each anchor record torn in all 254 ways", test_life_tear },
