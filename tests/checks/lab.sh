@@ -79,6 +79,15 @@ noticed "a WARNING is noticed under a stock kernel" "the kernel reported: .*WARN
 guest qemu -- oops
 noticed "and a guest that dies of an oops" "died before its end"
 
+say "two processors"
+guest uml --smp -- none
+clean "a good run is clean on two processors"
+guest uml --smp --arg ncpus=1 -- none
+noticed "that only one was up is noticed" "only 1 processors were up"
+guest uml --smp -- lockdep
+noticed "lockdep sees an inversion there" "possible circular"
+noticed "and that it then went to sleep is seen" "lockdep was off"
+
 say "debug kernel"
 guest uml --debug -- none
 clean "a good run is clean under the debug kernel"

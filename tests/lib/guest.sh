@@ -8,7 +8,7 @@
 #
 # The environment: QVAULT_TREE the project, read-only; QVAULT_OUT a directory
 # that the host sees; QVAULT_CTL the tool; QVAULT_KO the module, which is loaded
-# already; QVAULT_LAB uml or qemu; QVAULT_FLAVOUR plain or debug.
+# already; QVAULT_LAB uml or qemu; QVAULT_FLAVOUR plain, debug or smp.
 
 # There is no udev in a guest: device nodes are made by the library itself.
 export DM_DISABLE_UDEV=1

@@ -44,10 +44,21 @@ verdict_log() {
 	fi
 }
 
+verdict_lockdep() {
+	[ "$(verdict_value "$1" lockdep)" = 1 ] ||
+		verdict_complain "lockdep was off at the end"
+}
+
+verdict_smp() {
+	local n
+	n=$(verdict_value "$1/verdict" processors)
+	verdict_lockdep "$1/verdict"
+	[ "${n:-0}" -ge 2 ] || verdict_complain "only ${n:-0} processors were up"
+}
+
 verdict_debug() {
 	local file=$1/verdict log=$2
-	[ "$(verdict_value "$file" lockdep)" = 1 ] ||
-		verdict_complain "lockdep was off at the end"
+	verdict_lockdep "$file"
 	sed "1,/$verdict_end/d" "$log" | grep 'KASAN: slab-use-after-free in read_byte' >/dev/null ||
 		verdict_complain "KASAN did not see the bug made for it at the end"
 	case $(verdict_value "$file" leaks) in
@@ -88,6 +99,9 @@ judge_guest() {
 	taint=$(verdict_value "$file" tainted)
 	[ $((${taint:--1} & ~verdict_innocent_taint)) -eq 0 ] ||
 		verdict_complain "the kernel is tainted: $taint"
-	[ "$flavour" != debug ] || verdict_debug "$2" "$log"
+	case $flavour in
+	debug) verdict_debug "$2" "$log" ;;
+	smp) verdict_smp "$2" ;;
+	esac
 	return "$verdict_status"
 }
