@@ -145,6 +145,12 @@ int dm_remove(struct dm_dev *dev)
 	return simple(DM_DEV_REMOVE, dev->name, 0);
 }
 
+/* It goes once nobody has it open. */
+int dm_remove_deferred(struct dm_dev *dev)
+{
+	return simple(DM_DEV_REMOVE, dev->name, DM_DEFERRED_REMOVE);
+}
+
 int dm_message(struct dm_dev *dev, const char *format, ...)
 {
 	union dm_buffer b;

@@ -72,6 +72,7 @@ int dm_reload(struct dm_dev *dev, const struct dm_line *line, int lines,
 int dm_suspend(struct dm_dev *dev, bool noflush);
 int dm_resume(struct dm_dev *dev);
 int dm_remove(struct dm_dev *dev);
+int dm_remove_deferred(struct dm_dev *dev);
 int dm_message(struct dm_dev *dev, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 int dm_status(struct dm_dev *dev, bool table, char *buf, size_t size);
