@@ -17,7 +17,7 @@ static LIST_HEAD(claims);		/* Locking: claims_mutex */
  * qvault_claim() - claim a device
  * @claim: stands for it until qvault_unclaim()
  * @dev: the device
- * @owner: the mapped device that claims it; may claim the same @claim again
+ * @owner: the mapped device that claims it
  *
  * Context: May sleep.
  * Return: 0, or -EBUSY if another vault has the device.
@@ -28,17 +28,14 @@ int qvault_claim(struct qvault_claim *claim, dev_t dev, const void *owner)
 	int err = 0;
 
 	mutex_lock(&claims_mutex);
-	if (claim->owner)
-		goto out;
 	list_for_each_entry(other, &claims, list)
 		if (other->dev == dev)
 			err = -EBUSY;
-	if (err)
-		goto out;
-	claim->dev = dev;
-	claim->owner = owner;
-	list_add(&claim->list, &claims);
-out:
+	if (!err) {
+		claim->dev = dev;
+		claim->owner = owner;
+		list_add(&claim->list, &claims);
+	}
 	mutex_unlock(&claims_mutex);
 	return err;
 }
