@@ -58,10 +58,23 @@ dm_remove good
 refused "a type of keys that this kernel has not" "no keys of this type" \
 	"0 $size qvault $(number "$data") $(number "$anchor") :64:trusted:qvault:test"
 need encrypted-keys
-keyctl add user qvault-kek 0123456789abcdef0123456789abcdef @u >/dev/null
+kek=0123456789abcdef0123456789abcdef
+keyctl add user qvault-kek "$kek" @u >/dev/null
 keyctl add encrypted qvault-enc "new user:qvault-kek 64" @u >/dev/null
-refused "an encrypted key, but not this volume's" "wrong key" \
-	"0 $size qvault $(number "$data") $(number "$anchor") :64:encrypted:qvault-enc"
+encrypted() {
+	echo "0 $size qvault $(number "$data") $(number "$anchor") :64:encrypted:$1"
+}
+refused "an encrypted key, but not this volume's" "wrong key" "$(encrypted qvault-enc)"
+keyctl add encrypted qvault-enc32 "new user:qvault-kek 32" @u >/dev/null
+refused "an encrypted key of 32 bytes" "has not 64 bytes" "$(encrypted qvault-enc32)"
+keyctl add encrypted qvault-sealed "$(fun sealedkey "$kek" qvault-kek)" @u >/dev/null
+must "this volume's key, encrypted" dm_create good "$(encrypted qvault-sealed)"
+same "its table line names it" "$(encrypted qvault-sealed)" "$(dmsetup table good)"
+fun pattern /dev/mapper/good 3 0 100
+dm_remove good
+must "and the key itself" dm_create good "$table"
+try "opens what was written" fun verify /dev/mapper/good 3 0 100
+dm_remove good
 
 # ---- ephemeral ----
 

@@ -114,6 +114,19 @@ healthy
 must "attach after it" attach_f
 try "the acknowledged is there" fun verify "$vault" 2 1000 500
 
+# ---- what describes the data fails ------------------------------------------
+
+drop
+must "attach" attach_f
+fun pattern "$vault" 3 2000 100
+table f-data "0 $size flakey $lower 0 0 3600 1 error_writes"
+expect_fail "metadata fail: a checkpoint says so" dmsetup message f 0 checkpoint
+try "the vault has stopped" test "$(field f 1)" = failed
+drop
+healthy
+must "attach after it" attach_f
+try "the acknowledged is there" fun verify "$vault" 2 1000 500
+
 # ---- a bad sector -----------------------------------------------------------
 
 drop

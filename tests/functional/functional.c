@@ -12,11 +12,15 @@
  *        functional hammer DEVICE SEED SECONDS           threads write and verify
  *        functional memory MB                            use it, and look at it
  *        functional addkey                               the key of vault.c
+ *        functional sealedkey KEK NAME                   the same as keyctl add encrypted
+ *                                                        loads it under user key NAME
  *        functional format DATA_BLOCKS LOG_BLOCKS ANCHOR as vault.c does
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -346,6 +350,53 @@ static int addkey(void)
 	return 0;
 }
 
+/* What the kernel's encrypted keys derive from a key-encryption key. */
+static void derive(const char *purpose, const char *kek, u8 out[32])
+{
+	u8 all[256] = {};
+	size_t bytes = strlen("AUTH_KEY") + 1 + strlen(kek);
+
+	if (bytes < 32)
+		bytes = 32;
+	memcpy(all, purpose, strlen(purpose));
+	memcpy(all + strlen(purpose) + 1, kek, strlen(kek));
+	if (!EVP_Digest(all, bytes, out, NULL, EVP_sha256(), NULL))
+		die("SHA-256 failed");
+}
+
+/* Documentation/security/keys/trusted-encrypted.rst: IV, AES-256-CBC, HMAC. */
+static int sealedkey(char **arg)
+{
+	struct vault_params p;
+	struct qvault_geometry geo;
+	u8 derived[32], signed_part[256] = {}, mac[32];
+	size_t text = sprintf((char *)signed_part, "user:%s", arg[1]) + 1, i;
+	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+	int bytes;
+	u8 *iv;
+
+	text += sprintf((char *)signed_part + text, "%zu", sizeof(p.master)) + 1;
+	iv = signed_part + text;
+	memset(iv, 0x5a, 16);
+	vault_default_params(&p, 4096, QVAULT_MIN_LOG_BLOCKS, &geo);
+	derive("ENC_KEY", arg[0], derived);
+	if (!EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, derived, iv) ||
+	    !EVP_EncryptUpdate(cipher, iv + 17, &bytes, p.master, sizeof(p.master)))
+		die("AES failed");
+	EVP_CIPHER_CTX_free(cipher);
+	derive("AUTH_KEY", arg[0], derived);
+	bytes = 17 + sizeof(p.master);
+	HMAC(EVP_sha256(), derived, sizeof(derived), signed_part, text + bytes,
+	     mac, NULL);
+	printf("load user:%s %zu ", arg[1], sizeof(p.master));
+	for (i = 0; i < (size_t)bytes; i++)
+		printf("%02x", iv[i]);
+	for (i = 0; i < sizeof(mac); i++)
+		printf("%02x", mac[i]);
+	printf("\n");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -373,6 +424,8 @@ int main(int argc, char **argv)
 		return format(arg);
 	if (!strcmp(verb, "addkey") && !argc)
 		return addkey();
+	if (!strcmp(verb, "sealedkey") && argc == 2)
+		return sealedkey(arg);
 	if (argc == 2 && (!strcmp(verb, "read") || !strcmp(verb, "write") ||
 			  !strcmp(verb, "sync") || !strcmp(verb, "dsync")))
 		return one(arg, verb[0]);

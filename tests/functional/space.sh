@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Discards, and a volume that is full to the last block.
+# shellcheck disable=SC2317 # functions that try and overtaken call
 set -euo pipefail
 # shellcheck source=tests/functional/lib.sh
 . "$QVAULT_TREE/tests/functional/lib.sh"
 
-disks 8 256
+disks 8 1700	# they take the memory of what is written, no more
 mapped() { dmsetup message "$1" 0 checkpoint && field "$1" 5 | cut -d / -f 1; }
 
 new_vault trim 64
@@ -68,4 +69,55 @@ try "write every block again" fun pattern "$vault" 6 0 "$blocks"
 again full
 try "every block is there" fun verify "$vault" 6 0 "$blocks"
 try "threads on a full volume" fun hammer "$vault" 11 3
+detach full
+
+# Twelve maps of free space, of which as little memory as this keeps eight.
+new_vault groups 1600 --memory-mib 1
+places() {
+	local place
+	for ((place = 0; place < 12; place++)); do
+		fun "$1" "$vault" "$2" $((place * 32000)) 9
+		dmsetup message groups 0 checkpoint
+	done
+}
+try "write here and there" places pattern 7
+try "and again" places pattern 8
+again groups
+try "it is all there" places verify 8
+detach groups
+
+# A read is so slow that its block moves meanwhile, and something else is written to
+# the place where it was.  The volume is full, so that every place is used again.
+new_vault lag 2 --commit-seconds 0
+blocks=$(($(sectors "$vault") / 8))
+below="$(dmsetup table lag-data | cut -d ' ' -f 4-)"
+slow_reads() {
+	dmsetup load lag-data --table "0 $(sectors "$data") $1"
+	dmsetup suspend --noflush --nolockfs lag-data
+	dmsetup resume lag-data
+}
+need dm-delay
+
+# overtaken NAME BEFORE COMMAND...: COMMAND reads block 0, BEFORE comes first.
+overtaken() {
+	local name=$1 before=$2
+	shift 2
+	fun pattern "$vault" 1 0 "$blocks"
+	slow_reads "delay $below 4000 $below 0"
+	"$@" >/tmp/overtaken 2>&1 &
+	sleep 1
+	$before
+	dmsetup message lag 0 commit
+	fio --name=others --filename="$vault" --offset=4096 --direct=1 --thread \
+		--ioengine=libaio --iodepth=8 --rw=randwrite --bs=4k --norandommap \
+		--io_size=16M --output-format=terse >/dev/null
+	if wait $!; then pass "$name"; else fail "$name" "$(</tmp/overtaken)"; fi
+	slow_reads "linear $below"
+}
+rewrite() { fun pattern "$vault" 2 0 1; }
+# By force, or it would read first to see what is there.
+discard() { blkdiscard --force -o 0 -l 4096 "$vault"; }
+overtaken "a read finds where its block has gone" rewrite fun verify "$vault" 2 0 1
+overtaken "or that it is no more" discard fun zeros "$vault" 0 1
+same "nobody takes it for corruption" 0 "$(field lag 15)"
 finish
