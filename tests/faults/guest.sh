@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Injected faults, on a kernel that has FAULT_INJECTION ($FAULTS: see faults.c)
 # usage: guest.sh [STORMS]
+# shellcheck disable=SC2317 # functions that try calls
 set -euo pipefail
 # shellcheck source=tests/lib/guest.sh
 . "$QVAULT_TREE/tests/lib/guest.sh"
@@ -37,6 +38,31 @@ run() {
 		if [ -e /dev/mapper/faulty ]; then dmsetup remove --retry faulty || true; fi
 	fi
 }
+
+# starved PERCENT: so often what cannot wait finds no memory.  Only in the caches of
+# kmalloc(), for the watchers of this kernel need theirs.
+starved() {
+	local knobs=/sys/kernel/debug/failslab cache
+	for cache in /sys/kernel/slab/kmalloc-*; do
+		echo 1 >"$cache/failslab" || true
+	done
+	echo Y >$knobs/cache-filter
+	echo 0 >$knobs/verbose
+	echo -1 >$knobs/times
+	echo "$1" >$knobs/probability
+}
+write_noise() { dd if=/tmp/noise of=/dev/mapper/starving bs=64k oflag=direct; }
+read_noise() { dd if=/dev/mapper/starving bs=64k iflag=direct | cmp - /tmp/noise; }
+
+# Reads and writes then live on what is kept for them.
+dm_create starving "0 8192 qvault /dev/mapper/faults-data - -"
+dd if=/dev/urandom of=/tmp/noise bs=1M count=4 status=none
+starved 40
+try "writes without memory" write_noise
+try "reads without memory" read_noise
+starved 0
+echo N >/sys/kernel/debug/failslab/cache-filter
+dm_remove starving
 
 run "every allocation fails once" faults nth
 # All of them, without sanitizers: tests/functional/faults.sh.
