@@ -86,6 +86,9 @@ again groups
 try "it is all there" places verify 8
 detach groups
 
+# With sanitizers everything is too slow for a read that has to be slower still.
+[ "$QVAULT_FLAVOUR" = plain ] || finish
+
 # A read is so slow that its block moves meanwhile, and something else is written to
 # the place where it was.  The volume is full, so that every place is used again.
 new_vault lag 2 --commit-seconds 0
