@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: commit, checkpoint and recovery as a model: every state, and mutants
 # minutes: 3
+# processors: 1
 # limit: 25
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: qvault-ctl: every verb, every wrong input, secrets, memory errors, a fuzzer
 # minutes: 4
+# processors: 1
 # limit: 40
 # usage: tool [plain] [sanitized] [guest]      the parts; all three by default
 #
