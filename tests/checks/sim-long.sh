@@ -5,7 +5,10 @@
 # minutes: 60
 # limit: 3000
 #
-# usage: tests/run sim-long [SECONDS [SEED]]     default: an hour, a seed from the clock
+# usage: tests/run sim-long [SECONDS [SEED [ARG...]]]
+#
+# Default: an hour, a seed from the clock.  ARG: of the simulator, such as --small 1,
+# which has only small volumes, and ten times the states in the same time.
 # A failing seed is repeated, and made smaller, by the command that is printed.
 # shellcheck disable=SC2317 # functions are called by way of try
 set -euo pipefail
@@ -15,6 +18,7 @@ set -euo pipefail
 
 seconds=${1:-3600}
 seed=${2:-$(date +%s)000000}
+shift $(($# < 2 ? $# : 2))
 # One for each tree: what the objects depend on is named by its full path.
 build=$QVAULT_CACHE/check-unit/$(cksum <<<"$check_top" | cut -d " " -f 1)
 
@@ -35,7 +39,7 @@ cp "$build/native/sim.bin" "$check_tmp/sim"
 say "simulating for $seconds s on $(nproc) processors, seeds from $seed"
 for i in $(seq "$(nproc)"); do
 	{
-		"$check_tmp/sim" --seconds "$seconds" --seed $((seed + i * 1000000000)) \
+		"$check_tmp/sim" --seconds "$seconds" --seed $((seed + i * 1000000000)) "$@" \
 			>"$check_tmp/log$i" 2>&1 || echo "status $?" >>"$check_tmp/log$i"
 	} &
 done

@@ -31,7 +31,7 @@ static const struct option {
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
 	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
-	OPTION(only_state), OPTION(ghash),
+	OPTION(only_state), OPTION(ghash), OPTION(small),
 };
 
 static bool given[ARRAY_SIZE(options)];
@@ -60,11 +60,21 @@ static u64 smallest(u32 log_blocks)
 	return blocks;
 }
 
+static bool is_given(const char *name)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (!strcmp(options[i].name, name))
+			return given[i];
+	return false;
+}
+
 static void choose_size(struct params *p, struct rng *rng)
 {
 	u64 least = smallest(p->log_blocks);
 
-	switch (rng_below(rng, 8)) {
+	switch (is_given("small") ? 0 : rng_below(rng, 8)) {
 	case 0:
 		p->data_blocks = least + rng_below(rng, 4);
 		p->max_len = 40;

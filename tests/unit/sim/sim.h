@@ -32,6 +32,7 @@ struct params {
 	bool discards;			/* pass them down */
 	bool real;			/* ciphers */
 	bool ghash;			/* the MAC ghash-aes */
+	bool small;			/* nearly the smallest volumes only */
 	bool fill;			/* write everything first */
 	u32 attacks;			/* on the volume at the end, of each kind */
 	u32 hostile;			/* percent of I/Os of a last life: lies, writes astray */
