@@ -129,9 +129,13 @@ void qvault_flush_bio(struct qvault_target *qt, struct bio *bio)
 	spin_lock_irqsave(&qt->flush_lock, flags);
 	bio_list_add(&qt->flushes, bio);
 	WRITE_ONCE(qt->nr_flushes, qt->nr_flushes + 1);
-	spin_unlock_irqrestore(&qt->flush_lock, flags);
 	wake_up(&qt->flush_wait);
+	/*
+	 * Before the lock lets a commit that runs already end the bio: a vault
+	 * without bios may be detached, and no commit must begin then.
+	 */
 	queue_work(qt->commit_wq, &qt->commit_work);
+	spin_unlock_irqrestore(&qt->flush_lock, flags);
 }
 
 /**
