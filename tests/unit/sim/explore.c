@@ -313,7 +313,14 @@ static void look_at_cut(struct world *world, struct world *child, u32 depth,
 		shim_fail("G3: a crash undoes what was acknowledged: time %llu of %llu",
 			  (unsigned long long)record->time,
 			  (unsigned long long)world->oracle.acked);
-	oracle_init(&child->oracle, world->oracle.logical_blocks, &world->oracle,
+	/*
+	 * The record may be one from before an earlier cut: it was torn then, and
+	 * what the recovery wrote over it, torn in turn, has completed it.  Nobody
+	 * has seen another state since, for that recovery never ended.
+	 */
+	if (owner != &world->oracle && world->attached)
+		shim_fail("G3: the state of before the last recovery is back");
+	oracle_init(&child->oracle, world->oracle.logical_blocks, owner,
 		    record->time);
 	child->v.read_only = rng_chance(rng, 15);
 	child->damaged = child->expect_corruption = world->damaged;

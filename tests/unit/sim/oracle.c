@@ -9,8 +9,8 @@
 
 #define WORDS (QVAULT_BLOCK_SIZE / sizeof(u64))
 
-void oracle_init(struct oracle *o, u64 logical_blocks, struct oracle *parent,
-		 u64 parent_time)
+void oracle_init(struct oracle *o, u64 logical_blocks,
+		 const struct oracle *parent, u64 parent_time)
 {
 	memset(o, 0, sizeof(*o));
 	o->logical_blocks = logical_blocks;

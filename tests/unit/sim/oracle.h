@@ -31,7 +31,7 @@ struct record {
 };
 
 struct oracle {
-	struct oracle *parent;		/* what was before the last crash */
+	const struct oracle *parent;	/* what was before the last crash */
 	u64 parent_time;		/* up to when */
 	u64 logical_blocks;
 	u64 now;
@@ -42,8 +42,8 @@ struct oracle {
 	u32 nr_records, max_records;
 };
 
-void oracle_init(struct oracle *o, u64 logical_blocks, struct oracle *parent,
-		 u64 parent_time);
+void oracle_init(struct oracle *o, u64 logical_blocks,
+		 const struct oracle *parent, u64 parent_time);
 void oracle_exit(struct oracle *o);
 void oracle_effect(struct oracle *o, u64 logical, u64 value, u64 version);
 /* The state of a block at a time. */
