@@ -95,6 +95,14 @@ struct qvault_group *__qvault_group_find(struct qvault *v, u64 index)
 	return NULL;
 }
 
+/* Set a group's number of fresh blocks; contract in alloc.h. */
+void __qvault_group_fresh(struct qvault *v, struct qvault_group *g, u32 nr)
+{
+	lockdep_assert_held(&v->alloc_lock);
+	WRITE_ONCE(v->alloc.nr_fresh, v->alloc.nr_fresh - g->nr_fresh + nr);
+	g->nr_fresh = nr;
+}
+
 /* Drop groups that hold nothing but what can be read again. */
 static void shrink(struct qvault *v)
 {
@@ -224,7 +232,7 @@ static u32 __take(struct qvault *v, struct qvault_group *g, u32 bit, u32 count,
 		ptr[n].where = qvault_block_of(&v->geo, g->index, bit + n);
 	}
 	g->nr_busy += n;
-	g->nr_fresh += n;
+	__qvault_group_fresh(v, g, g->nr_fresh + n);
 	return n;
 }
 
@@ -415,9 +423,26 @@ int qvault_alloc_replay(struct qvault *v, u64 block)
 		__set_bit(bit, g->busy);
 		__set_bit(bit, g->fresh);
 		g->nr_busy++;
-		g->nr_fresh++;
+		__qvault_group_fresh(v, g, g->nr_fresh + 1);
 		spin_unlock(&v->alloc_lock);
 	}
 	mutex_unlock(&v->alloc_mutex);
 	return err;
+}
+
+/**
+ * qvault_alloc_low() - is it time for a checkpoint, so that blocks become free?
+ * @v: vault
+ *
+ * Of the blocks that the anchored tree left free three quarters are used up.  Who
+ * finds none has to wait for a checkpoint; it shall have ended by then.
+ *
+ * Context: map_lock, for the anchor.
+ * Return: Whether it is.
+ */
+bool qvault_alloc_low(const struct qvault *v)
+{
+	u64 left = v->geo.total_data - qvault_node_weight(&v->anchor.map);
+
+	return READ_ONCE(v->alloc.nr_fresh) >= left - left / 4;
 }

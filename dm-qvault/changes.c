@@ -33,6 +33,8 @@ static int compare(const void *a, const void *b)
 {
 	u64 x = *(const u64 *)a, y = *(const u64 *)b;
 
+	/* A long sort takes milliseconds, and does not look up by itself. */
+	cond_resched();
 	return x < y ? -1 : x > y;
 }
 

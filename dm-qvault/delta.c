@@ -41,6 +41,7 @@ void qvault_delta_clear(struct qvault *v, struct qvault_delta *delta)
 		hlist_del(&node->hash);
 		list_del(&node->list);
 		free_node(v, node);
+		cond_resched();
 	}
 	memset(delta->marks, 0, sizeof(delta->marks));
 }

@@ -111,12 +111,15 @@ static void ended(struct qvault *v)
 	wake_up_all(&v->room_wait);
 }
 
+/* While one runs there is still as little room as when it was asked for. */
 static void checkpoint_if_due(struct qvault *v)
 {
 	bool due;
 
+	if (READ_ONCE(v->checkpointing))
+		return;
 	read_lock(&v->map_lock);
-	due = qvault_log_half_full(v);
+	due = qvault_log_half_full(v) || qvault_alloc_low(v);
 	read_unlock(&v->map_lock);
 	if (due)
 		qvault_kick_checkpoint(v);

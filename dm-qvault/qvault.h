@@ -368,6 +368,7 @@ struct qvault_alloc {
 	struct list_head release[2];
 	u32 nr_groups;
 	u32 limit;
+	u32 nr_fresh;			/* blocks, in all groups */
 	u64 hint;			/* group in which the last search succeeded */
 };
 
@@ -376,6 +377,7 @@ void qvault_alloc_exit(struct qvault *v);
 int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 			struct qvault_ptr *ptr);
 int qvault_alloc_replay(struct qvault *v, u64 block);
+bool qvault_alloc_low(const struct qvault *v);
 void qvault_alloc_supersede(struct qvault *v, u64 block);
 void qvault_alloc_cut(struct qvault *v);
 void qvault_alloc_release(struct qvault *v);
@@ -510,6 +512,7 @@ struct qvault {
 	struct qvault_delta delta[2];	/* Locking: map_lock */
 	u8 live;			/* which of them takes writes */
 	bool frozen;			/* the other one is being merged */
+	bool checkpointing;		/* read without a lock, for a hint */
 	struct qvault_stream stream;	/* Locking: map_lock */
 
 	spinlock_t alloc_lock;		/* See there. */

@@ -89,7 +89,7 @@ static void release_group(struct qvault *v, struct qvault_group *g)
 	bitmap_andnot(g->fresh, g->fresh, bits, QVAULT_MAP_BITS);
 	bitmap_zero(bits, QVAULT_MAP_BITS);
 	g->nr_busy -= n;
-	g->nr_fresh -= n;
+	__qvault_group_fresh(v, g, g->nr_fresh - n);
 	g->longest = g->nr_data;
 	list_del_init(&g->release[1]);
 	spin_unlock(&v->alloc_lock);
@@ -125,7 +125,7 @@ static void refresh(struct qvault *v, struct qvault_group *g,
 	spin_lock(&v->alloc_lock);
 	bitmap_andnot(g->fresh, g->fresh, map, QVAULT_MAP_BITS);
 	bitmap_or(g->busy, map, g->fresh, QVAULT_MAP_BITS);
-	g->nr_fresh = bitmap_weight(g->fresh, QVAULT_MAP_BITS);
+	__qvault_group_fresh(v, g, bitmap_weight(g->fresh, QVAULT_MAP_BITS));
 	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
 	g->longest = g->nr_data;
 	g->version = version;

@@ -151,6 +151,8 @@ static int write_node(struct qvault_cursor *c, u32 level,
 					     step->index, slot), cipher);
 	qvault_node_put(c->v, qvault_node_add(c->v, ptr->version, step->data));
 	atomic64_inc(&c->v->counters.node_blocks);
+	/* Those that write meanwhile have to wait for the processor else. */
+	cond_resched();
 	return 0;
 }
 
