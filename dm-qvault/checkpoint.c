@@ -302,9 +302,11 @@ int qvault_checkpoint_since(struct qvault *v, u64 seen)
 {
 	int err = 0;
 
+	atomic_inc(&v->hurried);
 	mutex_lock(&v->checkpoint_mutex);
 	if ((u64)atomic64_read(&v->counters.checkpoints) == seen)
 		err = checkpoint(v);
 	mutex_unlock(&v->checkpoint_mutex);
+	atomic_dec(&v->hurried);
 	return err;
 }

@@ -323,6 +323,7 @@ struct qvault_cursor {
 	struct qvault_batch *batch;
 	struct qvault_ptr anchored;	/* root */
 	struct qvault_ptr root;		/* of the new tree so far */
+	u32 written;			/* nodes so far */
 	struct qvault_step step[QVAULT_MAX_LEVELS];
 };
 
@@ -527,6 +528,7 @@ struct qvault {
 	wait_queue_head_t room_wait;
 	atomic_t inflight;		/* operations that hold room */
 	atomic64_t ended;		/* that gave it back, ever */
+	atomic_t hurried;		/* that wait for a checkpoint */
 
 	u64 *changes;			/* Locking: checkpoint_mutex */
 	u32 log_limit;			/* blocks of the log that may be used */

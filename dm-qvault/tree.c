@@ -4,7 +4,12 @@
  * blocks by group.  Fixed geometry, like page tables; a zero pointer is an
  * empty subtree.
  */
+#include <linux/delay.h>
+
 #include "qvault.h"
+
+/* Nodes that a checkpoint writes without a pause. */
+#define NODES_AT_ONCE	8
 
 static const struct qvault_tree_geometry *tree_of(const struct qvault *v,
 						  enum qvault_kind kind)
@@ -122,6 +127,18 @@ static void swap_bitmap(void *data)
 		word[i] = qvault_le_long(word[i]);
 }
 
+/*
+ * Sealing a node takes microseconds, and there are thousands.  A write that comes
+ * meanwhile is a few steps in different threads, and each would wait until the
+ * scheduler takes the processor away from us, which is milliseconds.  But not if it
+ * is us that they wait for.
+ */
+static void give_way(struct qvault_cursor *c)
+{
+	if (++c->written % NODES_AT_ONCE == 0 && !atomic_read(&c->v->hurried))
+		usleep_range(10, 30);
+}
+
 static int write_node(struct qvault_cursor *c, u32 level,
 		      const struct qvault_step *step, struct qvault_ptr *ptr)
 {
@@ -151,8 +168,7 @@ static int write_node(struct qvault_cursor *c, u32 level,
 					     step->index, slot), cipher);
 	qvault_node_put(c->v, qvault_node_add(c->v, ptr->version, step->data));
 	atomic64_inc(&c->v->counters.node_blocks);
-	/* Those that write meanwhile have to wait for the processor else. */
-	cond_resched();
+	give_way(c);
 	return 0;
 }
 

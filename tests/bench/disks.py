@@ -40,6 +40,32 @@ def message(name):
     return " ".join(words)
 
 
+def _write_us(name, blocks):
+    """(time of the medium, time until the last of them has ended) for random 4 KiB writes
+    that come at once."""
+    knobs = DISKS[name]["knobs"]
+    each = knobs["request_us"] + knobs.get("jump_us", 0) + 4096 / knobs["write_mbps"]
+    return blocks * each, blocks * each + knobs["write_us"]
+
+
+def fsync_limits(name, jobs):
+    """Most fsyncs of 4 KiB each second that this disk lets a vault do whose processor
+    takes no time: (one commit after the other, commits that overlap).
+
+    A commit is a flush of the data device, then a record with FUA on the anchor's.
+    Commits one after the other serve all jobs, which write in between, or two halves
+    of them, of which one writes while the other's commit runs.  If they overlapped,
+    a job would still wait for its own write and one commit, and the medium for all.
+    """
+    flush = DISKS[name]["knobs"]["flush_us"]
+    commit = flush + _write_us(name, 1)[1] + flush
+    apart = [jobs / (_write_us(name, jobs)[1] + commit)]
+    if jobs > 1:
+        apart.append(jobs / 2 / max(commit, _write_us(name, jobs // 2)[1]))
+    overlapping = jobs / max(_write_us(name, 1)[1] + commit, _write_us(name, jobs)[0])
+    return max(apart) * 1e6, overlapping * 1e6
+
+
 def limit_mbps(name, read):
     """What no target can be above, or None."""
     return DISKS[name]["knobs"].get("read_mbps" if read else "write_mbps")

@@ -74,9 +74,27 @@ def ratio_table(res, disk):
                             lambda w: res.best_authenticated(disk, w))):
             rows.append([f"{title(res, vault)} / {name}"] +
                         [number(res.ratio(disk, w, vault, base(w))) for w in workloads])
+    for vault in r.vaults(res) if disk != "brd" else ():
+        rows.append([f"{title(res, vault)}: the processor's share"] +
+                    [number(res.processor_share(disk, w, vault)) for w in workloads])
     rows.append(["limited by"] + ["disk" if res.disk_bound(disk, w) else "processor"
                                   for w in workloads])
     return table(["ratio of medians"] + workloads, rows)
+
+
+def fsync_table(res):
+    """What the disks allow, computed, beside what was measured."""
+    rows = []
+    for disk in res.disks():
+        for workload, jobs in (("fsync-1", 1), ("fsync-16", 16)):
+            base = res.rate(disk, workload, "crypt")
+            if disk == "brd" or not base:
+                continue
+            best = max(res.ratio(disk, workload, v, "crypt") for v in r.vaults(res))
+            rows.append([f"{disk}, {jobs} job{'s' if jobs > 1 else ''}"] +
+                        [f"{limit / base:.2f}" for limit in disks.fsync_limits(disk, jobs)] +
+                        [f"{best:.2f}"])
+    return table(["", "commits one after the other", "commits that overlap", "measured"], rows)
 
 
 def cost_table(res):
@@ -187,6 +205,10 @@ def sections(res):
     for disk in res.disks():
         yield disk, disks.DISKS[disk]["about"] + ".", (rate_table(res, disk) + "\n\n" +
                                                         ratio_table(res, disk))
+    if res.of("load", workload="fsync-1"):
+        yield "fsync, against dm-crypt", ("The most that a vault could reach on these disks if "
+                                          "its processor took no time, and the better one "
+                                          "that was measured."), fsync_table(res)
     if res.of("load", disk="brd"):
         yield "Exact counters", "Data and anchor device together.", cost_table(res)
     if res.of("application"):

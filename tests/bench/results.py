@@ -77,6 +77,11 @@ class Results:
         per_byte = self.per_byte(disk, workload, target, lambda r: r["cpu_ns"])
         return per_byte * 4096 if per_byte else None
 
+    def processor_share(self, disk, workload, target):
+        """Of the time of the load, what the guest's processor was at work."""
+        records = self.of("load", disk=disk, workload=workload, target=target)
+        return sum(r["cpu_ns"] for r in records) / sum(r["ns"] for r in records)
+
     def disk_bound(self, disk, workload):
         """The disk is what limits if dm-crypt reaches nine tenths of no target at all."""
         ratio = self.ratio(disk, workload, "crypt", "linear")

@@ -183,7 +183,8 @@ class Volumes:
 
     def tail(self, disk):
         """The latency of writes while one checkpoint follows the other, and without any."""
-        size, span = 256 * MIB, 224 * MIB
+        # So much free space that a checkpoint only comes when it is asked for.
+        size, span = 512 * MIB, 224 * MIB
         self.disk("/dev/ram0", size)
         self.format()
         self.attach()
@@ -193,7 +194,10 @@ class Volumes:
         for _ in range(self.level["rounds"]):
             self.checkpoint()
             words = dict(rw="randwrite", bs=4096, qd=4, ios=self.level["tail"], span=span)
+            none = self.status()["checkpoints"]
             without, made = self.load(**words), self.status()["checkpoints"]
+            if made != none:
+                raise targets.Cannot(f"{made - none} checkpoints came by themselves")
             storm = Storm(self)
             with_ = self.load(**words)
             storm.end()

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <linux/bug.h>
+#include <linux/delay.h>
 #include <linux/kernel.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -252,6 +253,8 @@ void shim_atomic_point(void)
 {
 	task_preempt();
 }
+
+unsigned long shim_pauses;
 
 void shim_might_sleep(const char *file, int line)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <linux/bitmap.h>
+#include <linux/delay.h>
 
 #include "sim.h"
 #include "test.h"
@@ -212,4 +213,75 @@ static void alloc_reuse(struct fixture *f)
 void test_alloc_reuse(void)
 {
 	with_vault(3000, 64, alloc_reuse);
+}
+
+/* How many blocks are written one by one before a checkpoint is asked for. */
+static u32 writes_until_kick(struct client *c, u32 most)
+{
+	u32 n;
+
+	c->world->kicked = false;
+	for (n = 0; n < most && !c->world->kicked; n++)
+		CHECK(!op_write(c, n, 1));
+	return n;
+}
+
+/* On a full volume a checkpoint is due before the last free block is taken. */
+static void alloc_low(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 7 };
+	struct qvault *v = f->v;
+	u32 i, left;
+
+	for (i = 0; i + 100 <= v->geo.logical_blocks; i += 100) {
+		CHECK(!op_write(&c, i, 100));
+		CHECK(!op_checkpoint(&c));
+	}
+	CHECK(!v->alloc.nr_fresh && !qvault_alloc_low(v));
+	left = v->geo.total_data - i;
+
+	/* Not again while one runs: there is as little room as before. */
+	v->checkpointing = true;
+	CHECK(writes_until_kick(&c, left) == left);
+	v->checkpointing = false;
+	CHECK(!op_checkpoint(&c));
+	CHECK(!v->alloc.nr_fresh);
+
+	i = writes_until_kick(&c, left);
+	CHECK(i == left - left / 4 && !qvault_log_half_full(v));
+	/* What no record names any more is free after a commit, and counts no more. */
+	for (i = 0; i < 20; i++)
+		CHECK(!op_write(&c, 0, 1));
+	CHECK(!op_commit(&c));
+	CHECK(v->alloc.nr_fresh == left - left / 4);
+}
+
+void test_alloc_low(void)
+{
+	with_vault(3000, 64, alloc_low);
+}
+
+/* A checkpoint lets others run, but not while they wait for it. */
+static void checkpoint_pauses(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 8 };
+	u32 i;
+
+	for (i = 0; i < 20; i++)
+		CHECK(!op_write(&c, i * QVAULT_FANOUT, 1));
+	shim_pauses = 0;
+	CHECK(!qvault_checkpoint(f->v));
+	CHECK(shim_pauses == 2);
+
+	for (i = 0; i < 20; i++)
+		CHECK(!op_write(&c, i * QVAULT_FANOUT, 1));
+	shim_pauses = 0;
+	CHECK(!qvault_checkpoint_since(f->v, atomic64_read(&f->v->counters.checkpoints)));
+	CHECK(!shim_pauses);
+	CHECK(!atomic_read(&f->v->hurried));
+}
+
+void test_checkpoint_pauses(void)
+{
+	with_vault(5000, 64, checkpoint_pauses);
 }
