@@ -8,7 +8,7 @@
 # usage: tests/run sim-long [SECONDS [SEED [ARG...]]]
 #
 # Default: an hour, a seed from the clock.  ARG: of the simulator, such as --small 1,
-# which has only small volumes, and half as many states again in the same time.
+# which has only small volumes, and so more states in the same time.
 # A failing seed is repeated, and made smaller, by the command that is printed.
 # shellcheck disable=SC2317 # functions are called by way of try
 set -euo pipefail

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include <linux/bitmap.h>
-#include <linux/delay.h>
 
 #include "sim.h"
 #include "test.h"
@@ -259,29 +258,4 @@ static void alloc_low(struct fixture *f)
 void test_alloc_low(void)
 {
 	with_vault(3000, 64, alloc_low);
-}
-
-/* A checkpoint lets others run, but not while they wait for it. */
-static void checkpoint_pauses(struct fixture *f)
-{
-	struct client c = { .world = &f->world, .rng.state = 8 };
-	u32 i;
-
-	for (i = 0; i < 20; i++)
-		CHECK(!op_write(&c, i * QVAULT_FANOUT, 1));
-	shim_pauses = 0;
-	CHECK(!qvault_checkpoint(f->v));
-	CHECK(shim_pauses == 2);
-
-	for (i = 0; i < 20; i++)
-		CHECK(!op_write(&c, i * QVAULT_FANOUT, 1));
-	shim_pauses = 0;
-	CHECK(!qvault_checkpoint_since(f->v, atomic64_read(&f->v->counters.checkpoints)));
-	CHECK(!shim_pauses);
-	CHECK(!atomic_read(&f->v->hurried));
-}
-
-void test_checkpoint_pauses(void)
-{
-	with_vault(5000, 64, checkpoint_pauses);
 }

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include <linux/bitmap.h>
+#include <linux/delay.h>
 
+#include "sim.h"
 #include "test.h"
 
 static const u64 zero[4];
@@ -135,4 +137,29 @@ static void tree_next(struct fixture *f)
 void test_tree_next(void)
 {
 	with_vault(30000, 16, tree_next);
+}
+
+/* A checkpoint lets others run, but not while they wait for it. */
+static void tree_pauses(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 8 };
+	u32 i;
+
+	for (i = 0; i < 20; i++)
+		CHECK(!op_write(&c, i * QVAULT_FANOUT, 1));
+	shim_pauses = 0;
+	CHECK(!qvault_checkpoint(f->v));
+	CHECK(shim_pauses == 2);
+
+	for (i = 0; i < 20; i++)
+		CHECK(!op_write(&c, i * QVAULT_FANOUT, 1));
+	shim_pauses = 0;
+	CHECK(!qvault_checkpoint_since(f->v, atomic64_read(&f->v->counters.checkpoints)));
+	CHECK(!shim_pauses);
+	CHECK(!atomic_read(&f->v->hurried));
+}
+
+void test_tree_pauses(void)
+{
+	with_vault(5000, 64, tree_pauses);
 }
