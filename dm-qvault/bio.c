@@ -159,28 +159,36 @@ static void *run_add(struct qvault_span *span, struct page *page)
 }
 
 /**
- * qvault_span_add() - get memory for one more block of a span
+ * qvault_span_add() - get memory for the next blocks of a span
  * @span: the span; its blocks are added in order
- * @i: the block, counted as in the owner
+ * @i: the first of them, counted as in the owner
+ * @n: how many would be welcome, at least 1
+ * @block: set to linear memory, part of @span->run, one for each block
  *
  * If there is no page at once, what there is so far is submitted before waiting
- * for one: pages come back only from the device.
+ * for one: pages come back only from the device.  With one in hand there is no
+ * waiting for the next.
  *
  * Context: May sleep.
- * Return: A block of linear memory, part of @span->run.
+ * Return: How many there are, 1..n.
  */
-void *qvault_span_add(struct qvault_span *span, u32 i)
+u32 qvault_span_add(struct qvault_span *span, u32 i, u32 n, void *block[])
 {
-	struct page *page = NULL;
+	struct page *page;
+	u32 got = 0;
 
-	if (span->run)
-		page = try_page(span->qt, GFP_NOWAIT | __GFP_NOWARN);
-	if (!page) {
-		qvault_span_submit(span);
-		page = wait_page(span->qt);
-		span->run = run_begin(span, i);
+	while (got < n) {
+		page = span->run ? try_page(span->qt, GFP_NOWAIT | __GFP_NOWARN) : NULL;
+		if (!page && got)
+			break;
+		if (!page) {
+			qvault_span_submit(span);
+			page = wait_page(span->qt);
+			span->run = run_begin(span, i);
+		}
+		block[got++] = run_add(span, page);
 	}
-	return run_add(span, page);
+	return got;
 }
 
 /**

@@ -16,6 +16,7 @@
 #ifndef QVAULT_COMPAT_H
 #define QVAULT_COMPAT_H
 
+#include <crypto/sha2.h>
 #include <linux/blkdev.h>
 #include <linux/workqueue.h>
 
@@ -26,6 +27,29 @@
 #if defined(QVAULT_HAVE_GF128HASH) && IS_ENABLED(CONFIG_CRYPTO_LIB_GF128HASH)
 #include <crypto/gf128hash.h>
 #define QVAULT_HAVE_GHASH_LIB
+#endif
+
+/* The same struct had this name, and two messages were hashed one by one, slowly. */
+#ifndef QVAULT_HAVE_SHA256_CTX
+#define sha256_ctx	sha256_state
+#endif
+#ifndef QVAULT_HAVE_SHA256_2X
+static inline void sha256_finup_2x(const struct sha256_ctx *ctx, const u8 *data1,
+				   const u8 *data2, size_t len, u8 *out1, u8 *out2)
+{
+	struct sha256_ctx copy = *ctx;
+
+	sha256_update(&copy, data1, len);
+	sha256_final(&copy, out1);
+	copy = *ctx;
+	sha256_update(&copy, data2, len);
+	sha256_final(&copy, out2);
+}
+
+static inline bool sha256_finup_2x_is_optimized(void)
+{
+	return false;
+}
 #endif
 
 /* The mode of an open block device was an fmode_t before it had its own type. */

@@ -17,14 +17,13 @@
 
 #define SHA256_SIZE	32u
 #define XTS_KEY_SIZE	64u
-#define MAC_KEY_SIZE	32u
 
 /* Requests kept for bad times: one lets everybody go on, one by one. */
 #define MIN_REQUESTS	4
 
 struct qvault_crypto {
 	struct crypto_skcipher *xts[2];	/* data, metadata */
-	struct crypto_shash *block_hmac;
+	struct qvault_hmac *block_hmac;
 	struct qvault_ghash *block_ghash;	/* NULL: not on this kernel */
 	enum qvault_mac mac;		/* which of the two serves */
 	struct crypto_shash *anchor_mac;
@@ -41,6 +40,7 @@ static int alloc_ciphers(struct qvault_crypto *crypto)
 	struct crypto_skcipher *xts;
 	struct qvault_ghash *ghash;
 	struct crypto_shash *mac;
+	struct qvault_hmac *hmac;
 	unsigned int i, size = 0;
 
 	for (i = 0; i < ARRAY_SIZE(crypto->xts); i++) {
@@ -50,10 +50,10 @@ static int alloc_ciphers(struct qvault_crypto *crypto)
 		crypto->xts[i] = xts;
 		size = max(size, crypto_skcipher_reqsize(xts));
 	}
-	mac = crypto_alloc_shash("hmac(sha256)", 0, QVAULT_CRYPTO_UNWANTED);
-	if (IS_ERR(mac))
-		return PTR_ERR(mac);
-	crypto->block_hmac = mac;
+	hmac = qvault_hmac_new(sha256_finup_2x_is_optimized());
+	if (IS_ERR(hmac))
+		return PTR_ERR(hmac);
+	crypto->block_hmac = hmac;
 	mac = crypto_alloc_shash("hmac(sha256)", 0, QVAULT_CRYPTO_UNWANTED);
 	if (IS_ERR(mac))
 		return PTR_ERR(mac);
@@ -106,7 +106,7 @@ void qvault_crypto_free(struct qvault_crypto *crypto)
 	mempool_exit(&crypto->requests);
 	crypto_free_shash(crypto->anchor_mac);
 	qvault_ghash_free(crypto->block_ghash);
-	crypto_free_shash(crypto->block_hmac);
+	qvault_hmac_free(crypto->block_hmac);
 	crypto_free_skcipher(crypto->xts[1]);
 	crypto_free_skcipher(crypto->xts[0]);
 	kfree_sensitive(crypto);
@@ -178,13 +178,24 @@ static int set_xts_key(struct crypto_skcipher *xts, struct crypto_shash *prk,
 	return err;
 }
 
-static int set_mac_key(struct crypto_shash *mac, struct crypto_shash *prk,
-		       const char *label)
+static int set_hmac_key(struct qvault_hmac *hmac, struct crypto_shash *prk)
 {
-	u8 key[MAC_KEY_SIZE];
+	u8 key[QVAULT_HMAC_KEY_SIZE];
 	int err;
 
-	err = hkdf_expand(prk, label, key, sizeof(key));
+	err = hkdf_expand(prk, QVAULT_LABEL_MAC, key, sizeof(key));
+	if (!err)
+		err = qvault_hmac_setkey(hmac, key);
+	memzero_explicit(key, sizeof(key));
+	return err;
+}
+
+static int set_anchor_key(struct crypto_shash *mac, struct crypto_shash *prk)
+{
+	u8 key[QVAULT_HMAC_KEY_SIZE];
+	int err;
+
+	err = hkdf_expand(prk, QVAULT_LABEL_ANCHOR, key, sizeof(key));
 	if (!err)
 		err = crypto_shash_setkey(mac, key, sizeof(key));
 	memzero_explicit(key, sizeof(key));
@@ -221,11 +232,11 @@ static int derive_keys(struct qvault_crypto *crypto, struct crypto_shash *prk,
 	if (!err)
 		err = set_xts_key(crypto->xts[1], prk, QVAULT_LABEL_META);
 	if (!err)
-		err = set_mac_key(crypto->block_hmac, prk, QVAULT_LABEL_MAC);
+		err = set_hmac_key(crypto->block_hmac, prk);
 	if (!err)
 		err = set_ghash_keys(crypto->block_ghash, prk);
 	if (!err)
-		err = set_mac_key(crypto->anchor_mac, prk, QVAULT_LABEL_ANCHOR);
+		err = set_anchor_key(crypto->anchor_mac, prk);
 	return err;
 }
 
@@ -323,44 +334,29 @@ int qvault_crypto_use_mac(struct qvault_crypto *crypto, enum qvault_mac mac)
 	return 0;
 }
 
-static int block_hmac(struct crypto_shash *hmac,
-		      const struct qvault_disk_seal *head, const void *data,
-		      u8 tag[QVAULT_TAG_SIZE])
-{
-	SHASH_DESC_ON_STACK(desc, hmac);
-	u8 mac[SHA256_SIZE];
-	int err;
-
-	desc->tfm = hmac;
-	err = crypto_shash_init(desc);
-	if (!err)
-		err = crypto_shash_update(desc, (const u8 *)head, sizeof(*head));
-	if (!err)
-		err = crypto_shash_finup(desc, data, QVAULT_BLOCK_SIZE, mac);
-	if (!err)
-		memcpy(tag, mac, QVAULT_TAG_SIZE);
-	memzero_explicit(mac, sizeof(mac));
-	shash_desc_zero(desc);
-	return err;
-}
-
 /**
- * qvault_crypto_mac() - compute the tag of a sealed block
+ * qvault_crypto_mac() - compute the tags of sealed blocks
  * @crypto: with derived keys, after qvault_crypto_use_mac()
- * @head: what the block is
- * @data: its ciphertext, one block
- * @tag: receives the tag
+ * @n: how many, 1..QVAULT_MAX_SEAL
+ * @head: what each block is
+ * @data: their ciphertexts, a block of linear memory each
+ * @tag: receives the tags
  *
- * Context: May sleep.
+ * Context: May sleep; makes progress without memory.
  * Return: 0 or a negative errno.
  */
-int qvault_crypto_mac(struct qvault_crypto *crypto,
-		      const struct qvault_disk_seal *head, const void *data,
-		      u8 tag[QVAULT_TAG_SIZE])
+int qvault_crypto_mac(struct qvault_crypto *crypto, u32 n,
+		      const struct qvault_disk_seal head[],
+		      const void *const data[], u8 tag[][QVAULT_TAG_SIZE])
 {
-	if (crypto->mac == QVAULT_MAC_GHASH_AES)
-		return qvault_ghash_mac(crypto->block_ghash, head, data, tag);
-	return block_hmac(crypto->block_hmac, head, data, tag);
+	int err = 0;
+	u32 i;
+
+	if (crypto->mac != QVAULT_MAC_GHASH_AES)
+		return qvault_hmac_mac(crypto->block_hmac, n, head, data, tag);
+	for (i = 0; i < n && !err; i++)
+		err = qvault_ghash_mac(crypto->block_ghash, &head[i], data[i], tag[i]);
+	return err;
 }
 
 /**

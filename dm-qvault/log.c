@@ -376,8 +376,7 @@ static int append_page(struct qvault *v, struct qvault_page *page,
 	head.bytes = cpu_to_le32(page->bytes);
 	memset(page->payload + page->bytes, 0, QVAULT_LOG_PAYLOAD - page->bytes);
 	page->head = head;
-	err = qvault_seal(v, QVAULT_KIND_LOG, ptr.where, ptr.version, page,
-			  cipher, ptr.tag);
+	err = qvault_seal(v, QVAULT_KIND_LOG, ptr.where, &ptr, page, cipher);
 	if (err) {
 		qvault_buf_put(cipher);
 		return err;

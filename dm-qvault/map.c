@@ -159,26 +159,6 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 	return 0;
 }
 
-/**
- * qvault_write_seal() - encrypt one block of a write
- * @v: vault
- * @w: write that has begun
- * @i: which block
- * @plain: its contents; read once
- * @cipher: what to write to w->ptr[i].where
- *
- * Once for each block: a version seals one block, one time.
- *
- * Context: sleeps.
- * Return: 0 or a negative errno.
- */
-int qvault_write_seal(struct qvault *v, struct qvault_write *w, u32 i,
-		      const void *plain, void *cipher)
-{
-	return qvault_seal(v, QVAULT_KIND_DATA, w->logical + i,
-			   w->ptr[i].version, plain, cipher, w->ptr[i].tag);
-}
-
 /*
  * Insert all blocks of the write at one point in the order of commits.  Fails
  * only if the vault does.
@@ -416,25 +396,4 @@ int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 	if (err == -EILSEQ)
 		return qvault_corrupt(v, QVAULT_KIND_NODE, bad);
 	return err;
-}
-
-/**
- * qvault_read_unseal() - authenticate and decrypt one data block
- * @v: vault
- * @logical: block
- * @ptr: its pointer, from qvault_lookup(), not unmapped
- * @cipher: as read from ptr->where
- * @plain: result
- * @scratch: private block
- *
- * Context: sleeps.
- * Return: 0; -EILSEQ: look the pointer up again; if it has not changed, the
- * block is corrupt; or another negative errno.
- */
-int qvault_read_unseal(struct qvault *v, u64 logical,
-		       const struct qvault_ptr *ptr, const void *cipher,
-		       void *plain, void *scratch)
-{
-	return qvault_unseal(v, QVAULT_KIND_DATA, logical, ptr, cipher, plain,
-			     scratch);
 }

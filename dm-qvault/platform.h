@@ -113,17 +113,14 @@ static inline struct qvault_target *qvault_target_of(struct qvault *v)
 	return container_of(v, struct qvault_target, v);
 }
 
-/* Two blocks of linear memory that no device can reach. */
+/*
+ * Linear memory that no device can reach, for blocks that are sealed or unsealed
+ * together.  Whoever had plaintext in it wipes it: what is freed next goes to
+ * whoever asks for memory.
+ */
 struct qvault_scratch {
-	u8 copy[QVAULT_BLOCK_SIZE];
-	u8 bounce[QVAULT_BLOCK_SIZE];	/* plaintext; wiped after each use */
+	u8 block[QVAULT_MAX_SEAL][QVAULT_BLOCK_SIZE];
 };
-
-/* What is freed next goes to whoever asks for memory. */
-static inline void qvault_scratch_wipe(struct qvault_scratch *scratch)
-{
-	memzero_explicit(scratch->bounce, sizeof(scratch->bounce));
-}
 
 /* The life of a bio that dm gave us: dm's per-bio data. */
 struct qvault_io {
@@ -156,6 +153,18 @@ static inline struct qvault_run *qvault_run_of(struct bio *bio)
 int qvault_claim(struct qvault_claim *claim, dev_t dev, const void *owner);
 void qvault_unclaim(struct qvault_claim *claim);
 bool qvault_claimed(dev_t dev, const void *except);
+
+/* ---- hmac.c ------------------------------------------------------------- */
+
+#define QVAULT_HMAC_KEY_SIZE	32
+
+struct qvault_hmac;
+
+struct qvault_hmac *qvault_hmac_new(bool pairs);
+void qvault_hmac_free(struct qvault_hmac *h);
+int qvault_hmac_setkey(struct qvault_hmac *h, const u8 *key);
+int qvault_hmac_mac(struct qvault_hmac *h, u32 n, const struct qvault_disk_seal head[],
+		    const void *const data[], u8 tag[][QVAULT_TAG_SIZE]);
 
 /* ---- ghash.c ------------------------------------------------------------- */
 
@@ -211,7 +220,7 @@ struct qvault_span {
 	struct qvault_run *run;		/* being filled, or NULL */
 };
 
-void *qvault_span_add(struct qvault_span *span, u32 i);
+u32 qvault_span_add(struct qvault_span *span, u32 i, u32 n, void *block[]);
 void qvault_span_submit(struct qvault_span *span);
 void qvault_span_drop(struct qvault_span *span);
 void qvault_run_free(struct qvault_target *qt, struct qvault_run *run);

@@ -39,6 +39,8 @@
 
 /* Most blocks of one read or write; larger bios are split. */
 #define QVAULT_MAX_RUN		256u
+/* Most blocks that are sealed together: as many as a processor hashes at once. */
+#define QVAULT_MAX_SEAL		2u
 /* Versions that one anchor record allows to be used after it. */
 #define QVAULT_LEASE		0x100000000ull
 
@@ -83,11 +85,27 @@ static inline u64 qvault_node_id(u32 level, u64 index)
 	return (u64)level << QVAULT_NODE_LEVEL_SHIFT | index;
 }
 
-int qvault_seal(struct qvault *v, enum qvault_kind kind, u64 id, u64 version,
-		const void *plain, void *cipher, u8 *tag);
-int qvault_unseal(struct qvault *v, enum qvault_kind kind, u64 id,
-		  const struct qvault_ptr *ptr, const void *cipher,
-		  void *plain, void *scratch);
+int qvault_seal_blocks(struct qvault *v, enum qvault_kind kind, u64 id, u32 n,
+		       struct qvault_ptr *ptr, const void *const plain[],
+		       void *const cipher[]);
+int qvault_unseal_blocks(struct qvault *v, enum qvault_kind kind, u64 id, u32 n,
+			 const struct qvault_ptr *ptr,
+			 const void *const cipher[], void *const plain[],
+			 void *const scratch[]);
+
+static inline int qvault_seal(struct qvault *v, enum qvault_kind kind, u64 id,
+			      struct qvault_ptr *ptr, const void *plain,
+			      void *cipher)
+{
+	return qvault_seal_blocks(v, kind, id, 1, ptr, &plain, &cipher);
+}
+
+static inline int qvault_unseal(struct qvault *v, enum qvault_kind kind, u64 id,
+				const struct qvault_ptr *ptr, const void *cipher,
+				void *plain, void *scratch)
+{
+	return qvault_unseal_blocks(v, kind, id, 1, ptr, &cipher, &plain, &scratch);
+}
 
 /* ---- Delta (delta.c) ---------------------------------------------------- */
 
@@ -439,7 +457,7 @@ int __qvault_anchor_tree(struct qvault *v, struct qvault_anchor *next);
 
 /*
  * A write of @count blocks from @logical.  The platform allocates it, calls
- * qvault_write_begin(), seals each block and writes it to ptr[i].where, and
+ * qvault_write_begin(), seals each block once and writes it to ptr[i].where, and
  * calls qvault_write_end().
  */
 struct qvault_write {
@@ -450,15 +468,10 @@ struct qvault_write {
 };
 
 int qvault_write_begin(struct qvault *v, struct qvault_write *w);
-int qvault_write_seal(struct qvault *v, struct qvault_write *w, u32 i,
-		      const void *plain, void *cipher);
 int qvault_write_end(struct qvault *v, struct qvault_write *w, int err);
 int qvault_unmap(struct qvault *v, u64 logical, u64 count);
 int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 		  struct qvault_ptr *ptr);
-int qvault_read_unseal(struct qvault *v, u64 logical,
-		       const struct qvault_ptr *ptr, const void *cipher,
-		       void *plain, void *scratch);
 
 /* ---- The vault ---------------------------------------------------------- */
 
@@ -585,17 +598,18 @@ void *qvault_buf_try(void);
 void qvault_buf_put(void *buf);	/* NULL is fine */
 
 /*
- * AES-256-XTS over one block and the MAC of a block.  @meta picks the key.
- * May sleep.  Return 0 or a negative errno, in which case @dst is undefined.
+ * AES-256-XTS over one block, and the MACs of 1..QVAULT_MAX_SEAL blocks, each
+ * with a head.  @meta picks the key.  May sleep.  Return 0 or a negative errno,
+ * in which case @dst or @tag is undefined.
  * Which MAC that is, qvault_crypto_use_mac() says before the first block:
  * -EPROTONOSUPPORT if it is unknown, -ENOENT if it is only not to be had.
  */
 int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
 		      const u8 tweak[16], const void *src, void *dst);
 int qvault_crypto_use_mac(struct qvault_crypto *crypto, enum qvault_mac mac);
-int qvault_crypto_mac(struct qvault_crypto *crypto,
-		      const struct qvault_disk_seal *head, const void *data,
-		      u8 tag[QVAULT_TAG_SIZE]);
+int qvault_crypto_mac(struct qvault_crypto *crypto, u32 n,
+		      const struct qvault_disk_seal head[],
+		      const void *const data[], u8 tag[][QVAULT_TAG_SIZE]);
 /* Constant time. */
 bool qvault_tags_differ(const void *a, const void *b, size_t bytes);
 int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,

@@ -70,22 +70,30 @@ static void flush_block(struct bio *bio, struct bvec_iter iter)
 	}
 }
 
-static int unseal_into(struct qvault_io *io, u32 i, const struct qvault_ptr *ptr,
-		       const void *cipher, struct qvault_scratch *scratch)
+static int unseal_into(struct qvault_io *io, u32 i, u32 n,
+		       const struct qvault_ptr *ptr, const void *const cipher[],
+		       struct qvault_scratch *scratch)
 {
+	void *block[QVAULT_MAX_SEAL], *plain[QVAULT_MAX_SEAL], *copy[QVAULT_MAX_SEAL];
 	struct bio *bio = qvault_io_bio(io);
-	struct bvec_iter iter = qvault_io_iter(io, i);
-	void *block = qvault_bio_block(bio, iter);
 	int err;
+	u32 k;
 
-	err = qvault_read_unseal(&io->qt->v, io->logical + i, ptr, cipher,
-				 block ?: scratch->bounce, scratch->copy);
-	if (!err && block)
-		flush_block(bio, iter);
-	else if (!err)
-		qvault_bio_scatter(bio, iter, scratch->bounce);
-	if (!block)
-		qvault_scratch_wipe(scratch);
+	for (k = 0; k < n; k++) {
+		block[k] = qvault_bio_block(bio, qvault_io_iter(io, i + k));
+		copy[k] = scratch->block[k];
+		plain[k] = block[k] ?: copy[k];
+	}
+	err = qvault_unseal_blocks(&io->qt->v, QVAULT_KIND_DATA, io->logical + i, n,
+				   ptr, cipher, plain, copy);
+	for (k = 0; k < n; k++) {
+		if (!err && block[k])
+			flush_block(bio, qvault_io_iter(io, i + k));
+		else if (!err)
+			qvault_bio_scatter(bio, qvault_io_iter(io, i + k), copy[k]);
+		if (!block[k])
+			memzero_explicit(copy[k], QVAULT_BLOCK_SIZE);
+	}
 	return err;
 }
 
@@ -97,6 +105,7 @@ static int unseal_into(struct qvault_io *io, u32 i, const struct qvault_ptr *ptr
 static int look_again(struct qvault_io *io, u32 i, void *cipher,
 		      struct qvault_scratch *scratch)
 {
+	const void *const again[] = { cipher };
 	struct qvault_target *qt = io->qt;
 	struct read_map *map = io->map;
 	struct qvault_ptr ptr;
@@ -118,7 +127,7 @@ static int look_again(struct qvault_io *io, u32 i, void *cipher,
 		err = qvault_dev_read(&qt->data, ptr.where & QVAULT_WHERE_MASK,
 				      cipher);
 		if (!err)
-			err = unseal_into(io, i, &ptr, cipher, scratch);
+			err = unseal_into(io, i, 1, &ptr, again, scratch);
 		if (err != -EILSEQ)
 			return err;
 	}
@@ -127,27 +136,45 @@ static int look_again(struct qvault_io *io, u32 i, void *cipher,
 static int unseal_block(struct qvault_io *io, u32 i, void *cipher,
 			struct qvault_scratch *scratch)
 {
-	struct read_map *map = io->map;
+	const struct read_map *map = io->map;
+	const void *const from[] = { cipher };
 	int err;
 
-	err = unseal_into(io, i, &map->ptr[i], cipher, scratch);
-	if (unlikely(err == -EILSEQ))
-		err = look_again(io, i, cipher, scratch);
+	err = unseal_into(io, i, 1, &map->ptr[i], from, scratch);
+	return err == -EILSEQ ? look_again(io, i, cipher, scratch) : err;
+}
+
+/* If they do not all match, each is asked for itself. */
+static int unseal_blocks(struct qvault_io *io, u32 i, u32 n, void *const cipher[],
+			 struct qvault_scratch *scratch)
+{
+	const struct read_map *map = io->map;
+	int err;
+	u32 k;
+
+	err = unseal_into(io, i, n, &map->ptr[i], (const void *const *)cipher, scratch);
+	if (likely(err != -EILSEQ))
+		return err;
+	for (k = 0, err = 0; k < n && !err; k++)
+		err = unseal_block(io, i + k, cipher[k], scratch);
 	return err;
 }
 
 static int unseal_run(struct qvault_run *run)
 {
 	struct qvault_io *io = run->owner;
+	void *cipher[QVAULT_MAX_SEAL];
 	struct qvault_scratch *scratch;
+	u32 i, k, n;
 	int err = 0;
-	u32 i;
 
 	scratch = mempool_alloc(&io->qt->scratch, GFP_NOIO);
-	for (i = 0; i < run->count && !err; i++)
-		err = unseal_block(io, run->first + i,
-				   page_address(run->bio.bi_io_vec[i].bv_page),
-				   scratch);
+	for (i = 0; i < run->count && !err; i += n) {
+		n = min(run->count - i, QVAULT_MAX_SEAL);
+		for (k = 0; k < n; k++)
+			cipher[k] = page_address(run->bio.bi_io_vec[i + k].bv_page);
+		err = unseal_blocks(io, run->first + i, n, cipher, scratch);
+	}
 	mempool_free(scratch, &io->qt->scratch);
 	return err;
 }
@@ -192,10 +219,11 @@ static void read_run(struct qvault_io *io, u32 first, u32 count)
 		.ioprio = bio->bi_ioprio,
 		.end_io = run_end_io,
 	};
+	void *unused;
 	u32 i;
 
 	for (i = first; i < first + count; i++)
-		qvault_span_add(&span, i);
+		qvault_span_add(&span, i, 1, &unused);
 	qvault_span_submit(&span);
 }
 

@@ -42,68 +42,98 @@ static void make_tweak(u8 tweak[16], u64 id, u64 version)
 }
 
 /**
- * qvault_seal() - encrypt and authenticate a block
+ * qvault_seal_blocks() - encrypt and authenticate blocks that follow each other
  * @v: vault
- * @kind: what the block is
- * @id: which one it is
- * @version: from qvault_new_versions(); never used before
- * @plain: QVAULT_BLOCK_SIZE bytes; read once
- * @cipher: buffer from qvault_buf_get() that only we can reach
- * @tag: set, QVAULT_TAG_SIZE bytes
+ * @kind: what they are
+ * @id: which one the first is
+ * @n: how many, 1..QVAULT_MAX_SEAL
+ * @ptr: of each; version is set, from qvault_new_versions() and never used
+ * before, and tag will be
+ * @plain: QVAULT_BLOCK_SIZE bytes each; read once
+ * @cipher: buffers that only we can reach, or the device after us
  *
  * Context: May sleep.
- * Return: 0 or a negative errno, after which @cipher must not be written out.
+ * Return: 0 or a negative errno, after which no @cipher must be written out.
  */
-int qvault_seal(struct qvault *v, enum qvault_kind kind, u64 id, u64 version,
-		const void *plain, void *cipher, u8 *tag)
+int qvault_seal_blocks(struct qvault *v, enum qvault_kind kind, u64 id, u32 n,
+		       struct qvault_ptr *ptr, const void *const plain[],
+		       void *const cipher[])
 {
-	struct qvault_disk_seal head;
+	struct qvault_disk_seal head[QVAULT_MAX_SEAL];
+	u8 tag[QVAULT_MAX_SEAL][QVAULT_TAG_SIZE];
 	u8 tweak[16];
 	int err;
+	u32 i;
 
-	make_tweak(tweak, id, version);
-	err = qvault_crypto_xts(v->crypto, kind != QVAULT_KIND_DATA, true,
-				tweak, plain, cipher);
-	if (err)
-		return err;
-	make_head(&head, kind, id, version);
-	return qvault_crypto_mac(v->crypto, &head, cipher, tag);
+	for (i = 0; i < n; i++) {
+		make_tweak(tweak, id + i, ptr[i].version);
+		err = qvault_crypto_xts(v->crypto, kind != QVAULT_KIND_DATA,
+					true, tweak, plain[i], cipher[i]);
+		if (err)
+			return err;
+		make_head(&head[i], kind, id + i, ptr[i].version);
+	}
+	err = qvault_crypto_mac(v->crypto, n, head,
+				(const void *const *)cipher, tag);
+	for (i = 0; i < n && !err; i++)
+		memcpy(ptr[i].tag, tag[i], QVAULT_TAG_SIZE);
+	return err;
+}
+
+/* Copies the blocks to where only we can reach them, and says who they are not. */
+static int authenticate(struct qvault *v, enum qvault_kind kind, u64 id, u32 n,
+			const struct qvault_ptr *ptr, const void *const cipher[],
+			void *const scratch[])
+{
+	struct qvault_disk_seal head[QVAULT_MAX_SEAL];
+	u8 tag[QVAULT_MAX_SEAL][QVAULT_TAG_SIZE];
+	int err;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		memcpy(scratch[i], cipher[i], QVAULT_BLOCK_SIZE);
+		make_head(&head[i], kind, id + i, ptr[i].version);
+	}
+	err = qvault_crypto_mac(v->crypto, n, head,
+				(const void *const *)scratch, tag);
+	for (i = 0; i < n && !err; i++)
+		if (qvault_tags_differ(tag[i], ptr[i].tag, QVAULT_TAG_SIZE))
+			err = -EILSEQ;
+	return err;
 }
 
 /**
- * qvault_unseal() - authenticate and decrypt a block
+ * qvault_unseal_blocks() - authenticate and decrypt blocks that follow each other
  * @v: vault
- * @kind: what the block must be
- * @id: which one it must be
- * @ptr: the pointer that its parent holds
+ * @kind: what they must be
+ * @id: which one the first must be
+ * @n: how many, 1..QVAULT_MAX_SEAL
+ * @ptr: the pointers that their parent holds
  * @cipher: as read; the device may still be able to change it
- * @plain: result, QVAULT_BLOCK_SIZE bytes
- * @scratch: block that only we can reach; may be @plain if that is private too
+ * @plain: results, QVAULT_BLOCK_SIZE bytes each
+ * @scratch: blocks that only we can reach; may be @plain if that is private too
  *
  * @cipher is fetched exactly once: what is decrypted is the copy that was
  * authenticated, whatever the device does to the original meanwhile.
  *
  * Context: May sleep.
- * Return: 0; -EILSEQ if this is not that block (@plain is then untouched,
- * unless it is @scratch); or another negative errno.
+ * Return: 0; -EILSEQ if one of them is not that block (each @plain is then
+ * untouched, unless it is @scratch); or another negative errno.
  */
-int qvault_unseal(struct qvault *v, enum qvault_kind kind, u64 id,
-		  const struct qvault_ptr *ptr, const void *cipher,
-		  void *plain, void *scratch)
+int qvault_unseal_blocks(struct qvault *v, enum qvault_kind kind, u64 id, u32 n,
+			 const struct qvault_ptr *ptr,
+			 const void *const cipher[], void *const plain[],
+			 void *const scratch[])
 {
-	struct qvault_disk_seal head;
-	u8 tag[QVAULT_TAG_SIZE];
 	u8 tweak[16];
 	int err;
+	u32 i;
 
-	memcpy(scratch, cipher, QVAULT_BLOCK_SIZE);
-	make_head(&head, kind, id, ptr->version);
-	err = qvault_crypto_mac(v->crypto, &head, scratch, tag);
-	if (err)
-		return err;
-	if (qvault_tags_differ(tag, ptr->tag, QVAULT_TAG_SIZE))
-		return -EILSEQ;
-	make_tweak(tweak, id, ptr->version);
-	return qvault_crypto_xts(v->crypto, kind != QVAULT_KIND_DATA, false,
-				 tweak, scratch, plain);
+	err = authenticate(v, kind, id, n, ptr, cipher, scratch);
+	for (i = 0; i < n && !err; i++) {
+		make_tweak(tweak, id + i, ptr[i].version);
+		err = qvault_crypto_xts(v->crypto, kind != QVAULT_KIND_DATA,
+					false, tweak, scratch[i], plain[i]);
+	}
+	return err;
 }

@@ -158,7 +158,7 @@ static int write_node(struct qvault_cursor *c, u32 level,
 		swap_bitmap(step->data);
 	cipher = qvault_buf_get();
 	err = qvault_seal(c->v, c->kind, qvault_node_id(level, step->index),
-			  ptr->version, step->data, cipher, ptr->tag);
+			  ptr, step->data, cipher);
 	if (err) {
 		qvault_buf_put(cipher);
 		return err;

@@ -84,26 +84,36 @@ static void run_end_io(struct bio *bio)
 }
 
 /*
- * The bio's page is read exactly once, by the cipher or by the copy: whoever
- * writes to it meanwhile changes what is stored, never whether it verifies.
+ * The bio's pages are read exactly once, by the cipher or by the copy: whoever
+ * writes to them meanwhile changes what is stored, never whether it verifies.
  */
-static int seal_block(struct write_chunk *chunk, u32 i, void *cipher)
+static int seal_blocks(struct write_chunk *chunk, u32 i, u32 n, void *const cipher[])
 {
 	struct qvault_io *io = chunk->io;
 	struct bio *bio = qvault_io_bio(io);
-	struct bvec_iter iter = qvault_io_iter(io, chunk->first + i);
-	void *plain = qvault_bio_block(bio, iter);
-	struct qvault_scratch *scratch;
+	const void *plain[QVAULT_MAX_SEAL];
+	struct qvault_scratch *scratch = NULL;
+	struct bvec_iter iter;
 	int err;
+	u32 k;
 
-	if (likely(plain))
-		return qvault_write_seal(&io->qt->v, &chunk->w, i, plain, cipher);
-	/* Not kept for the next block: who holds it must not wait for pages. */
-	scratch = mempool_alloc(&io->qt->scratch, GFP_NOIO);
-	qvault_bio_gather(bio, iter, scratch->bounce);
-	err = qvault_write_seal(&io->qt->v, &chunk->w, i, scratch->bounce, cipher);
-	qvault_scratch_wipe(scratch);
-	mempool_free(scratch, &io->qt->scratch);
+	for (k = 0; k < n; k++) {
+		iter = qvault_io_iter(io, chunk->first + i + k);
+		plain[k] = qvault_bio_block(bio, iter);
+		if (likely(plain[k]))
+			continue;
+		if (!scratch)
+			scratch = mempool_alloc(&io->qt->scratch, GFP_NOIO);
+		qvault_bio_gather(bio, iter, scratch->block[k]);
+		plain[k] = scratch->block[k];
+	}
+	err = qvault_seal_blocks(&io->qt->v, QVAULT_KIND_DATA, chunk->w.logical + i, n,
+				 &chunk->w.ptr[i], plain, cipher);
+	/* Not kept for the next blocks: who holds it must not wait for pages. */
+	if (scratch) {
+		memzero_explicit(scratch, sizeof(*scratch));
+		mempool_free(scratch, &io->qt->scratch);
+	}
 	return err;
 }
 
@@ -131,11 +141,15 @@ static int write_run(struct write_chunk *chunk, u32 first, u32 count)
 		.ioprio = bio->bi_ioprio,
 		.end_io = run_end_io,
 	};
+	void *cipher[QVAULT_MAX_SEAL];
 	int err = 0;
-	u32 i;
+	u32 i, n;
 
-	for (i = first; i < first + count && !err; i++)
-		err = seal_block(chunk, i, qvault_span_add(&span, i));
+	for (i = first; i < first + count && !err; i += n) {
+		n = qvault_span_add(&span, i, min(first + count - i, QVAULT_MAX_SEAL),
+				    cipher);
+		err = seal_blocks(chunk, i, n, cipher);
+	}
 	if (err)
 		qvault_span_drop(&span);
 	else

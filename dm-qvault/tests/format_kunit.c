@@ -105,8 +105,11 @@ static struct blocks *blocks_new(struct kunit *test, enum qvault_mac mac)
 static void seal(struct kunit *test, struct blocks *b, enum qvault_kind kind,
 		 u64 id, u64 version)
 {
-	KUNIT_ASSERT_EQ(test, 0, qvault_seal(&b->v, kind, id, version, b->plain,
-					     b->cipher, b->tag));
+	struct qvault_ptr ptr = { .version = version };
+
+	KUNIT_ASSERT_EQ(test, 0, qvault_seal(&b->v, kind, id, &ptr, b->plain,
+					     b->cipher));
+	memcpy(b->tag, ptr.tag, sizeof(b->tag));
 }
 
 static void sealed_blocks(struct kunit *test)
@@ -131,6 +134,7 @@ static void sealed_with_ghash(struct kunit *test)
 {
 	struct blocks *b = blocks_new(test, QVAULT_MAC_GHASH_AES);
 	struct qvault_disk_seal head = {};
+	const void *data;
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(ghash_vectors); i++) {
@@ -138,16 +142,40 @@ static void sealed_with_ghash(struct kunit *test)
 		head.id = cpu_to_le64(ghash_vectors[i].id);
 		head.version = cpu_to_le64(ghash_vectors[i].version);
 		/* back is zeros. */
-		KUNIT_ASSERT_EQ(test, 0,
-				qvault_crypto_mac(b->v.crypto, &head,
-						  ghash_vectors[i].zeros ?
-						  b->back : b->plain, b->tag));
+		data = ghash_vectors[i].zeros ? b->back : b->plain;
+		KUNIT_ASSERT_EQ(test, 0, qvault_crypto_mac(b->v.crypto, 1, &head,
+							   &data, &b->tag));
 		KUNIT_EXPECT_MEMEQ(test, b->tag, ghash_vectors[i].tag,
 				   QVAULT_TAG_SIZE);
 	}
 	seal(test, b, QVAULT_KIND_DATA, 0x123456, 0x0102030405060708ull);
 	KUNIT_EXPECT_MEMEQ(test, b->cipher, data_head, sizeof(data_head));
 	KUNIT_EXPECT_MEMEQ(test, b->tag, ghash_sealed_tag, QVAULT_TAG_SIZE);
+}
+
+/* Whether the kernel finds it worth while or not. */
+static void two_hashed_at_once(struct kunit *test)
+{
+	struct blocks *b = blocks_new(test, QVAULT_MAC_HMAC_SHA256_128);
+	struct qvault_disk_seal head[2] = { { .id = cpu_to_le64(1) },
+					    { .id = cpu_to_le64(2) } };
+	const void *const data[2] = { b->plain, b->back };
+	u8 want[2][QVAULT_TAG_SIZE], got[2][QVAULT_TAG_SIZE];
+	struct qvault_hmac *one = qvault_hmac_new(false), *two = qvault_hmac_new(true);
+	u32 i;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(one) || IS_ERR(two));
+	KUNIT_EXPECT_EQ(test, 0, qvault_hmac_setkey(one, b->plain + 99));
+	KUNIT_EXPECT_EQ(test, 0, qvault_hmac_setkey(two, b->plain + 99));
+	for (i = 0; i < 2; i++)
+		KUNIT_EXPECT_EQ(test, 0, qvault_hmac_mac(one, 1, &head[i], &data[i],
+							 &want[i]));
+	KUNIT_EXPECT_EQ(test, 0, qvault_hmac_mac(two, 2, head, data, got));
+	KUNIT_EXPECT_MEMEQ(test, got, want, sizeof(want));
+	KUNIT_EXPECT_EQ(test, 0, qvault_hmac_mac(two, 1, head, data, got));
+	KUNIT_EXPECT_MEMEQ(test, got, want, sizeof(want));
+	qvault_hmac_free(two);
+	qvault_hmac_free(one);
 }
 
 static void unknown_macs_are_refused(struct kunit *test)
@@ -272,6 +300,7 @@ static void pointers_round_trip(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(sealed_blocks),
 	KUNIT_CASE(sealed_with_ghash),
+	KUNIT_CASE(two_hashed_at_once),
 	KUNIT_CASE(unknown_macs_are_refused),
 	KUNIT_CASE(new_anchor),
 	KUNIT_CASE(tampering_is_noticed),

@@ -193,7 +193,9 @@ static void write_sealed(struct kunit *test, struct qvault *v,
 
 		for (k = 0; k < QVAULT_BLOCK_SIZE / sizeof(*plain); k++)
 			plain[k] = word_of(w->logical + i, stamp, k);
-		KUNIT_EXPECT_EQ(test, 0, qvault_write_seal(v, w, i, plain, cipher));
+		KUNIT_EXPECT_EQ(test, 0, qvault_seal(v, QVAULT_KIND_DATA,
+						     w->logical + i, &w->ptr[i],
+						     plain, cipher));
 		qvault_batch_write(batch, w->ptr[i].where, cipher);
 	}
 	KUNIT_EXPECT_EQ(test, 0, qvault_batch_wait(batch));
@@ -236,10 +238,10 @@ u32 world_read(struct kunit *test, struct world *w, u64 logical)
 	scratch = kmalloc(sizeof(*scratch), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, scratch);
 	KUNIT_EXPECT_EQ(test, 0, qvault_dev_read(v->data, ptr.where, plain));
-	KUNIT_EXPECT_EQ(test, 0, qvault_read_unseal(v, logical, &ptr, plain,
-						    scratch->bounce,
-						    scratch->copy));
-	memcpy(plain, scratch->bounce, QVAULT_BLOCK_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, qvault_unseal(v, QVAULT_KIND_DATA, logical, &ptr,
+					       plain, scratch->block[0],
+					       scratch->block[1]));
+	memcpy(plain, scratch->block[0], QVAULT_BLOCK_SIZE);
 	stamp = (plain[0] ^ logical << 12) >> 40;
 	for (i = 0; i < QVAULT_BLOCK_SIZE / sizeof(*plain); i++)
 		if (plain[i] != word_of(logical, stamp, i))

@@ -217,7 +217,8 @@ int fuzz_write(struct fuzz_world *w, u64 logical, u32 count, u8 value)
 	err = qvault_write_begin(&w->v, op);
 	for (i = 0; !err && i < op->count; i++) {
 		FUZZ_CHECK(qvault_locate(&w->v.geo, op->ptr[i].where, &group, &bit));
-		qvault_write_seal(&w->v, op, i, plain, cipher);
+		qvault_seal(&w->v, QVAULT_KIND_DATA, logical + i, &op->ptr[i],
+			    plain, cipher);
 		write_block(w->v.data, op->ptr[i].where, cipher);
 	}
 	if (!err)
@@ -240,8 +241,8 @@ int fuzz_read(struct fuzz_world *w, u64 logical, u8 *value)
 	where = ptr.where & QVAULT_WHERE_MASK;
 	if (where >= w->data.nr_blocks)
 		return -EIO;
-	err = qvault_read_unseal(&w->v, logical, &ptr,
-				 fuzz_dev_at(&w->data, where), plain, scratch);
+	err = qvault_unseal(&w->v, QVAULT_KIND_DATA, logical, &ptr,
+			    fuzz_dev_at(&w->data, where), plain, scratch);
 	if (!err)
 		*value = plain[0];
 	return err;

@@ -198,7 +198,8 @@ static void read_block(struct qvault *v, u64 logical, void *plain)
 	if (!ptr.version)
 		return;
 	must(qvault_dev_read(v->data, ptr.where, cipher));
-	must(qvault_read_unseal(v, logical, &ptr, cipher, plain, scratch));
+	must(qvault_unseal(v, QVAULT_KIND_DATA, logical, &ptr, cipher, plain,
+			   scratch));
 }
 
 /* As sha256sum would print it of the whole volume. */

@@ -391,7 +391,7 @@ inline put_writing()
 }
 
 /*
- * C: qvault_write_begin qvault_alloc_blocks qvault_new_versions qvault_write_seal
+ * C: qvault_write_begin qvault_alloc_blocks qvault_new_versions qvault_seal_blocks
  * The write is on its way from here on.
  */
 inline write_begin()
@@ -557,7 +557,7 @@ inline read_tree()
 }
 
 /*
- * C: qvault_lookup ask_deltas ask_tree qvault_read_unseal
+ * C: qvault_lookup ask_deltas ask_tree qvault_unseal_blocks
  * Changes nothing: an invariant of every state.
  */
 inline read_all()

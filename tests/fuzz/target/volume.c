@@ -194,8 +194,8 @@ static void seal_all(void)
 		qvault_ptr_from_disk(&ptr, disk);
 		if (!ptr.version)
 			continue;
-		qvault_seal(&world.v, part[i].kind, sealed_id(&part[i]),
-			    ptr.version, now[i], cipher, ptr.tag);
+		qvault_seal(&world.v, part[i].kind, sealed_id(&part[i]), &ptr,
+			    now[i], cipher);
 		fuzz_dev_put(&world.data, place(&part[i], &ptr), cipher);
 		memcpy(disk->tag, ptr.tag, sizeof(disk->tag));
 	}

@@ -231,17 +231,21 @@ static void real_block_mac(const struct qvault_crypto *crypto, const u8 *head,
 		shim_fail("OpenSSL: AES failed");
 }
 
-int qvault_crypto_mac(struct qvault_crypto *crypto,
-		      const struct qvault_disk_seal *head, const void *data,
-		      u8 tag[QVAULT_TAG_SIZE])
+int qvault_crypto_mac(struct qvault_crypto *crypto, u32 n,
+		      const struct qvault_disk_seal head[],
+		      const void *const data[], u8 tag[][QVAULT_TAG_SIZE])
 {
+	u32 i;
+
 	might_sleep();
-	if (crypto->real)
-		real_block_mac(crypto, (const u8 *)head, data, tag);
-	else
-		quick_mac(crypto->mac, crypto->mac_type, (const u8 *)head,
-			  sizeof(*head), data, QVAULT_BLOCK_SIZE, tag,
-			  QVAULT_TAG_SIZE);
+	for (i = 0; i < n; i++) {
+		if (crypto->real)
+			real_block_mac(crypto, (const u8 *)&head[i], data[i], tag[i]);
+		else
+			quick_mac(crypto->mac, crypto->mac_type,
+				  (const u8 *)&head[i], sizeof(head[i]), data[i],
+				  QVAULT_BLOCK_SIZE, tag[i], QVAULT_TAG_SIZE);
+	}
 	if (crypto_after_mac)
 		crypto_after_mac();
 	return 0;

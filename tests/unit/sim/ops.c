@@ -214,7 +214,8 @@ static int write_blocks(struct client *c, struct qvault_write *w,
 
 		check_data_place(world, w->ptr[i].where);
 		value_fill(w->logical + i, value[i], plain);
-		if (qvault_write_seal(&world->v, w, i, plain, cipher))
+		if (qvault_seal(&world->v, QVAULT_KIND_DATA, w->logical + i,
+				&w->ptr[i], plain, cipher))
 			shim_fail("a seal failed");
 		group_submit(world, group, IO_WRITE, w->ptr[i].where, cipher);
 	}
@@ -387,8 +388,8 @@ static int read_block(struct world *world, u64 logical, struct qvault_ptr *ptr,
 		}
 		err = qvault_dev_read(&world->data, ptr->where, cipher);
 		if (!err)
-			err = qvault_read_unseal(&world->v, logical, ptr, cipher,
-						 plain, scratch);
+			err = qvault_unseal(&world->v, QVAULT_KIND_DATA, logical,
+					    ptr, cipher, plain, scratch);
 		if (err != -EILSEQ)
 			break;
 		err = qvault_lookup(&world->v, logical, 1, ptr);

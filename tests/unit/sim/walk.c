@@ -69,15 +69,16 @@ static bool authentic(struct walk *w, struct block *b, enum qvault_kind kind,
 		.kind = cpu_to_le64(kind), .id = cpu_to_le64(id),
 		.version = ptr->version,
 	};
-	u8 tag[QVAULT_TAG_SIZE];
+	const void *const data[] = { b->data };
+	u8 tag[1][QVAULT_TAG_SIZE];
 
 	/* A block never changes, so what was found once stays true. */
 	if (b->kind == kind && b->id == id && b->plain &&
 	    b->version == le64_to_cpu(ptr->version) &&
 	    !memcmp(b->tag, ptr->tag, sizeof(b->tag)))
 		return true;
-	qvault_crypto_mac((struct qvault_crypto *)w->crypto, &head, b->data, tag);
-	return !memcmp(tag, ptr->tag, sizeof(tag));
+	qvault_crypto_mac((struct qvault_crypto *)w->crypto, 1, &head, data, tag);
+	return !memcmp(tag[0], ptr->tag, sizeof(tag));
 }
 
 /* The plaintext of a durable block, or NULL. */

@@ -24,6 +24,7 @@ static const struct test {
 	{ "seal: kind, id and version count", test_seal_identity },
 	{ "seal: tag and tweak are as format.h says", test_seal_form },
 	{ "seal: a block is fetched once", test_seal_single_fetch },
+	{ "seal: two together are as each alone", test_seal_together },
 	{ "seal: A, B and A again look like three", test_seal_fresh },
 	{ "geometry: every size up to 2^40 blocks", test_geometry_sizes },
 	{ "geometry: limits", test_geometry_limits },

@@ -24,8 +24,8 @@ static struct sealed *seal(bool real)
 	s->v.crypto = &s->crypto;
 	value_fill(77, 1, s->plain);
 	s->ptr.version = 1000;
-	CHECK(!qvault_seal(&s->v, QVAULT_KIND_DATA, 77, 1000, s->plain,
-			   s->cipher, s->ptr.tag));
+	CHECK(!qvault_seal(&s->v, QVAULT_KIND_DATA, 77, &s->ptr, s->plain,
+			   s->cipher));
 	return s;
 }
 
@@ -115,8 +115,8 @@ void test_seal_form(void)
 		u32 kind = meta ? QVAULT_KIND_MAP : QVAULT_KIND_DATA;
 		u64 id = 0x1122334455667788, version = 0x99aabbccddeeff01;
 
-		CHECK(!qvault_seal(&s->v, kind, id, version, s->plain, s->cipher,
-				   s->ptr.tag));
+		s->ptr.version = version;
+		CHECK(!qvault_seal(&s->v, kind, id, &s->ptr, s->plain, s->cipher));
 		put64(tweak, version);
 		put64(tweak + 8, id);
 		crypto_xts(s->crypto.xts[meta], true, tweak, s->plain, s->got,
@@ -158,18 +158,58 @@ void test_seal_fresh(void)
 {
 	struct sealed *s = seal(true);
 	u8 *first = malloc(QVAULT_BLOCK_SIZE), *again = (u8 *)s->cipher;
-	u8 tag[QVAULT_TAG_SIZE];
+	struct qvault_ptr other = { .version = 1002 };
 	u32 i, j;
 
 	memcpy(first, s->cipher, QVAULT_BLOCK_SIZE);
-	CHECK(!qvault_seal(&s->v, QVAULT_KIND_DATA, 77, 1002, s->plain, s->cipher,
-			   tag));
-	CHECK(memcmp(tag, s->ptr.tag, sizeof(tag)));
+	CHECK(!qvault_seal(&s->v, QVAULT_KIND_DATA, 77, &other, s->plain,
+			   s->cipher));
+	CHECK(memcmp(other.tag, s->ptr.tag, sizeof(other.tag)));
 	for (i = 0; i < QVAULT_BLOCK_SIZE; i += 16)
 		for (j = 0; j < QVAULT_BLOCK_SIZE; j += 16) {
 			CHECK(memcmp(first + i, again + j, 16));
 			CHECK(i <= j || memcmp(first + i, first + j, 16));
 		}
 	free(first);
+	free(s);
+}
+
+/* Blocks 77 and 78, sealed and unsealed in one call. */
+void test_seal_together(void)
+{
+	struct sealed *s = seal(true), *alone = seal(true);
+	struct qvault_ptr ptr[2] = { { .version = 1000 }, { .version = 2000 } };
+	u64 second[3][512], scratch[512];
+	const void *const from[2] = { s->plain, second[0] };
+	void *const to[2] = { s->cipher, second[1] };
+	void *const back[2] = { s->got, second[2] };
+	void *const copy[2] = { s->scratch, scratch };
+	u32 i;
+
+	value_fill(78, 2, second[0]);
+	CHECK(!qvault_seal_blocks(&s->v, QVAULT_KIND_DATA, 77, 2, ptr, from, to));
+	CHECK(!memcmp(s->cipher, alone->cipher, QVAULT_BLOCK_SIZE));
+	CHECK(!memcmp(ptr[0].tag, alone->ptr.tag, QVAULT_TAG_SIZE));
+	CHECK(!qvault_unseal(&s->v, QVAULT_KIND_DATA, 78, &ptr[1], second[1],
+			     second[2], scratch));
+	CHECK(!memcmp(second[0], second[2], QVAULT_BLOCK_SIZE));
+
+	CHECK(!qvault_unseal_blocks(&s->v, QVAULT_KIND_DATA, 77, 2, ptr,
+				    (const void *const *)to, back, copy));
+	CHECK(!memcmp(s->plain, s->got, QVAULT_BLOCK_SIZE));
+	CHECK(!memcmp(second[0], second[2], QVAULT_BLOCK_SIZE));
+
+	/* If one is refused, nothing of the other gets out either. */
+	for (i = 0; i < 2; i++) {
+		memset(s->got, 0x5a, QVAULT_BLOCK_SIZE);
+		memset(second[2], 0x5a, QVAULT_BLOCK_SIZE);
+		*(u8 *)to[i] ^= 1;
+		CHECK(qvault_unseal_blocks(&s->v, QVAULT_KIND_DATA, 77, 2, ptr,
+					   (const void *const *)to, back,
+					   copy) == -EILSEQ);
+		*(u8 *)to[i] ^= 1;
+		CHECK(s->got[0] == 0x5a5a5a5a5a5a5a5a && second[2][0] == s->got[0]);
+	}
+	free(alone);
 	free(s);
 }

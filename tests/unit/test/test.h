@@ -32,6 +32,7 @@ void test_seal_tamper(void);
 void test_seal_identity(void);
 void test_seal_form(void);
 void test_seal_single_fetch(void);
+void test_seal_together(void);
 void test_geometry_sizes(void);
 void test_geometry_limits(void);
 void test_geometry_regions(void);
