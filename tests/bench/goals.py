@@ -47,7 +47,7 @@ def ratio_cells(res, vault, base, disks, workloads, only=None):
 def speed_goals(res, vault):
     disks = [d for d in res.disks() if d != "brd"]
     title = res.targets[vault]["title"]
-    ghash = vault != "qvault"
+    ghash = vault == "qvault-ghash"
 
     def ratio(base, where, workloads, only=None):
         return ratio_cells(res, vault, base, where, workloads, only)
