@@ -232,7 +232,7 @@ static void thaw(struct qvault *v, struct qvault_delta *delta)
 /*
  * After a failure the delta stays frozen: what it holds can still be read.
  */
-static int freeze_to_thaw(struct qvault *v)
+static int checkpoint(struct qvault *v)
 {
 	struct qvault_delta *delta = &v->delta[v->live];
 	struct qvault_ptr old_map;
@@ -240,6 +240,7 @@ static int freeze_to_thaw(struct qvault *v)
 	u64 head;
 	int err;
 
+	lockdep_assert_held(&v->checkpoint_mutex);
 	err = qvault_may_write(v);
 	if (!err)
 		err = freeze(v, &head, &idle);
@@ -257,17 +258,6 @@ static int freeze_to_thaw(struct qvault *v)
 	atomic64_inc(&v->counters.checkpoints);
 	wake_up_all(&v->room_wait);
 	return 0;
-}
-
-static int checkpoint(struct qvault *v)
-{
-	int err;
-
-	lockdep_assert_held(&v->checkpoint_mutex);
-	WRITE_ONCE(v->checkpointing, true);
-	err = freeze_to_thaw(v);
-	WRITE_ONCE(v->checkpointing, false);
-	return err;
 }
 
 /**

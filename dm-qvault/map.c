@@ -116,7 +116,7 @@ static void checkpoint_if_due(struct qvault *v)
 {
 	bool due;
 
-	if (READ_ONCE(v->checkpointing))
+	if (mutex_is_locked(&v->checkpoint_mutex))
 		return;
 	read_lock(&v->map_lock);
 	due = qvault_log_half_full(v) || qvault_alloc_low(v);

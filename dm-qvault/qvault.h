@@ -526,7 +526,6 @@ struct qvault {
 	struct qvault_delta delta[2];	/* Locking: map_lock */
 	u8 live;			/* which of them takes writes */
 	bool frozen;			/* the other one is being merged */
-	bool checkpointing;		/* read without a lock, for a hint */
 	struct qvault_stream stream;	/* Locking: map_lock */
 
 	spinlock_t alloc_lock;		/* See there. */

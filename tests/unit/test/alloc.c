@@ -240,9 +240,9 @@ static void alloc_low(struct fixture *f)
 	left = v->geo.total_data - i;
 
 	/* Not again while one runs: there is as little room as before. */
-	v->checkpointing = true;
+	mutex_lock(&v->checkpoint_mutex);
 	CHECK(writes_until_kick(&c, left) == left);
-	v->checkpointing = false;
+	mutex_unlock(&v->checkpoint_mutex);
 	CHECK(!op_checkpoint(&c));
 	CHECK(!v->alloc.nr_fresh);
 
