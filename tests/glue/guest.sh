@@ -26,6 +26,11 @@ records() { field glue 10; }
 flushes() { field glue-below 3; }
 settle() { dmsetup message glue 0 commit; }
 refused() { "$GLUE" refused "$vault" "$1"; }
+one_of_two() {
+	"$GLUE" flip "$data" "$1" &&
+	"$GLUE" refused-both "$vault" 3030 &&
+	"$GLUE" flip "$data" "$1"
+}
 
 # swap NAME TABLE: another table for a device that is in use.
 swap() {
@@ -65,6 +70,22 @@ try "a full volume, written over: all of it is there" fun verify "$vault" 7 0 "$
 blkdiscard "$vault"
 dmsetup message glue 0 checkpoint
 fun pattern "$vault" 3 2000 100
+
+# There are 256 pages at the least.  All but one are out when two are wanted: who gets
+# the last one must not let it go out before it is sealed.
+detach glue
+must "attach, with little memory" attach glue "$data" "$anchor" --commit-seconds 0 --memory-mib 1
+fun pattern "$vault" 3 2000 100
+dmsetup suspend --noflush --nolockfs glue-data
+for ((i = 0; i < 4; i++)); do
+	fun pattern "$vault" 3 $((2100 + 64 * i)) $((i < 3 ? 64 : 63)) &
+done
+sleep 1
+fun pattern "$vault" 3 2355 64 &
+sleep 1
+dmsetup resume glue-data
+wait
+try "writes that had to wait for pages" fun verify "$vault" 3 2000 419
 
 # ---- flushes ----------------------------------------------------------------
 
@@ -106,6 +127,10 @@ try "all records are written with FUA" all_fua
 
 fun pattern "$vault" 5 3000 64
 settle
+# One of them forges the first of two blocks that are verified together, one the second.
+try "a forged block beside a good one is refused" one_of_two 2900
+try "whichever of the two it is" one_of_two 2901
+try "both as they were" fun verify "$vault" 5 3000 64
 dd if=/dev/urandom of="$data" bs=4096 seek=2900 count=800 oflag=direct status=none
 before=$(field glue 15)
 try "a forged block is refused, and nothing of it seen" refused 3030
