@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * When commits and checkpoints run: for flushes and FUA writes, by a timer, and
- * when the engine asks for them.
+ * when the engine asks for them; and readahead, for which it asks as well.
  *
  * Whatever waits for a commit is on one list.  One thread takes all of it,
  * commits once, and ends it all; what comes meanwhile shares the next commit.
@@ -93,18 +93,34 @@ static void checkpoint_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+static void readahead_work(struct work_struct *work)
+{
+	struct qvault_ahead *ahead =
+		container_of(work, struct qvault_ahead, work);
+	unsigned int noio = memalloc_noio_save();
+
+	qvault_readahead(&ahead->qt->v, READ_ONCE(ahead->leaf));
+	memalloc_noio_restore(noio);
+}
+
 /**
  * qvault_flush_init() - prepare for flushes
  * @qt: the target
  */
 void qvault_flush_init(struct qvault_target *qt)
 {
+	u32 i;
+
 	spin_lock_init(&qt->flush_lock);
 	bio_list_init(&qt->flushes);
 	init_waitqueue_head(&qt->flush_wait);
 	INIT_WORK(&qt->commit_work, commit_work);
 	INIT_DELAYED_WORK(&qt->commit_timer, commit_timer_work);
 	INIT_WORK(&qt->checkpoint_work, checkpoint_work);
+	for (i = 0; i < QVAULT_LEAVES_AHEAD; i++) {
+		qt->ahead[i].qt = qt;
+		INIT_WORK(&qt->ahead[i].work, readahead_work);
+	}
 }
 
 /**
@@ -154,17 +170,22 @@ void qvault_flush_arm(struct qvault_target *qt)
 }
 
 /**
- * qvault_flush_stop() - no commit nor checkpoint runs by itself after this
+ * qvault_flush_stop() - no commit, checkpoint, readahead runs by itself after this
  * @qt: the target, with no bio in flight
  *
  * Context: May sleep.
  */
 void qvault_flush_stop(struct qvault_target *qt)
 {
+	u32 i;
+
 	WRITE_ONCE(qt->active, false);
 	cancel_delayed_work_sync(&qt->commit_timer);
 	flush_workqueue(qt->commit_wq);
 	flush_workqueue(qt->checkpoint_wq);
+	/* Only reads ask for it. */
+	for (i = 0; i < QVAULT_LEAVES_AHEAD; i++)
+		cancel_work_sync(&qt->ahead[i].work);
 }
 
 /**
@@ -179,4 +200,21 @@ void qvault_kick_checkpoint(struct qvault *v)
 
 	if (READ_ONCE(qt->active))
 		queue_work(qt->checkpoint_wq, &qt->checkpoint_work);
+}
+
+/**
+ * qvault_kick_readahead() - ask for readahead of a leaf soon, on another thread
+ * @v: the vault
+ * @leaf: see qvault_readahead(); may take the place of another one
+ *
+ * Context: Any; a bio that has not been ended yet keeps the target alive.
+ */
+void qvault_kick_readahead(struct qvault *v, u64 leaf)
+{
+	struct qvault_target *qt = qvault_target_of(v);
+	struct qvault_ahead *ahead = &qt->ahead[leaf % QVAULT_LEAVES_AHEAD];
+
+	WRITE_ONCE(ahead->leaf, leaf);
+	if (READ_ONCE(qt->active))
+		queue_work(qt->read_wq, &ahead->work);
 }

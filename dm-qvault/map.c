@@ -328,6 +328,46 @@ static int get_leaf(struct qvault *v, const struct qvault_ptr *root,
 	return qvault_node_get(v, QVAULT_KIND_NODE, 0, leaf, &ptr, node);
 }
 
+/* Whether @leaf is in the cache, and was read from its beginning. */
+static bool was_asked(struct qvault *v, const struct qvault_ptr *root, u64 leaf)
+{
+	struct qvault_node *node;
+	struct qvault_ptr ptr;
+	bool asked;
+
+	if (qvault_tree_find(v, QVAULT_KIND_NODE, root, leaf, &ptr, NULL))
+		return false;
+	node = qvault_node_find(v, ptr.version);
+	asked = node && READ_ONCE(node->asked);
+	qvault_node_put(v, node);
+	return asked;
+}
+
+/*
+ * Who reads in order comes to the first block of each leaf.  One may be read by
+ * chance, and those of two by a large read at random; those of three in a row
+ * begin the readahead, and from then on each leaf that came by it asks for one
+ * more.  So this costs nothing where all leaves are in the cache, and next to
+ * nothing where reads are at random.
+ */
+static void ask_ahead(struct qvault *v, const struct qvault_ptr *root,
+		      struct qvault_node *node, u64 leaf)
+{
+	u32 i = QVAULT_LEAVES_AHEAD;
+
+	if (READ_ONCE(node->asked))
+		return;
+	WRITE_ONCE(node->asked, true);
+	if (!READ_ONCE(node->ahead)) {
+		if (leaf < 2 || !was_asked(v, root, leaf - 1) ||
+		    !was_asked(v, root, leaf - 2))
+			return;
+		i = 1;
+	}
+	for (; i <= QVAULT_LEAVES_AHEAD; i++)
+		qvault_kick_readahead(v, leaf + i);
+}
+
 static int ask_tree(struct qvault *v, const struct qvault_ptr *root,
 		    u64 logical, u32 count, struct qvault_ptr *ptr,
 		    const unsigned long *missing, u64 *bad)
@@ -349,6 +389,8 @@ static int ask_tree(struct qvault *v, const struct qvault_ptr *root,
 		memset(&ptr[i], 0, sizeof(ptr[i]));
 		if (!node)
 			continue;
+		if (!((logical + i) & (QVAULT_FANOUT - 1)))
+			ask_ahead(v, root, node, leaf);
 		disk = node->data;
 		qvault_ptr_from_disk(&ptr[i], &disk->ptr[(logical + i) &
 							 (QVAULT_FANOUT - 1)]);
@@ -396,4 +438,42 @@ int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 	if (err == -EILSEQ)
 		return qvault_corrupt(v, QVAULT_KIND_NODE, bad);
 	return err;
+}
+
+/* ---- Readahead ---- */
+
+/* What is only a guess must not be the one that finds memory short. */
+static bool memory_is_short(void)
+{
+	void *buf = qvault_buf_try();
+
+	qvault_buf_put(buf);
+	return !buf;
+}
+
+/**
+ * qvault_readahead() - bring a leaf into the cache
+ * @v: vault
+ * @leaf: which may be asked for next; also one behind the last one
+ *
+ * Gives up whenever anything is in the way.  Who then needs the leaf waits for
+ * it, and finds out whether it is corrupt or was only replaced meanwhile.
+ *
+ * Context: sleeps; no lock held.
+ */
+void qvault_readahead(struct qvault *v, u64 leaf)
+{
+	u64 logical = leaf << QVAULT_FANOUT_SHIFT, bad;
+	struct qvault_node *node;
+	struct qvault_ptr root;
+
+	if (logical >= v->geo.logical_blocks || memory_is_short())
+		return;
+	read_lock(&v->map_lock);
+	root = v->anchor.tree;
+	read_unlock(&v->map_lock);
+	if (get_leaf(v, &root, logical, &node, &bad) || !node)
+		return;
+	WRITE_ONCE(node->ahead, true);
+	qvault_node_put(v, node);
 }

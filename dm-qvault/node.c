@@ -66,8 +66,17 @@ static struct qvault_node *__find(struct qvault_cache *cache, u64 version)
 	return NULL;
 }
 
-static struct qvault_node *find(struct qvault_cache *cache, u64 version)
+/**
+ * qvault_node_find() - a node, if it is in the cache
+ * @v: vault
+ * @version: of its sealed pointer
+ *
+ * Context: Process.
+ * Return: the node; give it back with qvault_node_put(); or NULL.
+ */
+struct qvault_node *qvault_node_find(struct qvault *v, u64 version)
 {
+	struct qvault_cache *cache = &v->cache;
 	struct qvault_node *node;
 
 	spin_lock(&cache->lock);
@@ -170,7 +179,7 @@ int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
 	void *cipher, *data;
 	int err;
 
-	*node = find(&v->cache, ptr->version);
+	*node = qvault_node_find(v, ptr->version);
 	if (*node)
 		return 0;
 	data = node_buf(&v->cache);
@@ -204,9 +213,12 @@ struct qvault_node *qvault_node_add(struct qvault *v, u64 version,
 				    const void *data)
 {
 	void *copy = node_buf(&v->cache);
+	struct qvault_node *node;
 
 	memcpy(copy, data, QVAULT_BLOCK_SIZE);
-	return insert(v, version, copy);
+	node = insert(v, version, copy);
+	WRITE_ONCE(node->ahead, true);
+	return node;
 }
 
 void qvault_node_put(struct qvault *v, struct qvault_node *node)

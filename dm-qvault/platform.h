@@ -8,7 +8,7 @@
  * since one may wait for another but never in a circle:
  *
  *	write_wq	writes, discards	wait for room: commit, checkpoint
- *	read_wq		reads			wait for the devices only
+ *	read_wq		reads, readahead	wait for the devices only
  *	end_wq		ends of data I/O	wait for the devices only
  *	commit_wq	flushes, FUA		wait for the devices only
  *	checkpoint_wq	checkpoints		wait for commits and the devices
@@ -54,6 +54,13 @@ struct qvault_dev {
 	struct block_device *bdev;
 	struct bio_set *bios;
 	struct qvault_claim claim;
+};
+
+/* A leaf to be read ahead. */
+struct qvault_ahead {
+	struct qvault_target *qt;
+	struct work_struct work;
+	u64 leaf;			/* no lock: torn, it is a wrong guess */
 };
 
 struct qvault_target {
@@ -104,6 +111,7 @@ struct qvault_target {
 	struct work_struct commit_work;
 	struct delayed_work commit_timer;
 	struct work_struct checkpoint_work;
+	struct qvault_ahead ahead[QVAULT_LEAVES_AHEAD];
 
 	struct ratelimit_state events;
 };

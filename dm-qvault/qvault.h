@@ -280,6 +280,9 @@ struct qvault_node {
 	struct list_head lru;		/* unused: the cache may drop it */
 	u64 version;
 	u32 refs;
+	/* Of a leaf, for readahead; hints, and so without a lock. */
+	bool ahead;			/* came before it was asked for */
+	bool asked;			/* was read, from its beginning */
 	void *data;			/* QVAULT_BLOCK_SIZE, as on disk */
 };
 
@@ -294,6 +297,7 @@ struct qvault_cache {
 
 int qvault_cache_init(struct qvault *v, u32 limit);
 void qvault_cache_exit(struct qvault *v);
+struct qvault_node *qvault_node_find(struct qvault *v, u64 version);
 int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
 		    u64 index, const struct qvault_ptr *ptr,
 		    struct qvault_node **node);
@@ -472,6 +476,7 @@ int qvault_write_end(struct qvault *v, struct qvault_write *w, int err);
 int qvault_unmap(struct qvault *v, u64 logical, u64 count);
 int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 		  struct qvault_ptr *ptr);
+void qvault_readahead(struct qvault *v, u64 leaf);
 
 /* ---- The vault ---------------------------------------------------------- */
 
@@ -624,6 +629,12 @@ int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid);
 
 /* Ask for a checkpoint soon, on another thread. */
 void qvault_kick_checkpoint(struct qvault *v);
+/*
+ * Ask for qvault_readahead() of a leaf soon, on another thread; for so many that
+ * follow each other at a time.
+ */
+#define QVAULT_LEAVES_AHEAD	16u
+void qvault_kick_readahead(struct qvault *v, u64 leaf);
 
 /* Says what went wrong, once or rate-limited; tells userspace. */
 void qvault_report_failure(struct qvault *v, const char *what, int err);

@@ -157,6 +157,11 @@ void qvault_kick_checkpoint(struct qvault *v)
 {
 }
 
+void qvault_kick_readahead(struct qvault *v, u64 leaf)
+{
+	qvault_readahead(v, leaf);
+}
+
 void qvault_report_failure(struct qvault *v, const char *what, int err)
 {
 	((struct fuzz_world *)v->platform)->failures++;

@@ -10,7 +10,7 @@ set -euo pipefail
 
 # Below are devices that know of flushes: probe counts those of the data device, and
 # can fail a request of it; log-writes tells of FUA at the anchor.
-need dm-log-writes
+need dm-log-writes dm-delay
 with_module probe
 disks 3 64
 size=$((32 * 2048))
@@ -24,6 +24,7 @@ dmsetup message glue-below-anchor 0 mark begin
 
 records() { field glue 10; }
 flushes() { field glue-below 3; }
+requests() { field glue-below 1; }
 settle() { dmsetup message glue 0 commit; }
 refused() { "$GLUE" refused "$vault" "$1"; }
 one_of_two() {
@@ -66,6 +67,35 @@ all=$(($(sectors "$vault") / 8))
 fun pattern "$vault" 6 0 "$all"
 fun pattern "$vault" 7 0 "$all"
 try "a full volume, written over: all of it is there" fun verify "$vault" 7 0 "$all"
+
+# ---- readahead --------------------------------------------------------------
+
+leaf=128
+fresh() {
+	detach glue
+	must "attach anew" attach glue "$data" "$anchor" --commit-seconds 0
+}
+# The first block of three leaves, one after the other.
+in_order() { for at in 0 1 2; do fun read "$vault" $((at * leaf)); done | uniq; }
+
+fresh
+same "reads in order" ok "$(in_order)"
+sleep 0.5
+before=$(requests)
+same "a read of the next leaf" ok "$(fun read "$vault" $((3 * leaf + 1)))"
+same "needs no more than its block" $((before + 1)) "$(requests)"
+
+# Readahead goes on when its reader has ended: at once, since there is no block there.
+blkdiscard -o $((2 * leaf * 4096)) -l 4096 "$vault"
+fresh
+below="/dev/mapper/glue-below 0"
+swap glue-data "0 $size delay $below 400 $below 0"
+same "slow reads in order" ok "$(in_order)"
+must "detach while the next leaves are on their way" detach glue
+swap glue-data "0 $size linear $below"
+must "attach again" attach glue "$data" "$anchor" --commit-seconds 0
+try "all is there but for what was discarded" fun verify "$vault" 7 257 1000
+
 # Empty again, what comes now stands where it would in a new volume.
 blkdiscard "$vault"
 dmsetup message glue 0 checkpoint

@@ -399,6 +399,13 @@ static int read_block(struct world *world, u64 logical, struct qvault_ptr *ptr,
 	return err;
 }
 
+/* What the kernel does on other threads, beside all that goes on here. */
+static void read_ahead(struct world *world)
+{
+	while (world->nr_ahead)
+		qvault_readahead(&world->v, world->ahead[--world->nr_ahead]);
+}
+
 int op_read(struct client *c, u64 logical, u32 count)
 {
 	struct world *world = c->world;
@@ -416,6 +423,7 @@ int op_read(struct client *c, u64 logical, u32 count)
 		check_error(world, "lookup", err);
 		any = err;
 	}
+	read_ahead(world);
 	for (i = 0; !err && i < count; i++) {
 		int e = read_block(world, logical + i, &ptr[i], plain, scratch,
 				   cipher);

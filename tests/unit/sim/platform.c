@@ -334,6 +334,15 @@ void qvault_kick_checkpoint(struct qvault *v)
 	wake_up(&world->kick_wait);
 }
 
+/* For whoever runs it: see op_read(). */
+void qvault_kick_readahead(struct qvault *v, u64 leaf)
+{
+	struct world *world = v->platform;
+
+	if (world->nr_ahead < ARRAY_SIZE(world->ahead))
+		world->ahead[world->nr_ahead++] = leaf;
+}
+
 void qvault_report_failure(struct qvault *v, const char *what, int err)
 {
 	struct world *world = v->platform;

@@ -74,6 +74,8 @@ struct world {
 
 	bool kicked, stopping, stopped;
 	wait_queue_head_t kick_wait;
+	u64 ahead[64];			/* leaves that were asked for */
+	u32 nr_ahead;
 	bool attached;
 	bool ephemeral;
 
