@@ -187,6 +187,13 @@ def alone_table(res):
             rows.append([f"random read 4K, {kind} node cache, {disk}",
                          spread([c[kind + "_us"] for c in found]) + " us",
                          f"{found[0][kind + '_reads']:.2f} reads for each"])
+    for disk, load in dict.fromkeys((c["disk"], c["workload"])
+                                    for c in res.of("cache-in-order")):
+        found = res.of("cache-in-order", disk=disk, workload=load)
+        for kind in ("cold", "warm"):
+            rows.append([f"read {load} in order, {kind} node cache, {disk}",
+                         spread([c[kind] for c in found]) + " MB/s",
+                         f"{found[0][kind + '_reads']:.2f} reads for each"])
     for disk in dict.fromkeys(t["disk"] for t in res.of("tail")):
         for key, name in (("without", "no checkpoint"), ("with_", "checkpoints without pause")):
             found = res.of("tail", disk=disk)
@@ -304,7 +311,8 @@ def write_json(res, directory):
         "targets": [dict(zip(("verdict", "measured", "where"), g.verdict()), name=g.name,
                          wanted=g.text()) for g in goals.all_goals(res)],
         "alone": [x for x in res.records if x["kind"] in
-                  ("times", "grow", "amplification", "fragmentation", "cache", "tail", "full-log",
+                  ("times", "grow", "amplification", "fragmentation", "cache",
+                   "cache-in-order", "tail", "full-log",
                    "application", "skipped", "failed", "level")],
     }
     with open(f"{directory}/results.json", "w") as file:

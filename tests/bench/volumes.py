@@ -21,6 +21,12 @@ LEVELS = {
                  tail=30000),
 }
 SIZES = {"1 GiB": GIB, "100 GiB": 100 * GIB, "4 TiB": 4 * TIB}
+# In order, with few requests on their way and with as many as most use.
+IN_ORDER = {
+    "1 MiB QD1": dict(bs=MIB, qd=1),
+    "128 KiB QD8": dict(bs=MIB // 8, qd=8),
+}
+CACHE_DISKS = ("brd", "nvme", "network-volume")
 FRAGMENT_DISKS = ("brd", "sata-ssd", "network-volume")
 VAULT = "vault"
 
@@ -156,26 +162,38 @@ class Volumes:
 
     # ---- node cache ----
 
+    def attach_cold(self, disk):
+        self.m.behave_like("brd")
+        self.detach()
+        self.attach()
+        self.m.behave_like(disk)
+
     def cache(self, disk):
-        """Random reads of what was written before the attach: nodes have to be read."""
+        """Reads of what was written before the attach: nodes have to be read."""
         size, span = 512 * MIB, 448 * MIB
         self.disk("/dev/ram0", size)
         self.format()
         self.attach()
         self.load(rw="write", bs=MIB, qd=4, ios=span // MIB, span=span, sync=1)
         for _ in range(self.level["rounds"]):
-            self.detach()
-            self.attach()
-            self.m.behave_like(disk)
+            self.attach_cold(disk)
             count = span // 4096 // 128		# as many reads as there are leaves
             cold = self.load(rw="randread", bs=4096, qd=1, ios=count, span=span)
             self.load(rw="read", bs=MIB, qd=4, ios=span // MIB, span=span)
             warm = self.load(rw="randread", bs=4096, qd=1, ios=count, span=span, seed=2)
-            self.m.behave_like("brd")
             self.record("cache", disk=disk, cold_us=cold["ns"] / cold["ios"] / 1000,
                         warm_us=warm["ns"] / warm["ios"] / 1000,
                         cold_reads=cold["data"]["reads"] / cold["ios"],
                         warm_reads=warm["data"]["reads"] / warm["ios"])
+            for name, words in IN_ORDER.items():
+                self.attach_cold(disk)
+                cold, warm = (self.load(rw="read", ios=span // words["bs"], span=span, **words)
+                              for _ in range(2))
+                self.record("cache-in-order", disk=disk, workload=name, cold=speed(cold),
+                            warm=speed(warm), cold_reads=cold["data"]["reads"] / cold["ios"],
+                            warm_reads=warm["data"]["reads"] / warm["ios"])
+        self.m.behave_like("brd")
+        self.no_corruption()
         self.detach()
         self.m.remove_disks()
 
@@ -302,7 +320,7 @@ def measure_mac(m, mac, options):
     m.tried(f"{mac}, device bytes for each byte", v.amplification)
     for disk in FRAGMENT_DISKS:
         m.tried(f"{mac}, fragmentation, {disk}", v.fragmentation, disk)
-    for disk in ("brd", "nvme"):
+    for disk in CACHE_DISKS:
         m.tried(f"{mac}, cold and warm cache, {disk}", v.cache, disk)
     for disk in ("brd", "sata-ssd"):
         m.tried(f"{mac}, checkpoints, {disk}", v.tail, disk)
