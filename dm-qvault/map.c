@@ -331,14 +331,9 @@ static int get_leaf(struct qvault *v, const struct qvault_ptr *root,
 /* Whether @leaf is in the cache, and was read from its beginning. */
 static bool was_asked(struct qvault *v, const struct qvault_ptr *root, u64 leaf)
 {
-	struct qvault_node *node;
-	struct qvault_ptr ptr;
-	bool asked;
+	struct qvault_node *node = qvault_tree_cached(v, root, leaf);
+	bool asked = node && READ_ONCE(node->asked);
 
-	if (qvault_tree_find(v, QVAULT_KIND_NODE, root, leaf, &ptr, NULL))
-		return false;
-	node = qvault_node_find(v, ptr.version);
-	asked = node && READ_ONCE(node->asked);
 	qvault_node_put(v, node);
 	return asked;
 }

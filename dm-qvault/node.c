@@ -128,6 +128,24 @@ static void *node_buf(struct qvault_cache *cache)
 	return qvault_buf_get();
 }
 
+/*
+ * What reading a node takes: a buffer that the cache keeps, and one that comes back
+ * after the read.  When memory is short one thread at a time waits for both; many
+ * that each hold one would wait for each other.
+ */
+static void get_bufs(struct qvault *v, void **data, void **cipher)
+{
+	*data = qvault_buf_try();
+	*cipher = *data ? qvault_buf_try() : NULL;
+	if (likely(*cipher))
+		return;
+	qvault_buf_put(*data);
+	mutex_lock(&v->buf_mutex);
+	*data = node_buf(&v->cache);
+	*cipher = qvault_buf_get();
+	mutex_unlock(&v->buf_mutex);
+}
+
 /* A node for @data, which it takes over; one that was there already wins. */
 static struct qvault_node *insert(struct qvault *v, u64 version, void *data)
 {
@@ -182,8 +200,7 @@ int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
 	*node = qvault_node_find(v, ptr->version);
 	if (*node)
 		return 0;
-	data = node_buf(&v->cache);
-	cipher = qvault_buf_get();
+	get_bufs(v, &data, &cipher);
 	err = qvault_dev_read(v->data,
 			      qvault_node_block(&v->geo, kind, level, index,
 						qvault_node_slot(ptr)),

@@ -11,6 +11,7 @@
  *	checkpoint_mutex	one checkpoint at a time; freeze to anchored
  *	  commit_mutex		one writer of the log and of the anchor
  *	    alloc_mutex		choosing data blocks, loading groups
+ *	      buf_mutex		one reader of a node waits for buffers at a time
  *	      cache->lock	(spin) node cache
  *	      map_lock		(rw, spin) the mapping: deltas, roots, stream
  *	        alloc_lock	(spin) the bits of groups
@@ -320,6 +321,8 @@ static inline u64 qvault_node_weight(const struct qvault_ptr *ptr)
 int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
 		     const struct qvault_ptr *root, u64 index,
 		     struct qvault_ptr *ptr, u64 *bad);
+struct qvault_node *qvault_tree_cached(struct qvault *v,
+				       const struct qvault_ptr *root, u64 index);
 
 struct qvault_batch;
 
@@ -523,6 +526,7 @@ struct qvault {
 	struct mutex checkpoint_mutex;	/* See there. */
 	struct mutex commit_mutex;	/* See there. */
 	struct mutex alloc_mutex;	/* See there. */
+	struct mutex buf_mutex;		/* See there. */
 
 	/* Writers: commit_mutex and map_lock; readers: either. */
 	struct qvault_anchor anchor;

@@ -307,6 +307,7 @@ int qvault_init(struct qvault *v)
 	mutex_init(&v->checkpoint_mutex);
 	mutex_init(&v->commit_mutex);
 	mutex_init(&v->alloc_mutex);
+	mutex_init(&v->buf_mutex);
 	rwlock_init(&v->map_lock);
 	spin_lock_init(&v->alloc_lock);
 	init_waitqueue_head(&v->room_wait);

@@ -29,6 +29,16 @@ static u64 index_of(u32 level, u64 leaf)
 	return leaf >> (QVAULT_FANOUT_SHIFT * level);
 }
 
+/* From a node of @level, which is given back, down to the child above leaf @index. */
+static void descend(struct qvault *v, struct qvault_node *node, u32 level,
+		    u64 index, struct qvault_ptr *ptr)
+{
+	const struct qvault_disk_node *disk = node->data;
+
+	qvault_ptr_from_disk(ptr, &disk->ptr[slot_of(level, index)]);
+	qvault_node_put(v, node);
+}
+
 /**
  * qvault_tree_find() - pointer of a leaf
  * @v: vault
@@ -46,7 +56,6 @@ int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
 		     const struct qvault_ptr *root, u64 index,
 		     struct qvault_ptr *ptr, u64 *bad)
 {
-	const struct qvault_disk_node *disk;
 	struct qvault_node *node;
 	u32 level;
 	int err;
@@ -61,11 +70,36 @@ int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
 						      index_of(level, index));
 			return err;
 		}
-		disk = node->data;
-		qvault_ptr_from_disk(ptr, &disk->ptr[slot_of(level, index)]);
-		qvault_node_put(v, node);
+		descend(v, node, level, index, ptr);
 	}
 	return 0;
+}
+
+/**
+ * qvault_tree_cached() - a leaf, if it and all above it are in the cache
+ * @v: vault
+ * @root: of the tree of nodes
+ * @index: of the leaf
+ *
+ * Unlike qvault_tree_find() it waits for nothing, so that other nodes may be held.
+ *
+ * Context: Process.
+ * Return: the leaf; give it back with qvault_node_put(); or NULL.
+ */
+struct qvault_node *qvault_tree_cached(struct qvault *v,
+				       const struct qvault_ptr *root, u64 index)
+{
+	struct qvault_ptr ptr = *root;
+	struct qvault_node *node;
+	u32 level;
+
+	for (level = v->geo.tree.top; level; level--) {
+		node = qvault_node_find(v, ptr.version);
+		if (!node)
+			return NULL;
+		descend(v, node, level, index, &ptr);
+	}
+	return qvault_node_find(v, ptr.version);
 }
 
 /* ---- Cursor ---- */

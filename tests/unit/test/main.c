@@ -38,6 +38,7 @@ static const struct test {
 	{ "tree: cursor against an array", test_tree_model },
 	{ "tree: next leaf", test_tree_next },
 	{ "tree: a checkpoint pauses, unless somebody waits", test_tree_pauses },
+	{ "node: many wanted when memory is short", test_node_memory },
 	{ "readahead: for reads in order, and for no others", test_ahead_in_order },
 	{ "readahead: at the end of a tree, and where it is empty", test_ahead_end },
 	{ "readahead: gives up and says nothing", test_ahead_trouble },

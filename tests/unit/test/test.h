@@ -45,6 +45,7 @@ void test_delta_order(void);
 void test_tree_model(void);
 void test_tree_next(void);
 void test_tree_pauses(void);
+void test_node_memory(void);
 void test_ahead_in_order(void);
 void test_ahead_end(void);
 void test_ahead_trouble(void);
