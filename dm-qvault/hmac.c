@@ -40,6 +40,8 @@ static int alloc_parts(struct qvault_hmac *h)
 	if (IS_ERR(shash))
 		return PTR_ERR(shash);
 	h->shash = shash;
+	if (!h->pairs)
+		return 0;
 	return mempool_init_kmalloc_pool(&h->pool, MIN_PAIRS, sizeof(struct pair));
 }
 
