@@ -531,7 +531,7 @@ inline same_root(s)
 }
 
 /*
- * C: qvault_tree_find qvault_node_get qvault_unseal
+ * C: qvault_tree_find qvault_node_get qvault_unseal_blocks
  * What the tree says of all blocks, into got[]; bad: a bit for each block for
  * which it is refused.
  */
