@@ -97,7 +97,7 @@ void qvault_bio_zero(struct bio *bio, struct bvec_iter iter, u32 bytes)
 
 static struct qvault_run *run_begin(struct qvault_span *span, u32 i)
 {
-	struct qvault_dev *dev = &span->qt->data;
+	struct qvault_dev *dev = &span->vol->data;
 	struct qvault_run *run;
 	struct bio *bio;
 
@@ -119,35 +119,35 @@ static struct qvault_run *run_begin(struct qvault_span *span, u32 i)
  * A page within the vault's budget, or NULL.  Who comes at the same time may
  * overdraw it by a page each, which is little.
  */
-static struct page *try_page(struct qvault_target *qt, gfp_t gfp)
+static struct page *try_page(struct qvault_volume *vol, gfp_t gfp)
 {
 	struct page *page;
 
-	if (atomic_read(&qt->nr_pages) >= qt->max_pages)
+	if (atomic_read(&vol->nr_pages) >= vol->max_pages)
 		return NULL;
-	page = mempool_alloc(&qt->pages, gfp);
+	page = mempool_alloc(&vol->pages, gfp);
 	if (page)
-		atomic_inc(&qt->nr_pages);
+		atomic_inc(&vol->nr_pages);
 	return page;
 }
 
 /* The same, waiting for those that are out: the device gives them back. */
-static struct page *wait_page(struct qvault_target *qt)
+static struct page *wait_page(struct qvault_volume *vol)
 {
 	struct page *page;
 
 	do {
-		wait_event(qt->page_wait,
-			   atomic_read(&qt->nr_pages) < qt->max_pages);
-		page = try_page(qt, GFP_NOIO);
+		wait_event(vol->page_wait,
+			   atomic_read(&vol->nr_pages) < vol->max_pages);
+		page = try_page(vol, GFP_NOIO);
 	} while (!page);
 	return page;
 }
 
-static void free_page_of(struct qvault_target *qt, struct page *page)
+static void free_page_of(struct qvault_volume *vol, struct page *page)
 {
-	mempool_free(page, &qt->pages);
-	atomic_dec(&qt->nr_pages);
+	mempool_free(page, &vol->pages);
+	atomic_dec(&vol->nr_pages);
 }
 
 static void *run_add(struct qvault_span *span, struct page *page)
@@ -178,12 +178,12 @@ u32 qvault_span_add(struct qvault_span *span, u32 i, u32 n, void *block[])
 	u32 got = 0;
 
 	while (got < n) {
-		page = span->run ? try_page(span->qt, GFP_NOWAIT | __GFP_NOWARN) : NULL;
+		page = span->run ? try_page(span->vol, GFP_NOWAIT | __GFP_NOWARN) : NULL;
 		if (!page && got)
 			break;
 		if (!page) {
 			qvault_span_submit(span);
-			page = wait_page(span->qt);
+			page = wait_page(span->vol);
 			span->run = run_begin(span, i);
 		}
 		block[got++] = run_add(span, page);
@@ -216,46 +216,46 @@ void qvault_span_drop(struct qvault_span *span)
 {
 	if (!span->run)
 		return;
-	qvault_run_free(span->qt, span->run);
+	qvault_run_free(span->vol, span->run);
 	span->run = NULL;
 	atomic_dec(span->pending);
 }
 
 /**
  * qvault_run_free() - free a run and its pages
- * @qt: whose it is
+ * @vol: whose it is
  * @run: ended or never submitted
  *
  * Context: Any.
  */
-void qvault_run_free(struct qvault_target *qt, struct qvault_run *run)
+void qvault_run_free(struct qvault_volume *vol, struct qvault_run *run)
 {
 	struct bio *bio = &run->bio;
 	u32 i;
 
 	for (i = 0; i < run->count; i++)
-		free_page_of(qt, bio->bi_io_vec[i].bv_page);
+		free_page_of(vol, bio->bi_io_vec[i].bv_page);
 	bio_put(bio);
-	if (wq_has_sleeper(&qt->page_wait))
-		wake_up(&qt->page_wait);
+	if (wq_has_sleeper(&vol->page_wait))
+		wake_up(&vol->page_wait);
 }
 
 /* ---- In and out --------------------------------------------------------- */
 
 /**
  * qvault_bio_end() - end a bio that dm gave us
- * @qt: the target
+ * @vol: the target
  * @bio: the bio
  * @status: how it ended
  *
- * Context: Any.  Once no bio is in flight @qt may go away.
+ * Context: Any.  Once no bio is in flight @vol may go away.
  */
-void qvault_bio_end(struct qvault_target *qt, struct bio *bio, blk_status_t status)
+void qvault_bio_end(struct qvault_volume *vol, struct bio *bio, blk_status_t status)
 {
 	bio->bi_status = status;
 	bio_endio(bio);
-	if (atomic_dec_and_test(&qt->inflight))
-		wake_up_var(&qt->inflight);
+	if (atomic_dec_and_test(&vol->inflight))
+		wake_up_var(&vol->inflight);
 }
 
 /**
@@ -267,7 +267,7 @@ void qvault_bio_end(struct qvault_target *qt, struct bio *bio, blk_status_t stat
  */
 void qvault_io_put(struct qvault_io *io, int err)
 {
-	struct qvault_target *qt = io->qt;
+	struct qvault_volume *vol = io->vol;
 	struct bio *bio = qvault_io_bio(io);
 
 	if (unlikely(err))
@@ -277,34 +277,34 @@ void qvault_io_put(struct qvault_io *io, int err)
 	if (!op_is_write(bio_op(bio)))
 		qvault_read_free(io);
 	else if (!io->status)
-		qvault_flush_arm(qt);
+		qvault_flush_arm(vol);
 	/* dm sends the flush of a PREFLUSH write first; one that came here is safe. */
 	if (bio->bi_opf & (REQ_FUA | REQ_PREFLUSH) && !io->status)
-		qvault_flush_bio(qt, bio);
+		qvault_flush_bio(vol, bio);
 	else
-		qvault_bio_end(qt, bio, io->status);
+		qvault_bio_end(vol, bio, io->status);
 }
 
-static bool aligned(struct qvault_target *qt, struct bio *bio)
+static bool aligned(struct qvault_volume *vol, struct bio *bio)
 {
 	if (likely(!((bio->bi_iter.bi_sector | bio_sectors(bio)) &
 		     (QVAULT_SECTORS - 1))))
 		return true;
 	DMERR_LIMIT("%s: I/O of %u sectors at %llu is not in blocks of %u bytes",
-		    dm_table_device_name(qt->ti->table), bio_sectors(bio),
+		    dm_table_device_name(vol->ti->table), bio_sectors(bio),
 		    (unsigned long long)bio->bi_iter.bi_sector,
 		    QVAULT_BLOCK_SIZE);
 	return false;
 }
 
-static void start(struct qvault_target *qt, struct bio *bio,
+static void start(struct qvault_volume *vol, struct bio *bio,
 		  struct workqueue_struct *wq, work_func_t func)
 {
 	struct qvault_io *io = dm_per_bio_data(bio, sizeof(*io));
 
-	io->qt = qt;
+	io->vol = vol;
 	io->iter = bio->bi_iter;
-	io->logical = dm_target_offset(qt->ti, bio->bi_iter.bi_sector) /
+	io->logical = dm_target_offset(vol->ti, bio->bi_iter.bi_sector) /
 		      QVAULT_SECTORS;
 	io->count = bio_sectors(bio) / QVAULT_SECTORS;
 	atomic_set(&io->pending, 1);
@@ -314,14 +314,14 @@ static void start(struct qvault_target *qt, struct bio *bio,
 	queue_work(wq, &io->work);
 }
 
-static bool writable(struct qvault_target *qt)
+static bool writable(struct qvault_volume *vol)
 {
-	return !qvault_may_write(&qt->v);
+	return !qvault_may_write(&vol->v);
 }
 
 /**
  * qvault_map_bio() - take a bio from dm
- * @qt: the target
+ * @vol: the target
  * @bio: the bio
  *
  * All the work is done in threads: the crypto needs them, and here nothing may
@@ -330,31 +330,31 @@ static bool writable(struct qvault_target *qt)
  * Context: As dm's map(): may not wait for other bios.
  * Return: DM_MAPIO_SUBMITTED or DM_MAPIO_KILL.
  */
-int qvault_map_bio(struct qvault_target *qt, struct bio *bio)
+int qvault_map_bio(struct qvault_volume *vol, struct bio *bio)
 {
-	if (!aligned(qt, bio))
+	if (!aligned(vol, bio))
 		return DM_MAPIO_KILL;
-	if (op_is_write(bio_op(bio)) && bio_sectors(bio) && !writable(qt))
+	if (op_is_write(bio_op(bio)) && bio_sectors(bio) && !writable(vol))
 		return DM_MAPIO_KILL;
 
-	atomic_inc(&qt->inflight);
+	atomic_inc(&vol->inflight);
 	if (!bio_sectors(bio)) {
-		qvault_flush_bio(qt, bio);
+		qvault_flush_bio(vol, bio);
 		return DM_MAPIO_SUBMITTED;
 	}
 	switch (bio_op(bio)) {
 	case REQ_OP_READ:
-		start(qt, bio, qt->read_wq, qvault_read_work);
+		start(vol, bio, vol->read_wq, qvault_read_work);
 		break;
 	case REQ_OP_WRITE:
-		start(qt, bio, qt->write_wq, qvault_write_work);
+		start(vol, bio, vol->write_wq, qvault_write_work);
 		break;
 	case REQ_OP_DISCARD:
 	case REQ_OP_WRITE_ZEROES:
-		start(qt, bio, qt->write_wq, qvault_unmap_work);
+		start(vol, bio, vol->write_wq, qvault_unmap_work);
 		break;
 	default:
-		atomic_dec(&qt->inflight);
+		atomic_dec(&vol->inflight);
 		return DM_MAPIO_KILL;
 	}
 	return DM_MAPIO_SUBMITTED;

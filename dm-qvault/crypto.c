@@ -13,6 +13,10 @@
 #include <crypto/skcipher.h>
 #include <linux/scatterlist.h>
 
+#include <asm/archrandom.h>
+#include <linux/random.h>
+#include <linux/timekeeping.h>
+
 #include "platform.h"
 
 #define SHA256_SIZE	32u
@@ -387,4 +391,25 @@ int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
 bool qvault_tags_differ(const void *a, const void *b, size_t bytes)
 {
 	return crypto_memneq(a, b, bytes);
+}
+
+/**
+ * qvault_random_jump() - how far versions jump at an attach
+ *
+ * So that two lives that began from one record, unknown to each other, hardly ever
+ * seal under the same version.  A memory that was copied may have copied the state
+ * of its generator too, hence the clock, and the processor's own if it has one.
+ *
+ * Context: Any.
+ * Return: Below 2^44.
+ */
+u64 qvault_random_jump(void)
+{
+	u64 jump = get_random_u64();
+	unsigned long word;
+
+	if (arch_get_random_longs(&word, 1))
+		jump ^= word;
+	jump ^= ktime_get_real_ns() * 0x9e3779b97f4a7c15ull;
+	return jump >> (64 - QVAULT_JUMP_BITS);
 }

@@ -105,7 +105,7 @@ void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
 /* ---- Batches ------------------------------------------------------------ */
 
 struct qvault_batch {
-	struct qvault_target *qt;
+	struct qvault_volume *vol;
 	struct qvault_dev *dev;
 	struct bio *bio;		/* being filled, or NULL */
 	u64 next;			/* block that would continue it */
@@ -131,11 +131,11 @@ size_t qvault_batch_size(void)
  */
 struct qvault_batch *qvault_batch_begin(struct qvault *v, struct qvault_dev *dev)
 {
-	struct qvault_target *qt = qvault_target_of(v);
-	struct qvault_batch *batch = mempool_alloc(&qt->batches, GFP_NOIO);
+	struct qvault_volume *vol = qvault_volume_of(v);
+	struct qvault_batch *batch = mempool_alloc(&vol->batches, GFP_NOIO);
 
 	memset(batch, 0, sizeof(*batch));
-	batch->qt = qt;
+	batch->vol = vol;
 	batch->dev = dev;
 	spin_lock_init(&batch->lock);
 	init_waitqueue_head(&batch->wait);
@@ -250,5 +250,5 @@ int qvault_batch_wait(struct qvault_batch *batch)
 void qvault_batch_end(struct qvault_batch *batch)
 {
 	qvault_batch_wait(batch);
-	mempool_free(batch, &batch->qt->batches);
+	mempool_free(batch, &batch->vol->batches);
 }

@@ -58,12 +58,12 @@ struct qvault_dev {
 
 /* A leaf to be read ahead. */
 struct qvault_ahead {
-	struct qvault_target *qt;
+	struct qvault_volume *vol;
 	struct work_struct work;
 	u64 leaf;			/* no lock: torn, it is a wrong guess */
 };
 
-struct qvault_target {
+struct qvault_volume {
 	struct qvault v;
 	struct dm_target *ti;
 	struct qvault_args args;
@@ -116,9 +116,9 @@ struct qvault_target {
 	struct ratelimit_state events;
 };
 
-static inline struct qvault_target *qvault_target_of(struct qvault *v)
+static inline struct qvault_volume *qvault_volume_of(struct qvault *v)
 {
-	return container_of(v, struct qvault_target, v);
+	return container_of(v, struct qvault_volume, v);
 }
 
 /*
@@ -132,7 +132,7 @@ struct qvault_scratch {
 
 /* The life of a bio that dm gave us: dm's per-bio data. */
 struct qvault_io {
-	struct qvault_target *qt;
+	struct qvault_volume *vol;
 	struct work_struct work;
 	struct bvec_iter iter;		/* where its data begin */
 	u64 logical;			/* first block, in the vault */
@@ -208,15 +208,15 @@ int qvault_buffers_init(void);
 void qvault_buffers_exit(void);
 int qvault_buffers_add(void);
 void qvault_buffers_remove(void);
-int qvault_pools_init(struct qvault_target *qt);
-void qvault_pools_exit(struct qvault_target *qt);
+int qvault_pools_init(struct qvault_volume *vol);
+void qvault_pools_exit(struct qvault_volume *vol);
 size_t qvault_batch_size(void);
 
 /* ---- bio.c -------------------------------------------------------------- */
 
 /* Blocks that follow each other on the data device, being cut into runs. */
 struct qvault_span {
-	struct qvault_target *qt;
+	struct qvault_volume *vol;
 	void *owner;			/* becomes that of the runs */
 	atomic_t *pending;		/* counts them */
 	u64 block;			/* on the device, of block @first */
@@ -231,7 +231,7 @@ struct qvault_span {
 u32 qvault_span_add(struct qvault_span *span, u32 i, u32 n, void *block[]);
 void qvault_span_submit(struct qvault_span *span);
 void qvault_span_drop(struct qvault_span *span);
-void qvault_run_free(struct qvault_target *qt, struct qvault_run *run);
+void qvault_run_free(struct qvault_volume *vol, struct qvault_run *run);
 
 void *qvault_bio_block(struct bio *bio, struct bvec_iter iter);
 void qvault_bio_gather(struct bio *bio, struct bvec_iter iter, void *to);
@@ -251,9 +251,9 @@ static inline struct bvec_iter qvault_io_iter(struct qvault_io *io, u32 i)
 	return iter;
 }
 
-int qvault_map_bio(struct qvault_target *qt, struct bio *bio);
+int qvault_map_bio(struct qvault_volume *vol, struct bio *bio);
 void qvault_io_put(struct qvault_io *io, int err);
-void qvault_bio_end(struct qvault_target *qt, struct bio *bio, blk_status_t status);
+void qvault_bio_end(struct qvault_volume *vol, struct bio *bio, blk_status_t status);
 
 /* ---- read.c, write.c ---------------------------------------------------- */
 
@@ -266,10 +266,10 @@ void qvault_unmap_work(struct work_struct *work);
 
 /* ---- flush.c ------------------------------------------------------------ */
 
-void qvault_flush_init(struct qvault_target *qt);
-void qvault_flush_bio(struct qvault_target *qt, struct bio *bio);
-void qvault_flush_arm(struct qvault_target *qt);
-void qvault_flush_stop(struct qvault_target *qt);
+void qvault_flush_init(struct qvault_volume *vol);
+void qvault_flush_bio(struct qvault_volume *vol, struct bio *bio);
+void qvault_flush_arm(struct qvault_volume *vol);
+void qvault_flush_stop(struct qvault_volume *vol);
 
 /* ---- status.c ----------------------------------------------------------- */
 

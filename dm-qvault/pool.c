@@ -140,49 +140,49 @@ static int pool_of_pages(mempool_t *pool, int min)
 
 /**
  * qvault_pools_init() - set up the reserves of a vault
- * @qt: all zeros as far as they are concerned
+ * @vol: all zeros as far as they are concerned
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM; either way qvault_pools_exit() cleans up.
  */
-int qvault_pools_init(struct qvault_target *qt)
+int qvault_pools_init(struct qvault_volume *vol)
 {
 	int err;
 
-	err = bioset_init(&qt->bios, MIN_BIOS, offsetof(struct qvault_run, bio),
+	err = bioset_init(&vol->bios, MIN_BIOS, offsetof(struct qvault_run, bio),
 			  BIOSET_NEED_BVECS);
 	if (!err)
-		err = pool_of_pages(&qt->pages, MIN_PAGES);
+		err = pool_of_pages(&vol->pages, MIN_PAGES);
 	if (!err)
-		err = pool_of_bytes(&qt->scratch, MIN_SCRATCH, sizeof(struct qvault_scratch));
+		err = pool_of_bytes(&vol->scratch, MIN_SCRATCH, sizeof(struct qvault_scratch));
 	if (!err)
-		err = pool_of_bytes(&qt->writes, MIN_CHUNKS, qvault_write_size());
+		err = pool_of_bytes(&vol->writes, MIN_CHUNKS, qvault_write_size());
 	if (!err)
-		err = pool_of_bytes(&qt->reads, MIN_CHUNKS, qvault_read_size());
+		err = pool_of_bytes(&vol->reads, MIN_CHUNKS, qvault_read_size());
 	if (!err)
-		err = pool_of_bytes(&qt->batches, MIN_BATCHES, qvault_batch_size());
+		err = pool_of_bytes(&vol->batches, MIN_BATCHES, qvault_batch_size());
 	if (!err)
 		err = qvault_buffers_add();
 	if (!err)
-		qt->buffers = true;
+		vol->buffers = true;
 	return err;
 }
 
 /**
  * qvault_pools_exit() - free the reserves of a vault
- * @qt: half set up or not at all will do
+ * @vol: half set up or not at all will do
  *
  * Context: May sleep.  Nothing is in flight.
  */
-void qvault_pools_exit(struct qvault_target *qt)
+void qvault_pools_exit(struct qvault_volume *vol)
 {
-	if (qt->buffers)
+	if (vol->buffers)
 		qvault_buffers_remove();
-	qt->buffers = false;
-	mempool_exit(&qt->batches);
-	mempool_exit(&qt->reads);
-	mempool_exit(&qt->writes);
-	mempool_exit(&qt->scratch);
-	mempool_exit(&qt->pages);
-	bioset_exit(&qt->bios);
+	vol->buffers = false;
+	mempool_exit(&vol->batches);
+	mempool_exit(&vol->reads);
+	mempool_exit(&vol->writes);
+	mempool_exit(&vol->scratch);
+	mempool_exit(&vol->pages);
+	bioset_exit(&vol->bios);
 }

@@ -44,6 +44,8 @@
 #define QVAULT_MAX_SEAL		2u
 /* Versions that one anchor record allows to be used after it. */
 #define QVAULT_LEASE		0x100000000ull
+/* How far, at most, versions jump when a record is read that is not our own. */
+#define QVAULT_JUMP_BITS	44
 
 struct qvault_ptr {
 	u64 version;			/* 0: unmapped, reads as zeros */
@@ -455,6 +457,9 @@ int qvault_checkpoint(struct qvault *v);
 int qvault_checkpoint_since(struct qvault *v, u64 seen);
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record);
 int qvault_detach(struct qvault *v);
+int qvault_suspend(struct qvault *v);
+int qvault_resume(struct qvault *v);
+void qvault_forked(struct qvault *v);
 
 /* commit.c, for checkpoint.c only. */
 int __qvault_commit(struct qvault *v, struct qvault_page *spare);
@@ -630,6 +635,14 @@ int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
  * master key is gone already and this is another volume.
  */
 int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid);
+
+/*
+ * At attach, once the record is verified and before anything is written: take the
+ * vault of this UUID for ourselves.  -EBUSY: somebody on this machine has it.
+ */
+int qvault_claim_line(struct qvault *v, const u8 *uuid);
+/* Below 2^44, of whatever chance there is: how far versions jump at an attach. */
+u64 qvault_random_jump(void);
 
 /* Ask for a checkpoint soon, on another thread. */
 void qvault_kick_checkpoint(struct qvault *v);

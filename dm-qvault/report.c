@@ -23,19 +23,19 @@ static const char *kind_name(enum qvault_kind kind)
 	return "unknown";
 }
 
-static void send_event(struct qvault_target *qt, char *event, char *detail)
+static void send_event(struct qvault_volume *vol, char *event, char *detail)
 {
-	struct mapped_device *md = dm_table_get_md(qt->ti->table);
+	struct mapped_device *md = dm_table_get_md(vol->ti->table);
 	char *environment[3];
 
-	if (!__ratelimit(&qt->events))
+	if (!__ratelimit(&vol->events))
 		return;
 	environment[0] = event;
 	environment[1] = detail;
 	environment[2] = NULL;
 	kobject_uevent_env(&disk_to_dev(dm_disk(md))->kobj, KOBJ_CHANGE,
 			   environment);
-	dm_table_event(qt->ti->table);
+	dm_table_event(vol->ti->table);
 }
 
 /**
@@ -48,13 +48,13 @@ static void send_event(struct qvault_target *qt, char *event, char *detail)
  */
 void qvault_report_failure(struct qvault *v, const char *what, int err)
 {
-	struct qvault_target *qt = qvault_target_of(v);
+	struct qvault_volume *vol = qvault_volume_of(v);
 	char detail[64];
 
 	DMERR("%s: %s failed (%d): no more writes until it is attached again",
-	      dm_table_device_name(qt->ti->table), what, err);
+	      dm_table_device_name(vol->ti->table), what, err);
 	snprintf(detail, sizeof(detail), "QVAULT_OPERATION=%s", what);
-	send_event(qt, "QVAULT_EVENT=failure", detail);
+	send_event(vol, "QVAULT_EVENT=failure", detail);
 }
 
 /**
@@ -67,20 +67,20 @@ void qvault_report_failure(struct qvault *v, const char *what, int err)
  */
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
 {
-	struct qvault_target *qt = qvault_target_of(v);
+	struct qvault_volume *vol = qvault_volume_of(v);
 	const char *name = kind_name(kind);
 	char detail[64];
 
 	if (kind == QVAULT_KIND_NODE || kind == QVAULT_KIND_MAP)
 		DMERR_LIMIT("%s: corruption: %s %llu of level %llu on %s is not as written",
-			    dm_table_device_name(qt->ti->table), name,
+			    dm_table_device_name(vol->ti->table), name,
 			    id & ((1ULL << QVAULT_NODE_LEVEL_SHIFT) - 1),
 			    id >> QVAULT_NODE_LEVEL_SHIFT,
-			    qt->data.dm_dev->name);
+			    vol->data.dm_dev->name);
 	else
 		DMERR_LIMIT("%s: corruption: %s block %llu on %s is not as written",
-			    dm_table_device_name(qt->ti->table), name, id,
-			    qt->data.dm_dev->name);
+			    dm_table_device_name(vol->ti->table), name, id,
+			    vol->data.dm_dev->name);
 	snprintf(detail, sizeof(detail), "QVAULT_BLOCK=%s %llu", name, id);
-	send_event(qt, "QVAULT_EVENT=corruption", detail);
+	send_event(vol, "QVAULT_EVENT=corruption", detail);
 }

@@ -24,9 +24,9 @@ static unsigned long long count(const atomic64_t *counter)
 	return atomic64_read(counter);
 }
 
-static const char *anchor_name(const struct qvault_target *qt)
+static const char *anchor_name(const struct qvault_volume *vol)
 {
-	return qt->anchor.dm_dev ? qt->anchor.dm_dev->name : "-";
+	return vol->anchor.dm_dev ? vol->anchor.dm_dev->name : "-";
 }
 
 static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
@@ -49,9 +49,9 @@ static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
  * The number of mapped blocks is that of the last checkpoint.  New fields come
  * at the end; readers must not mind more than they know.
  */
-static void status_info(struct qvault_target *qt, char *result, unsigned int maxlen)
+static void status_info(struct qvault_volume *vol, char *result, unsigned int maxlen)
 {
-	struct qvault *v = &qt->v;
+	struct qvault *v = &vol->v;
 	const struct qvault_counters *c = &v->counters;
 	struct qvault_anchor anchor;
 	unsigned int sz = 0;
@@ -70,16 +70,16 @@ static void status_info(struct qvault_target *qt, char *result, unsigned int max
 }
 
 /* What an IMA policy may want to see in the log: never a key, nor its name. */
-static void status_ima(struct qvault_target *qt, char *result, unsigned int maxlen)
+static void status_ima(struct qvault_volume *vol, char *result, unsigned int maxlen)
 {
-	struct dm_target *ti = qt->ti;
+	struct dm_target *ti = vol->ti;
 	unsigned int sz = 0;
 
 	DMEMIT_TARGET_NAME_VERSION(ti->type);
-	DMEMIT(",data_device=%s,anchor_device=%s", qt->data.dm_dev->name,
-	       anchor_name(qt));
-	DMEMIT(",read_only=%c,allow_discards=%c;", qt->v.read_only ? 'y' : 'n',
-	       qt->args.allow_discards ? 'y' : 'n');
+	DMEMIT(",data_device=%s,anchor_device=%s", vol->data.dm_dev->name,
+	       anchor_name(vol));
+	DMEMIT(",read_only=%c,allow_discards=%c;", vol->v.read_only ? 'y' : 'n',
+	       vol->args.allow_discards ? 'y' : 'n');
 }
 
 /**
@@ -95,19 +95,19 @@ static void status_ima(struct qvault_target *qt, char *result, unsigned int maxl
 void qvault_status(struct dm_target *ti, status_type_t type,
 		   unsigned int flags, char *result, unsigned int maxlen)
 {
-	struct qvault_target *qt = ti->private;
+	struct qvault_volume *vol = ti->private;
 
 	*result = '\0';
 	switch (type) {
 	case STATUSTYPE_INFO:
-		status_info(qt, result, maxlen);
+		status_info(vol, result, maxlen);
 		break;
 	case STATUSTYPE_TABLE:
-		qvault_args_print(&qt->args, qt->data.dm_dev->name,
-				  anchor_name(qt), result, maxlen);
+		qvault_args_print(&vol->args, vol->data.dm_dev->name,
+				  anchor_name(vol), result, maxlen);
 		break;
 	case STATUSTYPE_IMA:
-		status_ima(qt, result, maxlen);
+		status_ima(vol, result, maxlen);
 		break;
 	}
 }

@@ -25,28 +25,28 @@
  * ephemeral vault, which would lose all it holds: that is refused before the
  * old table is gone.
  */
-static int check_unclaimed(struct qvault_target *qt, const struct qvault_dev *dev)
+static int check_unclaimed(struct qvault_volume *vol, const struct qvault_dev *dev)
 {
 	const void *except = NULL;
 
-	if (qt->args.anchor)
-		except = dm_table_get_md(qt->ti->table);
+	if (vol->args.anchor)
+		except = dm_table_get_md(vol->ti->table);
 	if (!qvault_claimed(dev->bdev->bd_dev, except))
 		return 0;
-	qt->ti->error = qt->args.anchor ?
+	vol->ti->error = vol->args.anchor ?
 		"Device is in use by another vault" :
 		"Device is in use by a vault; an ephemeral one cannot be reloaded";
 	return -EBUSY;
 }
 
-static int open_device(struct qvault_target *qt, struct qvault_dev *dev,
+static int open_device(struct qvault_volume *vol, struct qvault_dev *dev,
 		       const char *path, char *missing)
 {
 	blk_mode_t mode = BLK_OPEN_READ;
-	struct dm_target *ti = qt->ti;
+	struct dm_target *ti = vol->ti;
 	int err;
 
-	if (!qt->v.read_only)
+	if (!vol->v.read_only)
 		mode |= BLK_OPEN_WRITE;
 	err = dm_get_device(ti, path, mode, &dev->dm_dev);
 	if (err) {
@@ -55,7 +55,7 @@ static int open_device(struct qvault_target *qt, struct qvault_dev *dev,
 		return err;
 	}
 	dev->bdev = dev->dm_dev->bdev;
-	dev->bios = &qt->bios;
+	dev->bios = &vol->bios;
 	if (bdev_logical_block_size(dev->bdev) > QVAULT_BLOCK_SIZE) {
 		ti->error = "Device has logical blocks of more than 4096 bytes";
 		return -EINVAL;
@@ -64,110 +64,110 @@ static int open_device(struct qvault_target *qt, struct qvault_dev *dev,
 		ti->error = "Device is zoned";
 		return -EINVAL;
 	}
-	return check_unclaimed(qt, dev);
+	return check_unclaimed(vol, dev);
 }
 
-static int open_devices(struct qvault_target *qt)
+static int open_devices(struct qvault_volume *vol)
 {
 	int err;
 
-	err = open_device(qt, &qt->data, qt->args.data, "Cannot open data device");
+	err = open_device(vol, &vol->data, vol->args.data, "Cannot open data device");
 	if (err)
 		return err;
-	qt->v.data = &qt->data;
-	if (!qt->args.anchor)
+	vol->v.data = &vol->data;
+	if (!vol->args.anchor)
 		return 0;
-	err = open_device(qt, &qt->anchor, qt->args.anchor,
+	err = open_device(vol, &vol->anchor, vol->args.anchor,
 			  "Cannot open anchor device");
 	if (err)
 		return err;
-	qt->v.anchor_dev = &qt->anchor;
-	if (qt->anchor.bdev->bd_dev == qt->data.bdev->bd_dev) {
-		qt->ti->error = "Data and anchor are the same device";
+	vol->v.anchor_dev = &vol->anchor;
+	if (vol->anchor.bdev->bd_dev == vol->data.bdev->bd_dev) {
+		vol->ti->error = "Data and anchor are the same device";
 		return -EINVAL;
 	}
 	return 0;
 }
 
-static int get_key(struct qvault_target *qt)
+static int get_key(struct qvault_volume *vol)
 {
 	u8 master[QVAULT_MASTER_KEY_SIZE];
 	struct qvault_crypto *crypto;
 	int err;
 
-	err = qvault_key_get(&qt->args, master, &qt->ti->error);
+	err = qvault_key_get(&vol->args, master, &vol->ti->error);
 	if (err)
 		goto out;
 	crypto = qvault_crypto_new(master);
 	if (IS_ERR(crypto)) {
-		qt->ti->error = "Cannot set up xts(aes) and hmac(sha256)";
+		vol->ti->error = "Cannot set up xts(aes) and hmac(sha256)";
 		err = PTR_ERR(crypto);
 		goto out;
 	}
-	qt->v.crypto = crypto;
+	vol->v.crypto = crypto;
 out:
 	memzero_explicit(master, sizeof(master));
 	return err;
 }
 
-static int make_queues(struct qvault_target *qt)
+static int make_queues(struct qvault_volume *vol)
 {
-	const char *name = dm_table_device_name(qt->ti->table);
+	const char *name = dm_table_device_name(vol->ti->table);
 	const unsigned int flags = WQ_MEM_RECLAIM | WQ_UNBOUND;
 
-	qt->write_wq = alloc_workqueue("qvault_write/%s", flags, 0, name);
-	qt->read_wq = alloc_workqueue("qvault_read/%s", flags, 0, name);
-	qt->end_wq = alloc_workqueue("qvault_end/%s", flags, 0, name);
-	qt->commit_wq = alloc_ordered_workqueue("qvault_commit/%s",
+	vol->write_wq = alloc_workqueue("qvault_write/%s", flags, 0, name);
+	vol->read_wq = alloc_workqueue("qvault_read/%s", flags, 0, name);
+	vol->end_wq = alloc_workqueue("qvault_end/%s", flags, 0, name);
+	vol->commit_wq = alloc_ordered_workqueue("qvault_commit/%s",
 						WQ_MEM_RECLAIM, name);
-	qt->checkpoint_wq = alloc_ordered_workqueue("qvault_checkpoint/%s",
+	vol->checkpoint_wq = alloc_ordered_workqueue("qvault_checkpoint/%s",
 						    WQ_MEM_RECLAIM, name);
-	if (qt->write_wq && qt->read_wq && qt->end_wq && qt->commit_wq &&
-	    qt->checkpoint_wq)
+	if (vol->write_wq && vol->read_wq && vol->end_wq && vol->commit_wq &&
+	    vol->checkpoint_wq)
 		return 0;
-	qt->ti->error = "Cannot make work queues";
+	vol->ti->error = "Cannot make work queues";
 	return -ENOMEM;
 }
 
-static int make_pools(struct qvault_target *qt)
+static int make_pools(struct qvault_volume *vol)
 {
-	int err = qvault_pools_init(qt);
+	int err = qvault_pools_init(vol);
 
 	if (err)
-		qt->ti->error = "Cannot allocate memory for the reserves";
+		vol->ti->error = "Cannot allocate memory for the reserves";
 	return err;
 }
 
-static int make_engine(struct qvault_target *qt)
+static int make_engine(struct qvault_volume *vol)
 {
-	int err = qvault_init(&qt->v);
+	int err = qvault_init(&vol->v);
 
-	qt->engine = true;
+	vol->engine = true;
 	if (err)
-		qt->ti->error = "Cannot allocate memory for the vault";
+		vol->ti->error = "Cannot allocate memory for the vault";
 	return err;
 }
 
-static int parse_table(struct qvault_target *qt, unsigned int argc, char **argv)
+static int parse_table(struct qvault_volume *vol, unsigned int argc, char **argv)
 {
-	struct dm_target *ti = qt->ti;
+	struct dm_target *ti = vol->ti;
 	int err;
 
-	err = qvault_args_parse(&qt->args, argc, argv, &ti->error);
+	err = qvault_args_parse(&vol->args, argc, argv, &ti->error);
 	if (err)
 		return err;
 	if ((ti->begin | ti->len) % QVAULT_SECTORS) {
 		ti->error = "Start or length is not a multiple of 8 sectors";
 		return -EINVAL;
 	}
-	qt->v.logical_blocks = ti->len / QVAULT_SECTORS;
-	qt->v.memory_mib = qt->args.memory_mib;
-	qt->max_pages = max_t(u32, QVAULT_MAX_RUN,
-			      qt->args.memory_mib << (20 - PAGE_SHIFT - 2));
-	qt->v.allow_discards = qt->args.allow_discards;
-	qt->v.read_only = qt->args.read_only ||
+	vol->v.logical_blocks = ti->len / QVAULT_SECTORS;
+	vol->v.memory_mib = vol->args.memory_mib;
+	vol->max_pages = max_t(u32, QVAULT_MAX_RUN,
+			      vol->args.memory_mib << (20 - PAGE_SHIFT - 2));
+	vol->v.allow_discards = vol->args.allow_discards;
+	vol->v.read_only = vol->args.read_only ||
 			  !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
-	if (qt->v.read_only && !qt->args.anchor) {
+	if (vol->v.read_only && !vol->args.anchor) {
 		ti->error = "An ephemeral vault cannot be read-only";
 		return -EINVAL;
 	}
@@ -198,25 +198,25 @@ static void free_queue(struct workqueue_struct *wq)
 }
 
 /* The one way down, from whatever there is. */
-static void teardown(struct qvault_target *qt)
+static void teardown(struct qvault_volume *vol)
 {
 	/* Each before those it queues work to, perhaps after its bio has ended. */
-	free_queue(qt->write_wq);
-	free_queue(qt->read_wq);
-	free_queue(qt->end_wq);
-	free_queue(qt->commit_wq);
-	free_queue(qt->checkpoint_wq);
-	if (qt->engine)
-		qvault_exit(&qt->v);
-	qvault_crypto_free(qt->v.crypto);
-	qvault_pools_exit(qt);
-	if (qt->anchor.dm_dev)
-		dm_put_device(qt->ti, qt->anchor.dm_dev);
-	if (qt->data.dm_dev)
-		dm_put_device(qt->ti, qt->data.dm_dev);
-	qvault_args_free(&qt->args);
-	mutex_destroy(&qt->life_mutex);
-	kfree(qt);
+	free_queue(vol->write_wq);
+	free_queue(vol->read_wq);
+	free_queue(vol->end_wq);
+	free_queue(vol->commit_wq);
+	free_queue(vol->checkpoint_wq);
+	if (vol->engine)
+		qvault_exit(&vol->v);
+	qvault_crypto_free(vol->v.crypto);
+	qvault_pools_exit(vol);
+	if (vol->anchor.dm_dev)
+		dm_put_device(vol->ti, vol->anchor.dm_dev);
+	if (vol->data.dm_dev)
+		dm_put_device(vol->ti, vol->data.dm_dev);
+	qvault_args_free(&vol->args);
+	mutex_destroy(&vol->life_mutex);
+	kfree(vol);
 }
 
 /*
@@ -224,141 +224,141 @@ static void teardown(struct qvault_target *qt)
  */
 static int qvault_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
-	struct qvault_target *qt;
+	struct qvault_volume *vol;
 	int err;
 
-	qt = kzalloc(sizeof(*qt), GFP_KERNEL);
-	if (!qt) {
+	vol = kzalloc(sizeof(*vol), GFP_KERNEL);
+	if (!vol) {
 		ti->error = "Cannot allocate memory for the target";
 		return -ENOMEM;
 	}
-	qt->ti = ti;
-	qt->v.platform = qt;
-	mutex_init(&qt->life_mutex);
-	atomic_set(&qt->inflight, 0);
-	ratelimit_state_init(&qt->events, 5 * HZ, 10);
-	atomic_set(&qt->nr_pages, 0);
-	init_waitqueue_head(&qt->page_wait);
-	qvault_flush_init(qt);
+	vol->ti = ti;
+	vol->v.platform = vol;
+	mutex_init(&vol->life_mutex);
+	atomic_set(&vol->inflight, 0);
+	ratelimit_state_init(&vol->events, 5 * HZ, 10);
+	atomic_set(&vol->nr_pages, 0);
+	init_waitqueue_head(&vol->page_wait);
+	qvault_flush_init(vol);
 
-	err = parse_table(qt, argc, argv);
+	err = parse_table(vol, argc, argv);
 	if (!err)
-		err = open_devices(qt);
+		err = open_devices(vol);
 	if (!err)
-		err = get_key(qt);
+		err = get_key(vol);
 	if (!err)
-		err = make_pools(qt);
+		err = make_pools(vol);
 	if (!err)
-		err = make_queues(qt);
+		err = make_queues(vol);
 	if (!err)
-		err = make_engine(qt);
+		err = make_engine(vol);
 	if (err) {
-		teardown(qt);
+		teardown(vol);
 		return err;
 	}
 	set_features(ti);
-	ti->private = qt;
+	ti->private = vol;
 	return 0;
 }
 
 /* ---- Attach and detach -------------------------------------------------- */
 
-static void unclaim_devices(struct qvault_target *qt)
+static void unclaim_devices(struct qvault_volume *vol)
 {
-	qvault_unclaim(&qt->anchor.claim);
-	qvault_unclaim(&qt->data.claim);
+	qvault_unclaim(&vol->anchor.claim);
+	qvault_unclaim(&vol->data.claim);
 }
 
-static int claim_device(struct qvault_target *qt, struct qvault_dev *dev)
+static int claim_device(struct qvault_volume *vol, struct qvault_dev *dev)
 {
 	int err = qvault_claim(&dev->claim, dev->bdev->bd_dev,
-			       dm_table_get_md(qt->ti->table));
+			       dm_table_get_md(vol->ti->table));
 
 	if (err)
 		DMERR("%s: device %s is in use by another vault",
-		      dm_table_device_name(qt->ti->table), dev->dm_dev->name);
+		      dm_table_device_name(vol->ti->table), dev->dm_dev->name);
 	return err;
 }
 
-static int claim_devices(struct qvault_target *qt)
+static int claim_devices(struct qvault_volume *vol)
 {
 	int err;
 
-	err = claim_device(qt, &qt->data);
-	if (!err && qt->anchor.dm_dev)
-		err = claim_device(qt, &qt->anchor);
+	err = claim_device(vol, &vol->data);
+	if (!err && vol->anchor.dm_dev)
+		err = claim_device(vol, &vol->anchor);
 	if (err)
-		unclaim_devices(qt);
+		unclaim_devices(vol);
 	return err;
 }
 
 /* An ephemeral vault is formatted anew each time, in memory only. */
-static int format_ephemeral(struct qvault_target *qt,
+static int format_ephemeral(struct qvault_volume *vol,
 			    struct qvault_disk_anchor *record)
 {
-	u64 blocks = qvault_dev_blocks(&qt->data);
+	u64 blocks = qvault_dev_blocks(&vol->data);
 	u8 uuid[QVAULT_UUID_SIZE];
 	int err;
 
 	get_random_bytes(uuid, sizeof(uuid));
-	err = qvault_new_anchor(record, uuid, blocks, qt->v.logical_blocks,
+	err = qvault_new_anchor(record, uuid, blocks, vol->v.logical_blocks,
 				qvault_default_log_blocks(blocks));
 	if (err)
-		qt->v.reason = "the data device is too small for the table line";
-	record->mac_type = cpu_to_le32(qt->args.mac);
-	return err ?: qvault_crypto_derive(qt->v.crypto, uuid);
+		vol->v.reason = "the data device is too small for the table line";
+	record->mac_type = cpu_to_le32(vol->args.mac);
+	return err ?: qvault_crypto_derive(vol->v.crypto, uuid);
 }
 
-static int attach_engine(struct qvault_target *qt)
+static int attach_engine(struct qvault_volume *vol)
 {
 	struct qvault_disk_anchor *record = qvault_buf_get();
 	int err = 0;
 
-	qt->v.reason = NULL;
-	if (qvault_ephemeral(&qt->v))
-		err = format_ephemeral(qt, record);
+	vol->v.reason = NULL;
+	if (qvault_ephemeral(&vol->v))
+		err = format_ephemeral(vol, record);
 	if (!err)
-		err = qvault_attach(&qt->v, record);
+		err = qvault_attach(&vol->v, record);
 	qvault_buf_put(record);
 	return err;
 }
 
-static int attach_vault(struct qvault_target *qt)
+static int attach_vault(struct qvault_volume *vol)
 {
 	int err;
 
-	lockdep_assert_held(&qt->life_mutex);
+	lockdep_assert_held(&vol->life_mutex);
 	/* An ephemeral vault stays attached while it is suspended. */
-	if (qt->attached)
+	if (vol->attached)
 		return 0;
-	err = claim_devices(qt);
+	err = claim_devices(vol);
 	if (err)
 		return err;
-	err = attach_engine(qt);
+	err = attach_engine(vol);
 	if (err) {
 		DMERR("%s: cannot attach: %s (%d)",
-		      dm_table_device_name(qt->ti->table),
-		      qt->v.reason ?: "I/O error or no memory", err);
-		unclaim_devices(qt);
+		      dm_table_device_name(vol->ti->table),
+		      vol->v.reason ?: "I/O error or no memory", err);
+		unclaim_devices(vol);
 		return err;
 	}
-	qt->attached = true;
+	vol->attached = true;
 	return 0;
 }
 
-static void detach_vault(struct qvault_target *qt)
+static void detach_vault(struct qvault_volume *vol)
 {
 	int err;
 
-	lockdep_assert_held(&qt->life_mutex);
-	if (!qt->attached)
+	lockdep_assert_held(&vol->life_mutex);
+	if (!vol->attached)
 		return;
-	err = qvault_detach(&qt->v);
+	err = qvault_detach(&vol->v);
 	if (err)
 		DMERR("%s: what was not flushed may be lost: detach failed (%d)",
-		      dm_table_device_name(qt->ti->table), err);
-	qt->attached = false;
-	unclaim_devices(qt);
+		      dm_table_device_name(vol->ti->table), err);
+	vol->attached = false;
+	unclaim_devices(vol);
 }
 
 /*
@@ -367,46 +367,46 @@ static void detach_vault(struct qvault_target *qt)
  */
 static int qvault_preresume(struct dm_target *ti)
 {
-	struct qvault_target *qt = ti->private;
+	struct qvault_volume *vol = ti->private;
 	unsigned int noio = memalloc_noio_save();
 	int err;
 
-	mutex_lock(&qt->life_mutex);
-	WRITE_ONCE(qt->active, true);
-	err = attach_vault(qt);
+	mutex_lock(&vol->life_mutex);
+	WRITE_ONCE(vol->active, true);
+	err = attach_vault(vol);
 	if (err)
-		qvault_flush_stop(qt);
-	mutex_unlock(&qt->life_mutex);
+		qvault_flush_stop(vol);
+	mutex_unlock(&vol->life_mutex);
 	memalloc_noio_restore(noio);
 	return err;
 }
 
 static void qvault_postsuspend(struct dm_target *ti)
 {
-	struct qvault_target *qt = ti->private;
+	struct qvault_volume *vol = ti->private;
 	unsigned int noio = memalloc_noio_save();
 
-	mutex_lock(&qt->life_mutex);
+	mutex_lock(&vol->life_mutex);
 	/* dm has waited for bios on suspend, but not always on removal. */
-	wait_var_event(&qt->inflight, !atomic_read(&qt->inflight));
-	qvault_flush_stop(qt);
+	wait_var_event(&vol->inflight, !atomic_read(&vol->inflight));
+	qvault_flush_stop(vol);
 	/* An ephemeral vault is gone for good once its key is. */
-	if (!qvault_ephemeral(&qt->v))
-		detach_vault(qt);
-	mutex_unlock(&qt->life_mutex);
+	if (!qvault_ephemeral(&vol->v))
+		detach_vault(vol);
+	mutex_unlock(&vol->life_mutex);
 	memalloc_noio_restore(noio);
 }
 
 static void qvault_dtr(struct dm_target *ti)
 {
-	struct qvault_target *qt = ti->private;
+	struct qvault_volume *vol = ti->private;
 
-	mutex_lock(&qt->life_mutex);
-	wait_var_event(&qt->inflight, !atomic_read(&qt->inflight));
-	qvault_flush_stop(qt);
-	detach_vault(qt);
-	mutex_unlock(&qt->life_mutex);
-	teardown(qt);
+	mutex_lock(&vol->life_mutex);
+	wait_var_event(&vol->inflight, !atomic_read(&vol->inflight));
+	qvault_flush_stop(vol);
+	detach_vault(vol);
+	mutex_unlock(&vol->life_mutex);
+	teardown(vol);
 }
 
 /* ---- Service ------------------------------------------------------------ */
@@ -419,21 +419,21 @@ static int qvault_map(struct dm_target *ti, struct bio *bio)
 static int qvault_message(struct dm_target *ti, unsigned int argc, char **argv,
 			  char *result, unsigned int maxlen)
 {
-	struct qvault_target *qt = ti->private;
+	struct qvault_volume *vol = ti->private;
 	unsigned int noio = memalloc_noio_save();
 	int err = -EINVAL;
 
-	mutex_lock(&qt->life_mutex);
-	if (!qt->attached || !qt->active)
+	mutex_lock(&vol->life_mutex);
+	if (!vol->attached || !vol->active)
 		err = -ENODEV;
 	else if (argc == 1 && !strcmp(argv[0], "commit"))
-		err = qvault_commit(&qt->v);
+		err = qvault_commit(&vol->v);
 	else if (argc == 1 && !strcmp(argv[0], "checkpoint"))
-		err = qvault_checkpoint(&qt->v);
+		err = qvault_checkpoint(&vol->v);
 	else
 		DMERR("%s: unknown message: commit and checkpoint are known",
 		      dm_table_device_name(ti->table));
-	mutex_unlock(&qt->life_mutex);
+	mutex_unlock(&vol->life_mutex);
 	memalloc_noio_restore(noio);
 	return err;
 }
@@ -445,10 +445,10 @@ static int qvault_message(struct dm_target *ti, unsigned int argc, char **argv,
 static int qvault_iterate_devices(struct dm_target *ti,
 				  iterate_devices_callout_fn fn, void *data)
 {
-	struct qvault_target *qt = ti->private;
+	struct qvault_volume *vol = ti->private;
 
-	return fn(ti, qt->data.dm_dev, 0,
-		  qvault_dev_blocks(&qt->data) * QVAULT_SECTORS, data);
+	return fn(ti, vol->data.dm_dev, 0,
+		  qvault_dev_blocks(&vol->data) * QVAULT_SECTORS, data);
 }
 
 static void qvault_io_hints(struct dm_target *ti, struct queue_limits *limits)

@@ -29,7 +29,7 @@ size_t qvault_write_size(void)
 	return chunk_size(QVAULT_IO_BLOCKS);
 }
 
-static struct write_chunk *chunk_alloc(struct qvault_target *qt, u32 count)
+static struct write_chunk *chunk_alloc(struct qvault_volume *vol, u32 count)
 {
 	struct write_chunk *chunk;
 
@@ -38,15 +38,15 @@ static struct write_chunk *chunk_alloc(struct qvault_target *qt, u32 count)
 		chunk->pooled = false;
 		return chunk;
 	}
-	chunk = mempool_alloc(&qt->writes, GFP_NOIO);
+	chunk = mempool_alloc(&vol->writes, GFP_NOIO);
 	chunk->pooled = true;
 	return chunk;
 }
 
-static void chunk_free(struct qvault_target *qt, struct write_chunk *chunk)
+static void chunk_free(struct qvault_volume *vol, struct write_chunk *chunk)
 {
 	if (chunk->pooled)
-		mempool_free(chunk, &qt->writes);
+		mempool_free(chunk, &vol->writes);
 	else
 		kfree(chunk);
 }
@@ -55,12 +55,12 @@ static void chunk_end_work(struct work_struct *work)
 {
 	struct write_chunk *chunk = container_of(work, struct write_chunk, work);
 	struct qvault_io *io = chunk->io;
-	struct qvault_target *qt = io->qt;
+	struct qvault_volume *vol = io->vol;
 	unsigned int noio = memalloc_noio_save();
 	int err;
 
-	err = qvault_write_end(&qt->v, &chunk->w, chunk->err);
-	chunk_free(qt, chunk);
+	err = qvault_write_end(&vol->v, &chunk->w, chunk->err);
+	chunk_free(vol, chunk);
 	qvault_io_put(io, err);
 	memalloc_noio_restore(noio);
 }
@@ -69,7 +69,7 @@ static void chunk_end_work(struct work_struct *work)
 static void chunk_put(struct write_chunk *chunk)
 {
 	if (atomic_dec_and_test(&chunk->pending))
-		queue_work(chunk->io->qt->end_wq, &chunk->work);
+		queue_work(chunk->io->vol->end_wq, &chunk->work);
 }
 
 static void run_end_io(struct bio *bio)
@@ -79,7 +79,7 @@ static void run_end_io(struct bio *bio)
 
 	if (unlikely(bio->bi_status))
 		WRITE_ONCE(chunk->err, blk_status_to_errno(bio->bi_status));
-	qvault_run_free(chunk->io->qt, run);
+	qvault_run_free(chunk->io->vol, run);
 	chunk_put(chunk);
 }
 
@@ -103,16 +103,16 @@ static int seal_blocks(struct write_chunk *chunk, u32 i, u32 n, void *const ciph
 		if (likely(plain[k]))
 			continue;
 		if (!scratch)
-			scratch = mempool_alloc(&io->qt->scratch, GFP_NOIO);
+			scratch = mempool_alloc(&io->vol->scratch, GFP_NOIO);
 		qvault_bio_gather(bio, iter, scratch->block[k]);
 		plain[k] = scratch->block[k];
 	}
-	err = qvault_seal_blocks(&io->qt->v, QVAULT_KIND_DATA, chunk->w.logical + i, n,
+	err = qvault_seal_blocks(&io->vol->v, QVAULT_KIND_DATA, chunk->w.logical + i, n,
 				 &chunk->w.ptr[i], plain, cipher);
 	/* Not kept for the next blocks: who holds it must not wait for pages. */
 	if (scratch) {
 		memzero_explicit(scratch, sizeof(*scratch));
-		mempool_free(scratch, &io->qt->scratch);
+		mempool_free(scratch, &io->vol->scratch);
 	}
 	return err;
 }
@@ -131,7 +131,7 @@ static int write_run(struct write_chunk *chunk, u32 first, u32 count)
 {
 	struct bio *bio = qvault_io_bio(chunk->io);
 	struct qvault_span span = {
-		.qt = chunk->io->qt,
+		.vol = chunk->io->vol,
 		.owner = chunk,
 		.pending = &chunk->pending,
 		.block = chunk->w.ptr[first].where & QVAULT_WHERE_MASK,
@@ -175,14 +175,14 @@ static void write_runs(struct write_chunk *chunk)
 static int write_chunk(struct qvault_io *io, u32 first, u32 *count)
 {
 	u32 want = min(io->count - first, QVAULT_IO_BLOCKS);
-	struct write_chunk *chunk = chunk_alloc(io->qt, want);
+	struct write_chunk *chunk = chunk_alloc(io->vol, want);
 	int err;
 
 	chunk->w.logical = io->logical + first;
 	chunk->w.count = want;
-	err = qvault_write_begin(&io->qt->v, &chunk->w);
+	err = qvault_write_begin(&io->vol->v, &chunk->w);
 	if (err) {
-		chunk_free(io->qt, chunk);
+		chunk_free(io->vol, chunk);
 		return err;
 	}
 	*count = chunk->w.count;
@@ -229,6 +229,6 @@ void qvault_unmap_work(struct work_struct *work)
 	struct qvault_io *io = container_of(work, struct qvault_io, work);
 	unsigned int noio = memalloc_noio_save();
 
-	qvault_io_put(io, qvault_unmap(&io->qt->v, io->logical, io->count));
+	qvault_io_put(io, qvault_unmap(&io->vol->v, io->logical, io->count));
 	memalloc_noio_restore(noio);
 }

@@ -28,7 +28,7 @@ static struct reference *reference_new(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, r);
 	r->w = world_new(test, 34500, 64);
 	world_attach(test, r->w);
-	r->v = &r->w->qt->v;
+	r->v = &r->w->vol->v;
 	r->delta = &r->v->delta[r->v->live];
 	r->known = vzalloc(r->v->geo.logical_blocks * sizeof(*r->known));
 	KUNIT_ASSERT_NOT_NULL(test, r->known);

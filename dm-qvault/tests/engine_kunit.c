@@ -28,7 +28,7 @@ static struct model *model_new(struct kunit *test, u64 blocks, u32 log_blocks)
 	KUNIT_ASSERT_NOT_NULL(test, m);
 	m->w = world_new(test, blocks, log_blocks);
 	world_attach(test, m->w);
-	m->v = &m->w->qt->v;
+	m->v = &m->w->vol->v;
 	m->stamp = vzalloc(m->v->geo.logical_blocks * sizeof(*m->stamp));
 	KUNIT_ASSERT_NOT_NULL(test, m->stamp);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stamps_free,

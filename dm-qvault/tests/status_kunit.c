@@ -23,18 +23,18 @@ static const struct case_of_table cases[] = {
 
 static struct dm_target *target(struct kunit *test, const struct case_of_table *c)
 {
-	struct qvault_target *qt = kunit_kzalloc(test, sizeof(*qt), GFP_KERNEL);
+	struct qvault_volume *vol = kunit_kzalloc(test, sizeof(*vol), GFP_KERNEL);
 	struct dm_target *ti = kunit_kzalloc(test, sizeof(*ti), GFP_KERNEL);
 
-	KUNIT_ASSERT_NOT_NULL(test, qt);
+	KUNIT_ASSERT_NOT_NULL(test, vol);
 	KUNIT_ASSERT_NOT_NULL(test, ti);
 	ti->type = &type;
-	ti->private = qt;
-	qt->ti = ti;
-	qt->data.dm_dev = &data;
-	qt->anchor.dm_dev = c->ephemeral ? NULL : &anchor;
-	qt->v.read_only = c->read_only;
-	qt->args.allow_discards = c->allow_discards;
+	ti->private = vol;
+	vol->ti = ti;
+	vol->data.dm_dev = &data;
+	vol->anchor.dm_dev = c->ephemeral ? NULL : &anchor;
+	vol->v.read_only = c->read_only;
+	vol->args.allow_discards = c->allow_discards;
 	return ti;
 }
 

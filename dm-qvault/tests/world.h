@@ -19,7 +19,7 @@ struct memdisk {
 };
 
 struct world {
-	struct qvault_target *qt;
+	struct qvault_volume *vol;
 	struct memdisk data, anchor;
 };
 

@@ -115,11 +115,11 @@ struct qvault_crypto *world_crypto(struct kunit *test)
 
 static void world_free(void *arg)
 {
-	struct qvault_target *qt = arg;
+	struct qvault_volume *vol = arg;
 
-	qvault_exit(&qt->v);
-	qvault_pools_exit(qt);
-	kfree(qt);
+	qvault_exit(&vol->v);
+	qvault_pools_exit(vol);
+	kfree(vol);
 }
 
 static void format(struct kunit *test, struct world *w, u32 log_blocks)
@@ -132,7 +132,7 @@ static void format(struct kunit *test, struct world *w, u32 log_blocks)
 	world_uuid(uuid);
 	KUNIT_ASSERT_EQ(test, 0, qvault_new_anchor(disk, uuid, w->data.blocks, 0,
 						   log_blocks));
-	err = qvault_crypto_anchor_mac(w->qt->v.crypto, disk,
+	err = qvault_crypto_anchor_mac(w->vol->v.crypto, disk,
 				       offsetof(struct qvault_disk_anchor, mac),
 				       disk->mac);
 	KUNIT_ASSERT_EQ(test, 0, err);
@@ -141,27 +141,27 @@ static void format(struct kunit *test, struct world *w, u32 log_blocks)
 struct world *world_new(struct kunit *test, u64 data_blocks, u32 log_blocks)
 {
 	struct world *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
-	struct qvault_target *qt;
+	struct qvault_volume *vol;
 
 	KUNIT_ASSERT_NOT_NULL(test, w);
 	memdisk_new(test, &w->data, data_blocks, "data");
 	memdisk_new(test, &w->anchor, QVAULT_ANCHOR_SLOTS, "anchor");
-	qt = kzalloc(sizeof(*qt), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, qt);
-	w->qt = qt;
-	qt->v.crypto = world_crypto(test);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, world_free, qt));
-	qt->v.platform = qt;
-	qt->v.memory_mib = 2;
-	mutex_init(&qt->life_mutex);
-	KUNIT_ASSERT_EQ(test, 0, qvault_pools_init(qt));
-	KUNIT_ASSERT_EQ(test, 0, qvault_init(&qt->v));
-	qt->data.bdev = w->data.disk->part0;
-	qt->anchor.bdev = w->anchor.disk->part0;
-	qt->data.bios = &qt->bios;
-	qt->anchor.bios = &qt->bios;
-	qt->v.data = &qt->data;
-	qt->v.anchor_dev = &qt->anchor;
+	vol = kzalloc(sizeof(*vol), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, vol);
+	w->vol = vol;
+	vol->v.crypto = world_crypto(test);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, world_free, vol));
+	vol->v.platform = vol;
+	vol->v.memory_mib = 2;
+	mutex_init(&vol->life_mutex);
+	KUNIT_ASSERT_EQ(test, 0, qvault_pools_init(vol));
+	KUNIT_ASSERT_EQ(test, 0, qvault_init(&vol->v));
+	vol->data.bdev = w->data.disk->part0;
+	vol->anchor.bdev = w->anchor.disk->part0;
+	vol->data.bios = &vol->bios;
+	vol->anchor.bios = &vol->bios;
+	vol->v.data = &vol->data;
+	vol->v.anchor_dev = &vol->anchor;
 	format(test, w, log_blocks);
 	return w;
 }
@@ -169,10 +169,10 @@ struct world *world_new(struct kunit *test, u64 data_blocks, u32 log_blocks)
 void world_attach(struct kunit *test, struct world *w)
 {
 	struct qvault_disk_anchor *record = qvault_buf_get();
-	int err = qvault_attach(&w->qt->v, record);
+	int err = qvault_attach(&w->vol->v, record);
 
 	qvault_buf_put(record);
-	KUNIT_ASSERT_EQ_MSG(test, 0, err, "%s", w->qt->v.reason ?: "");
+	KUNIT_ASSERT_EQ_MSG(test, 0, err, "%s", w->vol->v.reason ?: "");
 }
 
 /* Each 64-bit word says whose block it is. */
@@ -206,7 +206,7 @@ static void write_sealed(struct kunit *test, struct qvault *v,
 void world_write(struct kunit *test, struct world *world, u64 logical, u32 count,
 		 u32 stamp)
 {
-	struct qvault *v = &world->qt->v;
+	struct qvault *v = &world->vol->v;
 	struct qvault_write *w;
 
 	w = kunit_kzalloc(test, struct_size(w, ptr, QVAULT_MAX_RUN), GFP_KERNEL);
@@ -225,7 +225,7 @@ void world_write(struct kunit *test, struct world *world, u64 logical, u32 count
 
 u32 world_read(struct kunit *test, struct world *w, u64 logical)
 {
-	struct qvault *v = &w->qt->v;
+	struct qvault *v = &w->vol->v;
 	struct qvault_scratch *scratch;
 	struct qvault_ptr ptr;
 	u64 *plain;

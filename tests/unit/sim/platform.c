@@ -334,6 +334,19 @@ void qvault_kick_checkpoint(struct qvault *v)
 	wake_up(&world->kick_wait);
 }
 
+int qvault_claim_line(struct qvault *v, const u8 *uuid)
+{
+	return 0;
+}
+
+/* As far as a real one goes, and for one seed always the same. */
+u64 qvault_random_jump(void)
+{
+	struct world *world = world_current;
+
+	return world ? rng_next(&world->sched.rng) >> (64 - QVAULT_JUMP_BITS) : 0;
+}
+
 /* For whoever runs it: see op_read(). */
 void qvault_kick_readahead(struct qvault *v, u64 leaf)
 {
