@@ -53,7 +53,7 @@ static bool has_magic(const struct qvault_disk_anchor *disk)
 
 static int read_slot(struct qvault *v, u32 slot, struct qvault_disk_anchor *disk)
 {
-	void *buf = qvault_buf_get();
+	void *buf = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	int err;
 
 	err = qvault_dev_read(v->anchor_dev, slot, buf);
@@ -120,7 +120,7 @@ static int choose_slot(struct qvault *v, struct qvault_disk_anchor *slot[2])
 
 static int read_newest(struct qvault *v, struct qvault_disk_anchor *newest)
 {
-	struct qvault_disk_anchor *slot[2] = { newest, qvault_buf_get() };
+	struct qvault_disk_anchor *slot[2] = { newest, qvault_buf_get(v, QVAULT_USE_COMMIT) };
 	int err;
 
 	err = read_slot(v, 0, slot[0]);
@@ -300,7 +300,7 @@ static int write_record(struct qvault *v, const struct qvault_anchor *next,
 
 	if (qvault_ephemeral(v))
 		return 0;
-	disk = qvault_buf_get();
+	disk = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	fill_record(v, disk, next, entries, bytes);
 	err = qvault_crypto_anchor_mac(v->crypto, disk, MAC_COVERS, disk->mac);
 	if (!err)

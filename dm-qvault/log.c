@@ -365,7 +365,7 @@ static int append_page(struct qvault *v, struct qvault_page *page,
 		       struct qvault_anchor *next, struct qvault_batch *batch)
 {
 	struct qvault_disk_log_head head = {};
-	void *cipher = qvault_buf_get();
+	void *cipher = qvault_batch_buf(batch);
 	struct qvault_ptr ptr;
 	int err;
 
@@ -409,7 +409,7 @@ int qvault_log_append(struct qvault *v, struct qvault_cut *cut,
 	if (list_empty(&cut->pages))
 		return 0;
 	if (!qvault_ephemeral(v))
-		batch = qvault_batch_begin(v, v->data);
+		batch = qvault_batch_begin(v, v->data, QVAULT_USE_COMMIT);
 	list_for_each_entry_safe(page, tmp, &cut->pages, list) {
 		list_del(&page->list);
 		if (batch && !err)
@@ -478,7 +478,7 @@ int qvault_log_read(struct qvault *v, const struct qvault_anchor *anchor,
 		    struct list_head *pages)
 {
 	struct qvault_ptr ptr = anchor->log;
-	void *cipher = qvault_buf_get();
+	void *cipher = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	struct qvault_page *page;
 	u64 sequence;
 	int err = 0;
