@@ -7,7 +7,6 @@
  * Lock order, outermost first:
  *
  *	page_mutex		one writer waits for pages of the stream at a time
- *	node_mutex		one writer takes delta nodes from the pool at a time
  *	checkpoint_mutex	one checkpoint at a time; freeze to anchored
  *	  commit_mutex		one writer of the log and of the anchor
  *	    alloc_mutex		choosing data blocks, loading groups
@@ -80,6 +79,19 @@ enum qvault_use {
 	QVAULT_NR_USES
 };
 
+/*
+ * What the engine puts by for when memory is short: nodes of the delta, and pages
+ * of the stream.  The least is what the largest write takes, and for the stream the
+ * page that the last commit has left in it.
+ */
+#ifdef QVAULT_FAMINE
+#define QVAULT_STOCK		3u
+#define QVAULT_PAGES		10
+#else
+#define QVAULT_STOCK		16u
+#define QVAULT_PAGES		16
+#endif
+
 void qvault_fail(struct qvault *v, const char *what, int err);
 int qvault_may_write(struct qvault *v);
 int qvault_corrupt(struct qvault *v, enum qvault_kind kind, u64 id);
@@ -139,7 +151,6 @@ struct qvault_delta_node {
 	u8 level;
 	u8 used;			/* pointers in ptr[] */
 	u8 capacity;
-	u8 pooled;			/* came from the mempool */
 	/* Of the leaf's blocks: which are known here, and which are mapped. */
 	DECLARE_BITMAP(present, QVAULT_FANOUT);
 	DECLARE_BITMAP(mapped, QVAULT_FANOUT);
@@ -168,31 +179,36 @@ enum qvault_hit qvault_delta_lookup(const struct qvault *v,
 void qvault_delta_sort(struct qvault_delta *delta);
 
 /*
- * Nodes that a change may need, allocated before the spinlock is taken:
- * qvault_delta_prepare() says false and what it lacks, the caller drops the
- * lock, fills the reserve and tries again.
+ * Nodes for changes that have begun, so that their ends wait for none: for each
+ * leaf or subtree that is promised one there is one here, large enough for any.
+ * An end takes it only if the allocator has none that just fits.
  */
-struct qvault_reserve {
-	struct list_head nodes;
-	u32 lacks;			/* capacity of the node that was missing */
-	bool pooled;			/* holds node_mutex, and nodes of the pool */
+struct qvault_stock {
+	struct list_head nodes;		/* of full capacity */
+	u32 nr;
+	u32 promised;			/* of them */
 };
 
-void qvault_reserve_init(struct qvault_reserve *reserve);
-bool qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve);
-void qvault_reserve_exit(struct qvault *v, struct qvault_reserve *reserve);
+int qvault_stock_init(struct qvault *v);
+void qvault_stock_exit(struct qvault *v);
+bool qvault_stock_promise(struct qvault *v, u32 nr);
+void qvault_stock_release(struct qvault *v, u32 nr);
 
-bool qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
-			  u64 logical, u32 count, bool mapped,
-			  struct qvault_reserve *reserve);
-bool qvault_delta_prepare_mark(struct qvault *v, struct qvault_delta *delta,
-			       struct qvault_reserve *reserve);
+/* As many nodes as blocks that are mapped may add to a delta. */
+static inline u32 qvault_leaves_of(u64 logical, u32 count)
+{
+	return ((logical + count - 1) >> QVAULT_FANOUT_SHIFT) -
+	       (logical >> QVAULT_FANOUT_SHIFT) + 1;
+}
+
+void qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
+			  u64 logical, u32 count, bool mapped);
 void qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
 			 u64 logical, const struct qvault_ptr *ptr);
 void qvault_delta_unmap(struct qvault *v, struct qvault_delta *delta,
 			u64 logical, u32 count);
 void qvault_delta_mark(struct qvault *v, struct qvault_delta *delta, u32 level,
-		       u64 index, struct qvault_reserve *reserve);
+		       u64 index);
 
 /*
  * The next piece of a range that is to be unmapped: blocks of one leaf
@@ -206,9 +222,8 @@ struct qvault_piece {
 
 void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
 		       u64 count, struct qvault_piece *piece);
-bool qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
-			      const struct qvault_piece *piece,
-			      struct qvault_reserve *reserve);
+void qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
+			      const struct qvault_piece *piece);
 
 /* ---- Stream and log (log.c) --------------------------------------------- */
 
@@ -491,6 +506,7 @@ struct qvault_write {
 	u64 logical;
 	u32 count;			/* 1..QVAULT_MAX_RUN */
 	u32 reserved;			/* bytes of the log */
+	u32 nodes;			/* of the delta, promised */
 	struct qvault_ptr ptr[];
 };
 
@@ -542,7 +558,6 @@ struct qvault {
 	const char *reason;		/* why qvault_attach() refused, in words */
 
 	struct mutex page_mutex;	/* See the lock order at the top. */
-	struct mutex node_mutex;	/* See there. */
 	struct mutex checkpoint_mutex;	/* See there. */
 	struct mutex commit_mutex;	/* See there. */
 	struct mutex alloc_mutex;	/* See there. */
@@ -556,6 +571,7 @@ struct qvault {
 	u8 live;			/* which of them takes writes */
 	bool frozen;			/* the other one is being merged */
 	struct qvault_stream stream;	/* Locking: map_lock */
+	struct qvault_stock stock;	/* Locking: map_lock */
 
 	spinlock_t alloc_lock;		/* See there. */
 	struct qvault_alloc alloc;	/* Locking: alloc_lock; see alloc.c */
@@ -573,7 +589,7 @@ struct qvault {
 
 	u64 *changes;			/* Locking: checkpoint_mutex */
 	u32 log_limit;			/* blocks of the log that may be used */
-	mempool_t *node_pool;		/* delta nodes, of full capacity */
+	u32 node_limit;			/* about so many nodes are promised at most */
 	mempool_t *page_pool;		/* stream pages */
 	/* For the next freeze; only without it while one is under way. */
 	struct qvault_page *freeze_page;	/* Locking: commit_mutex */
