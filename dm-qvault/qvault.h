@@ -79,6 +79,28 @@ enum qvault_use {
 	QVAULT_NR_USES
 };
 
+/* What one user may hold at once, and so the least that a reserve must have. */
+static inline u32 qvault_least_buffers(enum qvault_use use)
+{
+	const u32 inner = QVAULT_MAX_LEVELS - 1, node = 2;
+
+	switch (use) {
+	case QVAULT_USE_READ:
+		return node;
+	case QVAULT_USE_MAP:
+		/* Three bitmaps; two paths through the map; what is read. */
+		return 3 + 2 * inner * node + node;
+	case QVAULT_USE_COMMIT:
+		/* A log block, or a record; both slots when attaching. */
+		return 2;
+	case QVAULT_USE_CHECKPOINT:
+		/* Two cursors, each with new nodes and old ones; as above; and a write. */
+		return 2 * (QVAULT_MAX_LEVELS + inner * node) + node + 1;
+	default:
+		return 0;
+	}
+}
+
 /*
  * What the engine puts by for when memory is short: nodes of the delta, and pages
  * of the stream.  The least is what the largest write takes, and for the stream the
@@ -313,6 +335,7 @@ struct qvault_node {
 	struct list_head lru;		/* unused: the cache may drop it */
 	u64 version;
 	u32 refs;
+	bool lent;			/* from a reserve, and in no cache */
 	/* Of a leaf, for readahead; hints, and so without a lock. */
 	bool ahead;			/* came before it was asked for */
 	bool asked;			/* was read, from its beginning */
@@ -334,8 +357,7 @@ struct qvault_node *qvault_node_find(struct qvault *v, u64 version);
 int qvault_node_get(struct qvault *v, enum qvault_use use,
 		    enum qvault_kind kind, u32 level, u64 index,
 		    const struct qvault_ptr *ptr, struct qvault_node **node);
-struct qvault_node *qvault_node_add(struct qvault *v, u64 version,
-				    const void *data);
+void qvault_node_add(struct qvault *v, u64 version, const void *data);
 void qvault_node_put(struct qvault *v, struct qvault_node *node);
 
 /* ---- Trees (tree.c) ----------------------------------------------------- */
