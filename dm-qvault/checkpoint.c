@@ -17,6 +17,13 @@ struct merge {
 	u64 unmapped_end;
 };
 
+/* What a checkpoint works with: one at a time, and it must not wait for memory. */
+int qvault_checkpoint_init(struct qvault *v)
+{
+	v->merge = kmalloc(sizeof(*v->merge), GFP_KERNEL);
+	return v->merge ? 0 : -ENOMEM;
+}
+
 static void merge_init(struct merge *m, struct qvault *v)
 {
 	memset(m, 0, sizeof(*m));
@@ -206,7 +213,7 @@ out:
 static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta,
 			    u64 head)
 {
-	struct merge *m = kzalloc(sizeof(*m), GFP_NOIO | __GFP_NOFAIL);
+	struct merge *m = v->merge;
 	int err;
 
 	merge_init(m, v);
@@ -216,7 +223,6 @@ static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta,
 	else
 		err = anchor(v, m, head);
 	merge_exit(m);
-	kfree(m);
 	return err;
 }
 

@@ -102,16 +102,18 @@ static inline u32 qvault_least_buffers(enum qvault_use use)
 }
 
 /*
- * What the engine puts by for when memory is short: nodes of the delta, and pages
- * of the stream.  The least is what the largest write takes, and for the stream the
- * page that the last commit has left in it.
+ * What the engine puts by for when memory is short: nodes of the delta, pages of
+ * the stream, and groups of the map.  The least is what the largest write takes, and
+ * for the stream the page that the last commit has left in it.
  */
 #ifdef QVAULT_FAMINE
 #define QVAULT_STOCK		3u
 #define QVAULT_PAGES		10
+#define QVAULT_GROUPS		1u
 #else
 #define QVAULT_STOCK		16u
 #define QVAULT_PAGES		16
+#define QVAULT_GROUPS		4u
 #endif
 
 void qvault_fail(struct qvault *v, const char *what, int err);
@@ -445,6 +447,8 @@ struct qvault_alloc {
 	struct hlist_head *buckets;
 	u32 bucket_shift;
 	struct list_head lru;
+	struct list_head spare;		/* memory for groups; Locking: alloc_mutex */
+	u32 nr_spare;
 	struct list_head release[2];
 	u32 nr_groups;
 	u32 limit;
@@ -505,6 +509,7 @@ bool qvault_lease_low(const struct qvault *v);
 /* ---- Commit, checkpoint, recovery --------------------------------------- */
 
 int qvault_commit(struct qvault *v);
+int qvault_checkpoint_init(struct qvault *v);
 int qvault_checkpoint(struct qvault *v);
 int qvault_checkpoint_since(struct qvault *v, u64 seen);
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record);
@@ -609,6 +614,7 @@ struct qvault {
 	atomic64_t ended;		/* that gave it back, ever */
 	atomic_t hurried;		/* that wait for a checkpoint */
 
+	struct merge *merge;		/* Locking: checkpoint_mutex; checkpoint.c */
 	u64 *changes;			/* Locking: checkpoint_mutex */
 	u32 log_limit;			/* blocks of the log that may be used */
 	u32 node_limit;			/* about so many nodes are promised at most */

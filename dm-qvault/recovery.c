@@ -357,7 +357,7 @@ int qvault_init(struct qvault *v)
 			      GFP_KERNEL);
 	v->page_pool = mempool_create_kmalloc_pool(QVAULT_PAGES,
 						  sizeof(struct qvault_page));
-	err = qvault_stock_init(v);
+	err = qvault_stock_init(v) ?: qvault_checkpoint_init(v);
 	return err ?: v->changes && v->page_pool ? 0 : -ENOMEM;
 }
 
@@ -365,6 +365,7 @@ int qvault_init(struct qvault *v)
 void qvault_exit(struct qvault *v)
 {
 	drop_all(v);
+	kfree(v->merge);
 	kvfree(v->changes);
 	qvault_stock_exit(v);
 	mempool_destroy(v->page_pool);
