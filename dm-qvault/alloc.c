@@ -40,9 +40,9 @@ static void group_free(struct qvault_group *g)
 	kfree(g);
 }
 
-static unsigned long *new_bitmap(bool must)
+static unsigned long *new_bitmap(struct qvault *v, bool must)
 {
-	unsigned long *bits = must ? qvault_buf_get() : qvault_buf_try();
+	unsigned long *bits = must ? qvault_buf_get(v, QVAULT_USE_MAP) : qvault_buf_try();
 
 	if (bits)
 		bitmap_zero(bits, QVAULT_MAP_BITS);
@@ -50,17 +50,17 @@ static unsigned long *new_bitmap(bool must)
 }
 
 /* NULL, unless there @must be one, if memory is short. */
-static struct qvault_group *group_new(bool must)
+static struct qvault_group *group_new(struct qvault *v, bool must)
 {
 	struct qvault_group *g;
 
 	g = kzalloc(sizeof(*g), GFP_NOIO | __GFP_NOFAIL);
 	INIT_LIST_HEAD(&g->release[0]);
 	INIT_LIST_HEAD(&g->release[1]);
-	g->busy = new_bitmap(must);
-	g->fresh = new_bitmap(must);
-	g->superseded[0] = new_bitmap(must);
-	g->superseded[1] = new_bitmap(must);
+	g->busy = new_bitmap(v, must);
+	g->fresh = new_bitmap(v, must);
+	g->superseded[0] = new_bitmap(v, must);
+	g->superseded[1] = new_bitmap(v, must);
 	if (g->busy && g->fresh && g->superseded[0] && g->superseded[1])
 		return g;
 	group_free(g);
@@ -158,7 +158,8 @@ int qvault_map_read(struct qvault *v, const struct qvault_ptr *root, u64 index,
 			bitmap_zero(bits, QVAULT_MAP_BITS);
 			return 0;
 		}
-		err = qvault_node_get(v, QVAULT_KIND_MAP, 0, index, &ptr, &node);
+		err = qvault_node_get(v, QVAULT_USE_MAP, QVAULT_KIND_MAP, 0, index,
+				      &ptr, &node);
 	}
 	if (err)
 		return err == -EILSEQ ?
@@ -196,7 +197,7 @@ static int load(struct qvault *v, u64 index, bool must,
 		return 0;
 	}
 	shrink(v);
-	g = group_new(must);
+	g = group_new(v, must);
 	if (!g)
 		return -ENOMEM;
 	qvault_map_root(v, &root);

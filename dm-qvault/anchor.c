@@ -131,7 +131,8 @@ static int read_slots(struct qvault *v, struct qvault_disk_anchor *slot[2],
 
 static int read_newest(struct qvault *v, struct qvault_disk_anchor *newest)
 {
-	struct qvault_disk_anchor *slot[2] = { qvault_buf_get(), qvault_buf_get() };
+	struct qvault_disk_anchor *slot[2] = { qvault_buf_get(v, QVAULT_USE_COMMIT),
+					       qvault_buf_get(v, QVAULT_USE_COMMIT) };
 	int err, errs[2];
 	u32 which;
 

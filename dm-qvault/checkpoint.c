@@ -23,7 +23,7 @@ static void merge_init(struct merge *m, struct qvault *v)
 {
 	memset(m, 0, sizeof(*m));
 	m->v = v;
-	m->batch = qvault_batch_begin(v, v->data);
+	m->batch = qvault_batch_begin(v, v->data, QVAULT_USE_CHECKPOINT);
 	qvault_cursor_init(&m->tree, v, QVAULT_KIND_NODE, &v->anchor.tree,
 			   m->batch);
 	qvault_cursor_init(&m->map, v, QVAULT_KIND_MAP, &v->anchor.map,

@@ -153,6 +153,7 @@ void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
 struct qvault_batch {
 	struct qvault_volume *vol;
 	struct qvault_dev *dev;
+	enum qvault_use use;
 	struct bio *bio;		/* being filled, or NULL */
 	u64 next;			/* block that would continue it */
 
@@ -171,11 +172,13 @@ size_t qvault_batch_size(void)
  * qvault_batch_begin() - begin a batch of writes
  * @v: the vault
  * @dev: to which device
+ * @use: whose reserve its buffers come from when memory is short
  *
  * Context: May sleep.
  * Return: The batch; never NULL.
  */
-struct qvault_batch *qvault_batch_begin(struct qvault *v, struct qvault_dev *dev)
+struct qvault_batch *qvault_batch_begin(struct qvault *v, struct qvault_dev *dev,
+					enum qvault_use use)
 {
 	struct qvault_volume *vol = qvault_volume_of(v);
 	struct qvault_batch *batch = mempool_alloc(&vol->batches, GFP_NOIO);
@@ -183,6 +186,7 @@ struct qvault_batch *qvault_batch_begin(struct qvault *v, struct qvault_dev *dev
 	memset(batch, 0, sizeof(*batch));
 	batch->vol = vol;
 	batch->dev = dev;
+	batch->use = use;
 	spin_lock_init(&batch->lock);
 	init_waitqueue_head(&batch->wait);
 	return batch;
@@ -218,6 +222,26 @@ static void batch_submit(struct qvault_batch *batch)
 	submit_bio(bio);
 }
 
+/**
+ * qvault_batch_buf() - get a buffer for a batch
+ * @batch: the batch that it will be written by
+ *
+ * If there is none at once, what there is so far is submitted before waiting for
+ * one: the reserve may be just that.
+ *
+ * Context: May sleep.
+ * Return: Linear memory, contents undefined; never NULL.
+ */
+void *qvault_batch_buf(struct qvault_batch *batch)
+{
+	void *buf = qvault_buf_try();
+
+	if (likely(buf))
+		return buf;
+	batch_submit(batch);
+	return qvault_buf_get(&batch->vol->v, batch->use);
+}
+
 static void batch_open(struct qvault_batch *batch, u64 block)
 {
 	struct bio *bio;
@@ -249,7 +273,7 @@ static void batch_add(struct qvault_batch *batch, void *buf)
  * qvault_batch_write() - write a block
  * @batch: as part of this
  * @block: where to
- * @buf: from qvault_buf_get(); is given back when the write has ended
+ * @buf: from qvault_batch_buf(); is given back when the write has ended
  *
  * Blocks that follow each other become one bio, which is submitted when it is
  * full, when another block comes, or by qvault_batch_wait().

@@ -176,7 +176,7 @@ static int try_record(struct qvault *v, struct qvault_disk_anchor *disk,
  */
 static int put_record(struct qvault *v, struct qvault_disk_anchor *disk, bool flush)
 {
-	void *seen = qvault_buf_get();
+	void *seen = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	bool again;
 	u32 n;
 	int err;
@@ -253,7 +253,7 @@ int qvault_line_write(struct qvault *v, struct qvault_anchor *next, bool flush)
 		adopt(v, next, NULL);
 		return 0;
 	}
-	disk = qvault_buf_get();
+	disk = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	qvault_anchor_fill(v, disk, next, qvault_stream_inline(v),
 			   v->stream.inline_bytes);
 	err = seal_and_put(v, next, disk, flush);
@@ -282,7 +282,7 @@ int qvault_line_repeat(struct qvault *v)
 		adopt(v, &next, NULL);
 		return 0;
 	}
-	disk = qvault_buf_get();
+	disk = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	memcpy(disk, v->line.record, sizeof(*disk));
 	disk->sequence = cpu_to_le64(next.sequence);
 	disk->lease = cpu_to_le64(next.lease);
@@ -354,7 +354,7 @@ int qvault_line_unbroken(struct qvault *v)
 
 	if (qvault_ephemeral(v))
 		return 0;
-	seen = qvault_buf_get();
+	seen = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	err = check_left(v, 0, seen);
 	if (!err)
 		err = check_left(v, 1, seen);

@@ -413,7 +413,7 @@ static int append_page(struct qvault *v, struct qvault_page *page,
 		       struct qvault_anchor *next, struct qvault_batch *batch,
 		       struct list_head *done)
 {
-	void *cipher = qvault_buf_get();
+	void *cipher = qvault_batch_buf(batch);
 	u32 bytes = page->bytes;
 	struct qvault_ptr ptr;
 	int err;
@@ -436,7 +436,7 @@ static int append_page(struct qvault *v, struct qvault_page *page,
 
 static int append_pages(struct qvault *v, struct qvault_anchor *next)
 {
-	struct qvault_batch *batch = qvault_batch_begin(v, v->data);
+	struct qvault_batch *batch = qvault_batch_begin(v, v->data, QVAULT_USE_COMMIT);
 	struct qvault_page *page, *tmp;
 	LIST_HEAD(done);
 	int err = 0, err2;
@@ -527,7 +527,7 @@ int qvault_log_read(struct qvault *v, const struct qvault_anchor *anchor,
 		    struct list_head *pages)
 {
 	struct qvault_ptr ptr = anchor->log;
-	void *cipher = qvault_buf_get();
+	void *cipher = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	struct qvault_page *page;
 	u64 sequence;
 	int err = 0;

@@ -345,7 +345,8 @@ static int get_leaf(struct qvault *v, const struct qvault_ptr *root,
 	if (err || !ptr.version)
 		return err;
 	*bad = qvault_node_id(0, leaf);
-	return qvault_node_get(v, QVAULT_KIND_NODE, 0, leaf, &ptr, node);
+	return qvault_node_get(v, QVAULT_USE_READ, QVAULT_KIND_NODE, 0, leaf, &ptr,
+			       node);
 }
 
 /* Whether @leaf is in the cache, and was read from its beginning. */

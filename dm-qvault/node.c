@@ -114,8 +114,9 @@ static void free_list(struct list_head *nodes)
  * A buffer for a node.  When memory is short the cache becomes smaller with
  * each node that it takes: it must not live on the reserve.
  */
-static void *node_buf(struct qvault_cache *cache)
+static void *node_buf(struct qvault *v, enum qvault_use use)
 {
+	struct qvault_cache *cache = &v->cache;
 	void *buf = qvault_buf_try();
 	LIST_HEAD(out);
 
@@ -125,7 +126,7 @@ static void *node_buf(struct qvault_cache *cache)
 	__shrink(cache, cache->nr > 2 ? cache->nr - 2 : 0, &out);
 	spin_unlock(&cache->lock);
 	free_list(&out);
-	return qvault_buf_get();
+	return qvault_buf_get(v, use);
 }
 
 /*
@@ -133,7 +134,8 @@ static void *node_buf(struct qvault_cache *cache)
  * after the read.  When memory is short one thread at a time waits for both; many
  * that each hold one would wait for each other.
  */
-static void get_bufs(struct qvault *v, void **data, void **cipher)
+static void get_bufs(struct qvault *v, enum qvault_use use, void **data,
+		     void **cipher)
 {
 	*data = qvault_buf_try();
 	*cipher = *data ? qvault_buf_try() : NULL;
@@ -141,8 +143,8 @@ static void get_bufs(struct qvault *v, void **data, void **cipher)
 		return;
 	qvault_buf_put(*data);
 	mutex_lock(&v->buf_mutex);
-	*data = node_buf(&v->cache);
-	*cipher = qvault_buf_get();
+	*data = node_buf(v, use);
+	*cipher = qvault_buf_get(v, use);
 	mutex_unlock(&v->buf_mutex);
 }
 
@@ -179,6 +181,7 @@ static struct qvault_node *insert(struct qvault *v, u64 version, void *data)
 /**
  * qvault_node_get() - a node, from the cache or from the device
  * @v: vault
+ * @use: whose reserve to use when memory is short
  * @kind: QVAULT_KIND_NODE or QVAULT_KIND_MAP
  * @level: of the node
  * @index: of the node
@@ -190,9 +193,9 @@ static struct qvault_node *insert(struct qvault *v, u64 version, void *data)
  * more (not reported: the caller knows whether @ptr is still valid); or
  * another negative errno.
  */
-int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
-		    u64 index, const struct qvault_ptr *ptr,
-		    struct qvault_node **node)
+int qvault_node_get(struct qvault *v, enum qvault_use use,
+		    enum qvault_kind kind, u32 level, u64 index,
+		    const struct qvault_ptr *ptr, struct qvault_node **node)
 {
 	void *cipher, *data;
 	int err;
@@ -200,7 +203,7 @@ int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
 	*node = qvault_node_find(v, ptr->version);
 	if (*node)
 		return 0;
-	get_bufs(v, &data, &cipher);
+	get_bufs(v, use, &data, &cipher);
 	err = qvault_dev_read(v->data,
 			      qvault_node_block(&v->geo, kind, level, index,
 						qvault_node_slot(ptr)),
@@ -229,7 +232,7 @@ int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
 struct qvault_node *qvault_node_add(struct qvault *v, u64 version,
 				    const void *data)
 {
-	void *copy = node_buf(&v->cache);
+	void *copy = node_buf(v, QVAULT_USE_CHECKPOINT);
 	struct qvault_node *node;
 
 	memcpy(copy, data, QVAULT_BLOCK_SIZE);

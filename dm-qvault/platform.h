@@ -85,7 +85,7 @@ struct qvault_volume {
 	mempool_t writes;		/* of QVAULT_IO_BLOCKS */
 	mempool_t reads;		/* of QVAULT_IO_BLOCKS */
 	mempool_t batches;
-	bool buffers;			/* qvault_buffers_add() done */
+	mempool_t buffers[QVAULT_NR_USES];	/* the engine's */
 	bool engine;			/* qvault_init() was called */
 
 	/* Attach, detach and messages exclude each other. */
@@ -204,10 +204,6 @@ int qvault_key_get(const struct qvault_args *args,
 
 /* ---- io.c, pool.c ------------------------------------------------------- */
 
-int qvault_buffers_init(void);
-void qvault_buffers_exit(void);
-int qvault_buffers_add(void);
-void qvault_buffers_remove(void);
 int qvault_pools_init(struct qvault_volume *vol);
 void qvault_pools_exit(struct qvault_volume *vol);
 size_t qvault_batch_size(void);

@@ -68,6 +68,21 @@ enum qvault_mode {
 
 struct qvault;
 
+/* ---- Reserves ----------------------------------------------------------- */
+
+/*
+ * Who wants a buffer, and so whose reserve it may come from when memory is
+ * short.  Each vault has one of each, so that nobody waits for a buffer but
+ * those that do the same.
+ */
+enum qvault_use {
+	QVAULT_USE_READ,		/* to look up blocks in the tree */
+	QVAULT_USE_MAP,			/* to look at the map, under alloc_mutex */
+	QVAULT_USE_COMMIT,		/* under commit_mutex, and to attach */
+	QVAULT_USE_CHECKPOINT,		/* to make new trees, under checkpoint_mutex */
+	QVAULT_NR_USES
+};
+
 void qvault_fail(struct qvault *v, const char *what, int err);
 int qvault_may_write(struct qvault *v);
 int qvault_may_read(const struct qvault *v);
@@ -304,9 +319,9 @@ struct qvault_cache {
 int qvault_cache_init(struct qvault *v, u32 limit);
 void qvault_cache_exit(struct qvault *v);
 struct qvault_node *qvault_node_find(struct qvault *v, u64 version);
-int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
-		    u64 index, const struct qvault_ptr *ptr,
-		    struct qvault_node **node);
+int qvault_node_get(struct qvault *v, enum qvault_use use,
+		    enum qvault_kind kind, u32 level, u64 index,
+		    const struct qvault_ptr *ptr, struct qvault_node **node);
 struct qvault_node *qvault_node_add(struct qvault *v, u64 version,
 				    const void *data);
 void qvault_node_put(struct qvault *v, struct qvault_node *node);
@@ -629,22 +644,27 @@ int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
 void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count);
 
 /*
- * A batch of single-block writes.  qvault_batch_write() takes @buf over and
- * gives it back to the pool when the write has ended; it may sleep to bound
- * what is in flight.  qvault_batch_wait() waits for all so far and returns the
- * first error since the batch began.  qvault_batch_end() waits and frees it.
+ * A batch of single-block writes.  qvault_batch_buf() is qvault_buf_get() for who
+ * has writes under way that must not wait for it in turn.  qvault_batch_write()
+ * takes @buf over and gives it back to its reserve when the write has ended; it
+ * may sleep to bound what is in flight.  qvault_batch_wait() waits for all so far
+ * and returns the first error since the batch began.  qvault_batch_end() waits and
+ * frees it.
  */
 struct qvault_batch *qvault_batch_begin(struct qvault *v,
-					struct qvault_dev *dev);
+					struct qvault_dev *dev,
+					enum qvault_use use);
+void *qvault_batch_buf(struct qvault_batch *batch);
 void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf);
 int qvault_batch_wait(struct qvault_batch *batch);
 void qvault_batch_end(struct qvault_batch *batch);
 
 /* Buffers of one block.  Never fail: they wait for one to be given back. */
-void *qvault_buf_get(void);
-/* The same for who can do without: NULL rather than from the reserve. */
+void *qvault_buf_get(struct qvault *v, enum qvault_use use);
+/* The same for who can do without: NULL rather than from a reserve. */
 void *qvault_buf_try(void);
-void qvault_buf_put(void *buf);	/* NULL is fine */
+/* Gives it back to where it came from; NULL is fine. */
+void qvault_buf_put(void *buf);
 
 /*
  * AES-256-XTS over one block, and the MACs of 1..QVAULT_MAX_SEAL blocks, each

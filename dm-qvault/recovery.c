@@ -124,7 +124,7 @@ static int check_root(struct qvault *v, enum qvault_kind kind, u32 level,
 
 	if (!root->version)
 		return 0;
-	err = qvault_node_get(v, kind, level, 0, root, &node);
+	err = qvault_node_get(v, QVAULT_USE_READ, kind, level, 0, root, &node);
 	if (err == -EILSEQ)
 		return qvault_corrupt(v, kind, qvault_node_id(level, 0));
 	if (!err)

@@ -290,8 +290,8 @@ static int get_node(struct qvault *v, u32 level, u64 index,
 		    const struct qvault_ptr *ptr, struct qvault_node **node)
 {
 	*node = NULL;
-	return ptr->version ? qvault_node_get(v, QVAULT_KIND_MAP, level, index,
-					      ptr, node) : 0;
+	return ptr->version ? qvault_node_get(v, QVAULT_USE_MAP, QVAULT_KIND_MAP,
+					      level, index, ptr, node) : 0;
 }
 
 static void child(const struct qvault_node *node, u32 i, struct qvault_ptr *ptr)
@@ -348,8 +348,8 @@ static void discard_freed(struct qvault *v, const struct qvault_ptr *old_root,
 		.v = v,
 		.old_root = *old_root,
 		.new_root = *new_root,
-		.old_map = qvault_buf_get(),
-		.new_map = qvault_buf_get(),
+		.old_map = qvault_buf_get(v, QVAULT_USE_MAP),
+		.new_map = qvault_buf_get(v, QVAULT_USE_MAP),
 	};
 
 	discard_changed(&f, v->geo.map.top, 0, old_root, new_root);
@@ -369,7 +369,7 @@ static void discard_freed(struct qvault *v, const struct qvault_ptr *old_root,
  */
 void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root)
 {
-	void *map = qvault_buf_get();
+	void *map = qvault_buf_get(v, QVAULT_USE_MAP);
 	struct qvault_group *g;
 	struct qvault_ptr root;
 

@@ -311,15 +311,17 @@ static int format_ephemeral(struct qvault_volume *vol,
 
 static int attach_engine(struct qvault_volume *vol)
 {
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record = kmalloc(QVAULT_BLOCK_SIZE, GFP_KERNEL);
 	int err = 0;
 
 	vol->v.reason = NULL;
+	if (!record)
+		return -ENOMEM;
 	if (qvault_ephemeral(&vol->v))
 		err = format_ephemeral(vol, record);
 	if (!err)
 		err = qvault_attach(&vol->v, record);
-	qvault_buf_put(record);
+	kfree(record);
 	return err;
 }
 
@@ -492,21 +494,12 @@ static struct target_type qvault_target = {
 
 static int __init qvault_module_init(void)
 {
-	int err;
-
-	err = qvault_buffers_init();
-	if (err)
-		return err;
-	err = dm_register_target(&qvault_target);
-	if (err)
-		qvault_buffers_exit();
-	return err;
+	return dm_register_target(&qvault_target);
 }
 
 static void __exit qvault_module_exit(void)
 {
 	dm_unregister_target(&qvault_target);
-	qvault_buffers_exit();
 }
 
 module_init(qvault_module_init);

@@ -118,13 +118,19 @@ struct qvault_batch {
 };
 
 struct qvault_batch *qvault_batch_begin(struct qvault *v,
-					struct qvault_dev *dev)
+					struct qvault_dev *dev,
+					enum qvault_use use)
 {
 	struct qvault_batch *batch = malloc(sizeof(*batch));
 
 	batch->v = v;
 	batch->dev = dev;
 	return batch;
+}
+
+void *qvault_batch_buf(struct qvault_batch *batch)
+{
+	return malloc(QVAULT_BLOCK_SIZE);
 }
 
 void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf)
@@ -148,14 +154,14 @@ void qvault_batch_end(struct qvault_batch *batch)
 	free(batch);
 }
 
-void *qvault_buf_get(void)
+void *qvault_buf_get(struct qvault *v, enum qvault_use use)
 {
 	return malloc(QVAULT_BLOCK_SIZE);
 }
 
 void *qvault_buf_try(void)
 {
-	return qvault_buf_get();
+	return malloc(QVAULT_BLOCK_SIZE);
 }
 
 void qvault_buf_put(void *buf)
@@ -221,12 +227,13 @@ void fuzz_sign(struct fuzz_world *w, struct qvault_disk_anchor *record)
 
 int fuzz_attach(struct fuzz_world *w, bool read_only)
 {
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	int err;
 
 	w->v.read_only = read_only;
 	err = qvault_attach(&w->v, record);
-	qvault_buf_put(record);
+	kfree(record);
 	return err;
 }
 

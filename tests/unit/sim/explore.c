@@ -230,10 +230,11 @@ static void read_all(struct client *c)
 
 static int attach(struct world *world)
 {
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	int err = qvault_attach(&world->v, record);
 
-	qvault_buf_put(record);
+	kfree(record);
 	if (!err) {
 		world->attached = true;
 		attach_caches(world);

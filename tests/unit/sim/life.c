@@ -139,7 +139,8 @@ static __le32 chosen_mac(const struct params *p)
 static int attach(struct life *life)
 {
 	struct world *world = &life->world;
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	int err;
 
 	if (world->ephemeral) {
@@ -152,7 +153,7 @@ static int attach(struct life *life)
 		record->mac_type = chosen_mac(&life->sim->p);
 	}
 	err = qvault_attach(&world->v, record);
-	qvault_buf_put(record);
+	kfree(record);
 	return err;
 }
 
@@ -324,7 +325,7 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume,
 	world->sim = sim;
 	world->choice.state = rng_next(&sim->explore_rng);
 	world->on_io = on_io;
-	world->reserve = world->reserve_left = sim->p.reserve;
+	world_reserve(world, sim->p.reserve);
 	world->ephemeral = sim->p.ephemeral;
 	if (world->ephemeral)
 		world->v.anchor_dev = NULL;

@@ -68,7 +68,8 @@ struct world {
 	bool damaged;			/* writes may have gone astray, now or before */
 
 	u32 nr_bufs;			/* buffers that are out */
-	u32 reserve, reserve_left;	/* of them, when memory is short */
+	/* Of them, when memory is short: so many for each use. */
+	u32 reserve[QVAULT_NR_USES], reserve_left[QVAULT_NR_USES];
 	u32 shortage;			/* percent of allocations that find none */
 	wait_queue_head_t buf_wait;
 
@@ -96,6 +97,8 @@ struct world {
 extern struct world *world_current;
 
 void world_init(struct world *world, u64 seed);
+/* How many buffers there are for each use when memory is short. */
+void world_reserve(struct world *world, u32 nr);
 /* Ends a world that has detached cleanly, and complains of leaks. */
 void world_exit(struct world *world);
 /* Ends it as it is. */

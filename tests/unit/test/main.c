@@ -97,12 +97,13 @@ void bare_vault_exit(struct qvault *v)
 static void fixture_task(void *arg)
 {
 	struct fixture *f = arg;
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 
 	CHECK(!qvault_init(f->v));
 	if (CHECK(!qvault_attach(f->v, record)))
 		f->fn(f);
-	qvault_buf_put(record);
+	kfree(record);
 	qvault_detach(f->v);
 	qvault_exit(f->v);
 }
