@@ -67,6 +67,8 @@ int qvault_alloc_init(struct qvault *v, u32 limit)
 	INIT_LIST_HEAD(&a->spare);
 	INIT_LIST_HEAD(&a->release[0]);
 	INIT_LIST_HEAD(&a->release[1]);
+	INIT_LIST_HEAD(&a->aside[0]);
+	INIT_LIST_HEAD(&a->aside[1]);
 	a->limit = limit;
 	a->bucket_shift = 8;
 	a->buckets = kvcalloc(1ul << a->bucket_shift, sizeof(*a->buckets),
@@ -88,6 +90,7 @@ void qvault_alloc_exit(struct qvault *v)
 
 	if (!v->alloc.buckets)
 		return;
+	qvault_alloc_forget_aside(&v->alloc);
 	list_splice(&v->alloc.spare, &v->alloc.lru);
 	list_for_each_entry_safe(g, next, &v->alloc.lru, lru)
 		group_free(g);

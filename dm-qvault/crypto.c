@@ -12,10 +12,10 @@
 #include <crypto/hash.h>
 #include <crypto/skcipher.h>
 #include <linux/scatterlist.h>
-
-#include <asm/archrandom.h>
+#include <linux/hash.h>
 #include <linux/random.h>
 #include <linux/timekeeping.h>
+#include <linux/timex.h>
 
 #include "platform.h"
 
@@ -398,7 +398,7 @@ bool qvault_tags_differ(const void *a, const void *b, size_t bytes)
  *
  * So that two lives that began from one record, unknown to each other, hardly ever
  * seal under the same version.  A memory that was copied may have copied the state
- * of its generator too, hence the clock, and the processor's own if it has one.
+ * of the generator too, and then it is the clocks that differ.
  *
  * Context: Any.
  * Return: Below 2^44.
@@ -406,10 +406,7 @@ bool qvault_tags_differ(const void *a, const void *b, size_t bytes)
 u64 qvault_random_jump(void)
 {
 	u64 jump = get_random_u64();
-	unsigned long word;
 
-	if (arch_get_random_longs(&word, 1))
-		jump ^= word;
-	jump ^= ktime_get_real_ns() * 0x9e3779b97f4a7c15ull;
+	jump ^= (ktime_get_real_ns() ^ random_get_entropy()) * GOLDEN_RATIO_64;
 	return jump >> (64 - QVAULT_JUMP_BITS);
 }

@@ -69,6 +69,9 @@ static void commit_work(struct work_struct *work)
 	start = ktime_get_ns();
 	status = errno_to_blk_status(qvault_commit(&vol->v));
 	vol->commit_ns = ktime_get_ns() - start;
+	/* What was not asked for by anybody is not tried again by anybody else. */
+	if (status && !qvault_may_write(&vol->v) && READ_ONCE(vol->active))
+		qvault_flush_arm(vol);
 	vol->flushes_expected = nr + READ_ONCE(vol->nr_flushes);
 	while ((bio = bio_list_pop(&waiting)))
 		qvault_bio_end(vol, bio, status);

@@ -5,6 +5,7 @@
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/completion.h>
 #include <linux/mm.h>
 
 #include "platform.h"
@@ -30,6 +31,16 @@ u64 qvault_dev_blocks(struct qvault_dev *dev)
 	return bdev_nr_sectors(dev->bdev) >> (QVAULT_BLOCK_SHIFT - SECTOR_SHIFT);
 }
 
+static void init_block(struct bio *bio, struct bio_vec *vec,
+		       struct qvault_dev *dev, u64 block, void *buf,
+		       blk_opf_t opf)
+{
+	bio_init(bio, dev->bdev, vec, 1, opf);
+	bio->bi_iter.bi_sector = sector_of(block);
+	__bio_add_page(bio, virt_to_page(buf), QVAULT_BLOCK_SIZE,
+		       offset_in_page(buf));
+}
+
 static int single_block(struct qvault_dev *dev, u64 block, void *buf,
 			blk_opf_t opf)
 {
@@ -37,10 +48,7 @@ static int single_block(struct qvault_dev *dev, u64 block, void *buf,
 	struct bio bio;
 	int err;
 
-	bio_init(&bio, dev->bdev, &vec, 1, opf);
-	bio.bi_iter.bi_sector = sector_of(block);
-	__bio_add_page(&bio, virt_to_page(buf), QVAULT_BLOCK_SIZE,
-		       offset_in_page(buf));
+	init_block(&bio, &vec, dev, block, buf, opf);
 	err = submit_bio_wait(&bio);
 	bio_uninit(&bio);
 	return err;
@@ -85,6 +93,44 @@ int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf)
 int qvault_dev_flush(struct qvault_dev *dev)
 {
 	return blkdev_issue_flush(dev->bdev);
+}
+
+static void wake_reader(struct bio *bio)
+{
+	complete(bio->bi_private);
+}
+
+/**
+ * qvault_dev_flush_and_read() - flush one device and meanwhile read of another
+ * @dev: to flush
+ * @other: to read of
+ * @block: its number there
+ * @buf: linear memory
+ * @read: set to 0 or a negative errno for the read
+ *
+ * The read takes no time of its own: a flush takes longer.
+ *
+ * Context: May sleep.
+ * Return: 0 or a negative errno for the flush.
+ */
+int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
+			      u64 block, void *buf, int *read)
+{
+	DECLARE_COMPLETION_ONSTACK(done);
+	struct bio_vec vec;
+	struct bio bio;
+	int err;
+
+	init_block(&bio, &vec, other, block, buf,
+		   REQ_OP_READ | REQ_SYNC | REQ_META);
+	bio.bi_private = &done;
+	bio.bi_end_io = wake_reader;
+	submit_bio(&bio);
+	err = qvault_dev_flush(dev);
+	wait_for_completion_io(&done);
+	*read = blk_status_to_errno(bio.bi_status);
+	bio_uninit(&bio);
+	return err;
 }
 
 /**

@@ -2,6 +2,8 @@
 /*
  * The life of a read, of a write and of an unmap, but for the bios.
  */
+#include <linux/jiffies.h>
+
 #include "qvault.h"
 
 static struct qvault_delta *live(struct qvault *v)
@@ -69,9 +71,10 @@ static int take_room(struct qvault *v, u32 bytes, u32 nodes,
 /*
  * Get room, or wait for it.  There are more data blocks than logical ones, the
  * log is larger than what one write takes, and so is what the vault has put by
- * for when memory is short: so there is room after a checkpoint, or else operations under way hold it, which end without our help,
- * or have just ended and used it up.  Only a device that fails writes, or gives
- * the map back wrong, can make it scarce for good: -ENOSPC then.
+ * for when memory is short: so there is room after a checkpoint, or else operations
+ * under way hold it, which end without our help, or have just ended and used it up.
+ * Only a device that fails writes, or gives the map back wrong, can make it scarce:
+ * -ENOSPC then.
  *
  * That must not be concluded from one round.  The checkpoint may be one that
  * began before ours was needed, and others that look for room hold some for a
@@ -114,15 +117,6 @@ static int get_room(struct qvault *v, u32 bytes, u32 nodes,
 	return -ENOSPC;
 }
 
-/* A new anchor record brings a new lease, even if there is nothing new in it. */
-static int renew_lease(struct qvault *v)
-{
-	write_lock(&v->map_lock);
-	v->stream.dirty = true;
-	write_unlock(&v->map_lock);
-	return qvault_commit(v);
-}
-
 /* A write, or what was promised to it, is over. */
 static void ended(struct qvault *v)
 {
@@ -133,12 +127,20 @@ static void ended(struct qvault *v)
 	wake_up_all(&v->room_wait);
 }
 
+/* A device that fails needs no checkpoint a write; who needs room asks for one. */
+static bool had_trouble(const struct qvault *v)
+{
+	unsigned long when = READ_ONCE(v->troubled);
+
+	return when && time_before(jiffies, when + HZ);
+}
+
 /* While one runs there is still as little room as when it was asked for. */
 static void checkpoint_if_due(struct qvault *v)
 {
 	bool due;
 
-	if (mutex_is_locked(&v->checkpoint_mutex))
+	if (mutex_is_locked(&v->checkpoint_mutex) || had_trouble(v))
 		return;
 	read_lock(&v->map_lock);
 	due = qvault_log_half_full(v) || qvault_alloc_low(v);
@@ -148,6 +150,30 @@ static void checkpoint_if_due(struct qvault *v)
 }
 
 /* ---- Write ---- */
+
+/*
+ * Take versions, if need be after a commit that brings a new lease.  Not before
+ * there is room: a memory that is copied while a write waits for it must not go on
+ * with versions from before.
+ */
+static int get_versions(struct qvault *v, struct qvault_write *w)
+{
+	u64 version = 0;
+	int err = 0;
+	u32 i;
+
+	if (qvault_lease_low(v))
+		err = qvault_commit(v);
+	while (!err) {
+		version = qvault_new_versions(v, w->count);
+		if (version)
+			break;
+		err = qvault_commit(v);
+	}
+	for (i = 0; !err && i < w->count; i++)
+		w->ptr[i].version = version + i;
+	return err;
+}
 
 /**
  * qvault_write_begin() - get blocks and versions for a write
@@ -162,25 +188,17 @@ static void checkpoint_if_due(struct qvault *v)
  */
 int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 {
-	u32 bytes = w->count * QVAULT_ENTRY_WORST;
-	u32 nodes = qvault_leaves_of(w->logical, w->count);
-	u64 version;
 	int err;
-	u32 i;
 
+	w->reserved = w->count * QVAULT_ENTRY_WORST;
+	w->nodes = qvault_leaves_of(w->logical, w->count);
 	err = qvault_may_write(v);
-	if (!err && qvault_lease_low(v))
-		err = renew_lease(v);
 	if (!err)
-		err = get_room(v, bytes, nodes, w);
+		err = get_room(v, w->reserved, w->nodes, w);
 	if (err)
 		return err;
-	w->reserved = bytes;
-	w->nodes = nodes;
-	version = qvault_new_versions(v, w->count);
-	for (i = 0; i < w->count; i++)
-		w->ptr[i].version = version + i;
-	return 0;
+	err = get_versions(v, w);
+	return err ? qvault_write_end(v, w, err) : 0;
 }
 
 /* Insert all blocks of the write at one point in the order of commits. */
@@ -204,8 +222,8 @@ static void insert(struct qvault *v, struct qvault_write *w)
  * @w: write
  * @err: 0, or the error that the device gave
  *
- * On an error the mapping does not change, and the blocks are set aside until
- * the volume is attached again: the device may be bad there.
+ * On an error the mapping does not change, and the blocks are set aside until a flush
+ * and a checkpoint have succeeded: the device may be bad there.
  *
  * Waits for nothing: all that it takes was promised at the beginning.
  *
@@ -216,10 +234,12 @@ int qvault_write_end(struct qvault *v, struct qvault_write *w, int err)
 {
 	if (!err)
 		err = qvault_may_write(v);
-	if (err)
+	if (err) {
 		unreserve(v, w->reserved, w->nodes);
-	else
+		qvault_alloc_set_aside(v, w->ptr, w->count);
+	} else {
 		insert(v, w);
+	}
 	ended(v);
 	if (!err)
 		checkpoint_if_due(v);
@@ -422,6 +442,9 @@ int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 	u64 bad = 0;
 	int err;
 
+	err = qvault_may_read(v);
+	if (err)
+		return err;
 	do {
 		ask_deltas(v, logical, count, ptr, missing, &root);
 		err = ask_tree(v, &root, logical, count, ptr, missing, &bad);

@@ -45,6 +45,8 @@
 #define QVAULT_LEASE		0x100000000ull
 /* How far, at most, versions jump when a record is read that is not our own. */
 #define QVAULT_JUMP_BITS	44
+/* Above this the versions of a volume count as used up. */
+#define QVAULT_LAST_LEASE	(~0ull << (QVAULT_JUMP_BITS + 1))
 
 struct qvault_ptr {
 	u64 version;			/* 0: unmapped, reads as zeros */
@@ -60,6 +62,7 @@ enum qvault_mode {
 	QVAULT_MODE_WRITE,
 	QVAULT_MODE_READ_ONLY,		/* as asked for */
 	QVAULT_MODE_FAILED,		/* reads of verified state may go on */
+	QVAULT_MODE_TAKEN,		/* somebody else goes on from our record */
 };
 
 struct qvault;
@@ -118,6 +121,8 @@ static inline u32 qvault_least_buffers(enum qvault_use use)
 
 void qvault_fail(struct qvault *v, const char *what, int err);
 int qvault_may_write(struct qvault *v);
+int qvault_may_read(const struct qvault *v);
+void qvault_taken(struct qvault *v, u64 epoch, u64 sequence);
 int qvault_corrupt(struct qvault *v, enum qvault_kind kind, u64 id);
 
 /* ---- Sealing (seal.c) --------------------------------------------------- */
@@ -274,19 +279,17 @@ static_assert(sizeof(struct qvault_page) == QVAULT_BLOCK_SIZE);
 struct qvault_stream {
 	struct list_head pages;		/* oldest first; only the last one grows */
 	struct list_head spare;		/* enough for all that is reserved */
+	/*
+	 * Closed by a cut, oldest first, and in no durable record's log yet: a
+	 * commit that fails leaves them to the next one.  Locking: commit_mutex
+	 */
+	struct list_head cut;
 	u32 nr_pages;
-	u32 nr_cut;			/* cut, and in no durable record's log yet */
+	u32 nr_cut;			/* pages on that list; Locking: map_lock too */
 	u32 nr_spare;
 	u64 reserved;			/* bytes of entries yet to come */
 	bool dirty;			/* has entries that no anchor record covers */
 	u32 inline_bytes;		/* of the first page, that the record carries */
-};
-
-/* What a commit takes out of the stream. */
-struct qvault_cut {
-	struct list_head pages;		/* to become log blocks */
-	u32 nr_pages;
-	bool dirty;
 };
 
 /* Worst case of what entries for so many blocks, or for one unmap, take. */
@@ -300,8 +303,9 @@ void qvault_stream_append(struct qvault *v, u64 logical,
 			  const struct qvault_ptr *ptr, u32 count);
 void qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
 void qvault_stream_restore(struct qvault *v, const void *entries, u32 bytes);
-void qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
-		       struct qvault_cut *cut);
+bool qvault_stream_cut(struct qvault *v, struct qvault_page *spare);
+void qvault_stream_uncommitted(struct qvault *v);
+void qvault_stream_committed(struct qvault *v);
 const void *qvault_stream_inline(struct qvault *v);
 
 /* The entries of a log block or of an anchor record, decoded one by one. */
@@ -318,8 +322,7 @@ int qvault_entry_next(const struct qvault_geometry *geo, const u8 **pos,
 
 struct qvault_anchor;
 
-int qvault_log_append(struct qvault *v, struct qvault_cut *cut,
-		      struct qvault_anchor *next);
+int qvault_log_append(struct qvault *v, struct qvault_anchor *next);
 int qvault_log_read(struct qvault *v, const struct qvault_anchor *anchor,
 		    struct list_head *pages);
 void qvault_log_free(struct list_head *pages);
@@ -453,6 +456,8 @@ struct qvault_alloc {
 	u32 nr_groups;
 	u32 limit;
 	u32 nr_fresh;			/* blocks, in all groups */
+	/* Blocks whose write failed: [0] lately, [1] before the last freeze. */
+	struct list_head aside[2];
 	u64 hint;			/* group in which the last search succeeded */
 };
 
@@ -464,6 +469,8 @@ int qvault_alloc_replay(struct qvault *v, u64 block);
 bool qvault_alloc_low(const struct qvault *v);
 void qvault_alloc_supersede(struct qvault *v, u64 block);
 void qvault_alloc_cut(struct qvault *v);
+void qvault_alloc_set_aside(struct qvault *v, const struct qvault_ptr *ptr, u32 count);
+void qvault_alloc_frozen(struct qvault *v);
 void qvault_alloc_release(struct qvault *v);
 void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root);
 
@@ -501,10 +508,31 @@ struct qvault_anchor {
 };
 
 int qvault_anchor_read(struct qvault *v, struct qvault_disk_anchor *newest);
-int qvault_anchor_write(struct qvault *v, struct qvault_anchor *next,
-			const void *entries, u32 bytes);
+int qvault_anchor_check(struct qvault *v, const struct qvault_disk_anchor *disk,
+			u32 slot);
+void qvault_anchor_fill(struct qvault *v, struct qvault_disk_anchor *disk,
+			const struct qvault_anchor *a, const void *entries,
+			u32 bytes);
+int qvault_anchor_seal(struct qvault *v, struct qvault_disk_anchor *disk);
+
+/* ---- One line of records (line.c) --------------------------------------- */
+
+/* What this vault knows of the anchor device.  Locking: commit_mutex */
+struct qvault_line {
+	struct qvault_disk_anchor *record;	/* the newest durable one */
+	/* The last bytes of each slot: the MAC, if a record stands there. */
+	u8 known[QVAULT_ANCHOR_SLOTS][QVAULT_ANCHOR_MAC_SIZE];
+};
+
+int qvault_line_init(struct qvault *v);
+void qvault_line_exit(struct qvault *v);
+int qvault_line_begin(struct qvault *v, const struct qvault_disk_anchor *record);
+int qvault_line_write(struct qvault *v, struct qvault_anchor *next, bool flush);
+int qvault_line_repeat(struct qvault *v);
+int qvault_line_unbroken(struct qvault *v);
 u64 qvault_new_versions(struct qvault *v, u32 count);
 bool qvault_lease_low(const struct qvault *v);
+bool qvault_lease_out(const struct qvault *v);
 
 /* ---- Commit, checkpoint, recovery --------------------------------------- */
 
@@ -569,7 +597,7 @@ struct qvault {
 	bool read_only;
 	bool allow_discards;
 	u32 memory_mib;
-	/* What the table line maps; attach refuses (-EMSGSIZE) others; 0: any. */
+	/* What the table line maps; attach refuses (-EMSGSIZE) more than there is. */
 	u64 logical_blocks;
 	void *platform;
 
@@ -592,11 +620,15 @@ struct qvault {
 
 	/* Writers: commit_mutex and map_lock; readers: either. */
 	struct qvault_anchor anchor;
+	struct qvault_line line;
+	/* Slots of the anchor that held a record when they were last looked at. */
+	u32 good_slots;
 
 	rwlock_t map_lock;		/* See there. */
 	struct qvault_delta delta[2];	/* Locking: map_lock */
 	u8 live;			/* which of them takes writes */
 	bool frozen;			/* the other one is being merged */
+	u64 freeze_head;		/* log block in which the frozen one ends */
 	struct qvault_stream stream;	/* Locking: map_lock */
 	struct qvault_stock stock;	/* Locking: map_lock */
 
@@ -616,6 +648,7 @@ struct qvault {
 
 	struct merge *merge;		/* Locking: checkpoint_mutex; checkpoint.c */
 	u64 *changes;			/* Locking: checkpoint_mutex */
+	unsigned long troubled;		/* when a checkpoint failed last; 0: not since */
 	u32 log_limit;			/* blocks of the log that may be used */
 	u32 node_limit;			/* about so many nodes are promised at most */
 	mempool_t *page_pool;		/* stream pages */
@@ -648,6 +681,9 @@ u64 qvault_dev_blocks(struct qvault_dev *dev);
 int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf);
 int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf);
 int qvault_dev_flush(struct qvault_dev *dev);
+/* A flush, and beside it a read of @block of @other; what came of that: @read. */
+int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
+			      u64 block, void *buf, int *read);
 /* A hint; errors do not matter. */
 void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count);
 
@@ -719,6 +755,12 @@ void qvault_kick_readahead(struct qvault *v, u64 leaf);
 
 /* Says what went wrong, once or rate-limited; tells userspace. */
 void qvault_report_failure(struct qvault *v, const char *what, int err);
+/* Something went wrong that is tried again: nothing is lost, nothing is stopped. */
+void qvault_report_trouble(struct qvault *v, const char *what, int err);
+/* A record of another attachment stands where ours was to be. */
+void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence);
+/* A slot of the anchor holds no record, or cannot be read (@err). */
+void qvault_report_slot(struct qvault *v, u32 slot, int err);
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id);
 
 #endif

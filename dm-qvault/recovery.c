@@ -145,16 +145,33 @@ static int check_roots(struct qvault *v)
 }
 
 /*
- * A new lease, durable before the first version of it is used: versions that
- * the last attach may have used without anchoring them are never used again.
+ * Versions begin far above all that the record allowed.  Whoever attaches a copy of
+ * it, or has one in a memory that was copied, begins elsewhere.
  */
-static int new_epoch(struct qvault *v)
+static int begin_versions(struct qvault *v)
 {
-	struct qvault_anchor next = v->anchor;
+	u64 jump = qvault_ephemeral(v) ? 0 : qvault_random_jump();
 
-	next.epoch++;
-	return qvault_anchor_write(v, &next, qvault_stream_inline(v),
-				   v->stream.inline_bytes);
+	if (v->anchor.lease > QVAULT_LAST_LEASE)
+		return refuse(v, "its versions are used up: copy the data to a new volume",
+			      -EOVERFLOW);
+	atomic64_set(&v->version, v->anchor.lease + jump);
+	return 0;
+}
+
+static int begin_line(struct qvault *v, const struct qvault_disk_anchor *record)
+{
+	int err = qvault_line_begin(v, record);
+
+	switch (err) {
+	case 0:
+		return 0;
+	case -EBUSY:
+		return refuse(v, "this volume is attached on this machine already", err);
+	case -ESTALE:
+		return refuse(v, "somebody else attaches it at this moment", err);
+	}
+	return refuse(v, "cannot write the anchor", err);
 }
 
 static void set_limits(struct qvault *v)
@@ -184,6 +201,8 @@ static int make_room(struct qvault *v)
 		err = qvault_cache_init(v, max(v->memory_mib * 64, 64u));
 	if (!err)
 		err = qvault_alloc_init(v, max(v->memory_mib * 8, 8u));
+	if (!err)
+		err = qvault_line_init(v);
 	v->freeze_page = kmalloc(sizeof(*v->freeze_page), GFP_KERNEL);
 	return err ?: v->freeze_page ? 0 : -ENOMEM;
 }
@@ -198,6 +217,7 @@ static void drop_all(struct qvault *v)
 	v->freeze_page = NULL;
 	qvault_alloc_exit(v);
 	qvault_cache_exit(v);
+	qvault_line_exit(v);
 }
 
 static int recover(struct qvault *v, const struct qvault_disk_anchor *record)
@@ -216,12 +236,11 @@ static int recover(struct qvault *v, const struct qvault_disk_anchor *record)
 		return refuse(v, err == -EILSEQ ?
 			      "the data device is not the one of this anchor, or was changed" :
 			      "cannot read the volume", err);
-	atomic64_set(&v->version, v->anchor.lease);
 	if (v->read_only)
 		return 0;
 	qvault_stream_restore(v, record->inline_entries, inline_bytes);
-	err = new_epoch(v);
-	return err ? refuse(v, "cannot write the anchor", err) : 0;
+	err = begin_versions(v);
+	return err ?: begin_line(v, record);
 }
 
 static int attach(struct qvault *v, struct qvault_disk_anchor *record)
@@ -249,7 +268,8 @@ static int attach(struct qvault *v, struct qvault_disk_anchor *record)
  * Context: sleeps; nothing else uses the vault.
  * Return: 0; or a negative errno, with v->reason in words: -ENODATA no anchor;
  * -EKEYREJECTED wrong key; -EILSEQ wrong or changed data device; -ENXIO data
- * device too small; -EPROTONOSUPPORT; -EUCLEAN; -ENOMEM; or an I/O error.
+ * device too small; -EBUSY attached already; -ESTALE somebody else attaches it;
+ * -EOVERFLOW no versions left; -EPROTONOSUPPORT; -EUCLEAN; -ENOMEM; or an I/O error.
  */
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 {
@@ -258,14 +278,31 @@ int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 	v->reason = NULL;
 	v->live = 0;
 	v->frozen = false;
+	v->troubled = 0;
+	v->good_slots = QVAULT_ANCHOR_SLOTS;
 	err = attach(v, record);
 	if (err) {
 		drop_all(v);
 		return err;
 	}
+	/* Who writes has just written both. */
+	if (!v->read_only)
+		v->good_slots = QVAULT_ANCHOR_SLOTS;
 	WRITE_ONCE(v->mode, v->read_only ? QVAULT_MODE_READ_ONLY :
 					   QVAULT_MODE_WRITE);
 	return 0;
+}
+
+/* All is in the tree, and both slots say so. */
+static int rest(struct qvault *v)
+{
+	int err = qvault_checkpoint(v);
+
+	mutex_lock(&v->commit_mutex);
+	if (!err)
+		err = qvault_line_repeat(v);
+	mutex_unlock(&v->commit_mutex);
+	return err;
 }
 
 /**
@@ -287,7 +324,7 @@ int qvault_detach(struct qvault *v)
 	if (v->mode == QVAULT_MODE_DETACHED || qvault_ephemeral(v))
 		return 0;
 	if (v->mode != QVAULT_MODE_READ_ONLY)
-		err = qvault_checkpoint(v);
+		err = rest(v);
 	WRITE_ONCE(v->mode, QVAULT_MODE_DETACHED);
 	drop_all(v);
 	return err;
@@ -298,38 +335,40 @@ int qvault_detach(struct qvault *v)
  * @v: vault; no read, write or flush is under way
  *
  * Context: sleeps.
- * Return: 0; or the checkpoint's error: what could not be made durable stays in
- * memory, and may be tried again.
+ * Return: 0; or a negative errno: what could not be made durable stays in memory, and
+ * unless the vault has stopped the next commit or checkpoint tries again.
  */
 int qvault_suspend(struct qvault *v)
 {
-	return qvault_may_write(v) ? 0 : qvault_checkpoint(v);
+	if (v->mode == QVAULT_MODE_READ_ONLY)
+		return 0;
+	return qvault_checkpoint(v);
 }
 
 /**
  * qvault_resume() - go on after qvault_suspend()
  * @v: vault
  *
+ * A vault that has stopped goes on answering reads, and has nothing to compare.
+ *
  * Context: sleeps; nothing else uses the vault.
- * Return: 0; -ESTALE, with v->reason in words, if the anchor does not hold what
- * this vault left there; or another negative errno.
+ * Return: 0; -ESTALE, with v->reason in words, if the anchor does not hold what this
+ * vault left there; or another negative errno, likewise.
  */
 int qvault_resume(struct qvault *v)
 {
-	return 0;
-}
+	int err = 0;
 
-/**
- * qvault_forked() - this memory may live a second time elsewhere
- * @v: vault
- *
- * No version is taken from now on before an anchor record has been made that
- * leases others.
- *
- * Context: Any.
- */
-void qvault_forked(struct qvault *v)
-{
+	v->reason = NULL;
+	mutex_lock(&v->commit_mutex);
+	if (v->mode == QVAULT_MODE_WRITE || v->mode == QVAULT_MODE_READ_ONLY)
+		err = qvault_line_unbroken(v);
+	mutex_unlock(&v->commit_mutex);
+	if (!err)
+		return 0;
+	return refuse(v, err == -ESTALE ?
+		      "the anchor does not hold what this vault left there" :
+		      "cannot read the anchor", err);
 }
 
 /**

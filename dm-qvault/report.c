@@ -58,6 +58,63 @@ void qvault_report_failure(struct qvault *v, const char *what, int err)
 }
 
 /**
+ * qvault_report_trouble() - say that something failed and will be tried again
+ * @v: the vault
+ * @what: what it was
+ * @err: negative errno
+ *
+ * Context: Process, no spinlock held.
+ */
+void qvault_report_trouble(struct qvault *v, const char *what, int err)
+{
+	struct qvault_volume *vol = qvault_volume_of(v);
+
+	DMWARN_LIMIT("%s: %s failed (%d), and will be tried again",
+		     dm_table_device_name(vol->ti->table), what, err);
+}
+
+/**
+ * qvault_report_taken() - say that somebody else goes on from our record
+ * @v: the vault
+ * @epoch: of the record that was found
+ * @sequence: of it
+ *
+ * Context: Process, no spinlock held.
+ */
+void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence)
+{
+	struct qvault_volume *vol = qvault_volume_of(v);
+	char detail[64];
+
+	DMERR("%s: the anchor holds record %llu of epoch %llu, which is not ours (record %llu of epoch %llu is): it was attached elsewhere, or put back",
+	      dm_table_device_name(vol->ti->table), sequence, epoch,
+	      v->anchor.sequence, v->anchor.epoch);
+	snprintf(detail, sizeof(detail), "QVAULT_EPOCH=%llu", epoch);
+	send_event(vol, "QVAULT_EVENT=taken", detail);
+}
+
+/**
+ * qvault_report_slot() - say that only one slot of the anchor holds a record
+ * @v: the vault, being attached
+ * @slot: the other one
+ * @err: -ENODATA: it holds none; else why it cannot be read
+ *
+ * Context: Process, no spinlock held.
+ */
+void qvault_report_slot(struct qvault *v, u32 slot, int err)
+{
+	struct qvault_volume *vol = qvault_volume_of(v);
+	char detail[64];
+
+	DMWARN("%s: slot %u of the anchor %s (%d): if a record stood there that was complete, this is the state one commit before it",
+	       dm_table_device_name(vol->ti->table), slot,
+	       err == -ENODATA ? "holds no valid record, after a power cut or damage" :
+	       "cannot be read", err);
+	snprintf(detail, sizeof(detail), "QVAULT_SLOT=%u", slot);
+	send_event(vol, "QVAULT_EVENT=anchor", detail);
+}
+
+/**
  * qvault_report_corruption() - say that the data device gave back a wrong block
  * @v: the vault
  * @kind: what kind of block

@@ -15,6 +15,8 @@ static const char *mode_name(enum qvault_mode mode)
 		return "read-only";
 	case QVAULT_MODE_FAILED:
 		return "failed";
+	case QVAULT_MODE_TAKEN:
+		return "taken";
 	}
 	return "unknown";
 }
@@ -44,7 +46,7 @@ static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
  * <blocks read> <blocks written> <blocks unmapped>
  * <anchor records written> <flushes of the data device>
  * <log blocks written> <node and map blocks written>
- * <checkpoints> <corruptions>
+ * <checkpoints> <corruptions> <anchor slots with a record>
  *
  * The number of mapped blocks is that of the last checkpoint.  New fields come
  * at the end; readers must not mind more than they know.
@@ -67,6 +69,7 @@ static void status_info(struct qvault_volume *vol, char *result, unsigned int ma
 	DMEMIT(" %llu %llu", count(&c->commits), count(&c->flushes));
 	DMEMIT(" %llu %llu", count(&c->log_blocks), count(&c->node_blocks));
 	DMEMIT(" %llu %llu", count(&c->checkpoints), count(&c->corruptions));
+	DMEMIT(" %u", v->good_slots);
 }
 
 /* What an IMA policy may want to see in the log: never a key, nor its name. */

@@ -189,6 +189,8 @@ static int write_node(struct qvault_cursor *c, u32 level,
 		return 0;
 	slot = step->anchored.version ? !qvault_node_slot(&step->anchored) : 0;
 	ptr->version = qvault_new_versions(c->v, 1);
+	if (!ptr->version)
+		return qvault_may_write(c->v) ?: -EAGAIN;
 	ptr->where = weight << 1 | slot;
 	if (bitmap)
 		swap_bitmap(step->data);

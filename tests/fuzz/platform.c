@@ -58,6 +58,9 @@ void fuzz_dev_reset(struct fuzz_dev *dev)
 	}
 }
 
+/* Time stands still. */
+unsigned long jiffies;
+
 /* struct qvault_dev is what the engine passes around and never looks into. */
 static struct fuzz_dev *of(struct qvault_dev *dev)
 {
@@ -93,6 +96,13 @@ int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf)
 
 int qvault_dev_flush(struct qvault_dev *dev)
 {
+	return 0;
+}
+
+int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
+			      u64 block, void *buf, int *read)
+{
+	*read = qvault_dev_read(other, block, buf);
 	return 0;
 }
 
@@ -171,6 +181,18 @@ void qvault_kick_readahead(struct qvault *v, u64 leaf)
 void qvault_report_failure(struct qvault *v, const char *what, int err)
 {
 	((struct fuzz_world *)v->platform)->failures++;
+}
+
+void qvault_report_trouble(struct qvault *v, const char *what, int err)
+{
+}
+
+void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence)
+{
+}
+
+void qvault_report_slot(struct qvault *v, u32 slot, int err)
+{
 }
 
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)

@@ -56,23 +56,61 @@ static void check_mapping(struct world *world, const struct walk *w, u64 time)
  * I4: what a record reaches is durable before the record could be.  So the walk
  * is made when the record is handed over, not when it has arrived.
  */
+static bool same_state(const struct qvault_disk_anchor *a,
+		       const struct qvault_disk_anchor *b)
+{
+	struct qvault_disk_anchor x = *a, y = *b;
+
+	x.sequence = y.sequence;
+	x.epoch = y.epoch;
+	x.lease = y.lease;
+	memcpy(x.mac, y.mac, sizeof(x.mac));
+	return !memcmp(&x, &y, sizeof(x));
+}
+
+/* The next record in the other slot, or a failed write of the newest once more. */
+static void check_slot(const struct qvault_disk_anchor *disk,
+		       const struct qvault_disk_anchor *newest, u64 slot)
+{
+	u64 sequence = le64_to_cpu(disk->sequence);
+	u64 last = le64_to_cpu(newest->sequence);
+
+	if (!memcmp(disk, newest, sizeof(*disk)))
+		return;
+	if ((last & 1) == slot)
+		shim_fail("the newest anchor record is overwritten");
+	if (sequence != last + 1)
+		shim_fail("anchor record %llu follows %llu",
+			  (unsigned long long)sequence, (unsigned long long)last);
+}
+
+/* A record that says what the newest one says stands for its time, not for the cut. */
+static u64 time_of(struct world *world, const struct qvault_disk_anchor *disk,
+		   const struct qvault_disk_anchor *newest)
+{
+	const struct record *record;
+
+	if (newest && same_state(disk, newest)) {
+		record = oracle_find(&world->oracle, newest, NULL);
+		if (record)
+			return record->time;
+	}
+	return world->oracle.cut;
+}
+
 static void anchor_submitted(struct world *world, const struct io *io)
 {
 	const struct qvault_disk_anchor *disk = (void *)io->contents->data;
 	const struct qvault_disk_anchor *newest =
 		newest_record(&world->crypto, &world->anchor);
 	struct sim *sim = world->sim;
+	u64 time = time_of(world, disk, newest);
 	struct walk w;
 
 	totals.records++;
-	if (newest && (le64_to_cpu(newest->sequence) & 1) == io->block)
-		shim_fail("the newest anchor record is overwritten");
-	if (newest && le64_to_cpu(disk->sequence) !=
-		      le64_to_cpu(newest->sequence) + 1)
-		shim_fail("anchor record %llu follows %llu",
-			  (unsigned long long)le64_to_cpu(disk->sequence),
-			  (unsigned long long)le64_to_cpu(newest->sequence));
-	oracle_record(&world->oracle, disk, world->oracle.cut);
+	if (newest)
+		check_slot(disk, newest, io->block);
+	oracle_record(&world->oracle, disk, time);
 	world->reach[1].valid = false;
 	if (world->expect_corruption || !rng_chance(&world->choice, sim->p.walk))
 		return;
@@ -80,7 +118,7 @@ static void anchor_submitted(struct world *world, const struct io *io)
 	if (!walk(&w, &world->crypto, &world->data, disk))
 		shim_fail("I4: anchor record %llu does not hold: %s",
 			  (unsigned long long)le64_to_cpu(disk->sequence), w.why);
-	check_mapping(world, &w, world->oracle.cut);
+	check_mapping(world, &w, time);
 	set_reach(&world->reach[1], &w);
 	walk_exit(&w);
 }

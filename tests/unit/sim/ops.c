@@ -19,8 +19,7 @@
 void __real_qvault_stream_append(struct qvault *v, u64 logical,
 				 const struct qvault_ptr *ptr, u32 count);
 void __real_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
-void __real_qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
-			      struct qvault_cut *cut);
+bool __real_qvault_stream_cut(struct qvault *v, struct qvault_page *spare);
 
 void touch(struct sim *sim, u64 logical)
 {
@@ -141,16 +140,16 @@ void __wrap_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count)
 		check_log(v);
 }
 
-void __wrap_qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
-			      struct qvault_cut *cut)
+bool __wrap_qvault_stream_cut(struct qvault *v, struct qvault_page *spare)
 {
 	struct world *world = v->platform;
+	bool dirty = __real_qvault_stream_cut(v, spare);
 
-	__real_qvault_stream_cut(v, spare, cut);
 	if (!world)
-		return;
+		return dirty;
 	world->oracle.cut = world->oracle.now;
 	trace(world, spare ? "freeze" : "cut", 0, ~0ull, 0, 0);
+	return dirty;
 }
 
 /* ---- Writes ---- */

@@ -12,6 +12,7 @@
 #include "sim.h"
 
 struct world *world_current;
+unsigned long jiffies;
 
 /* ---- I/O ---- */
 
@@ -96,6 +97,7 @@ static void event(void *arg, u32 n)
 		return;
 	}
 	fails = io_fails(world, io);
+	jiffies++;
 
 	world->inflight[n] = world->inflight[--world->nr_inflight];
 	if (fails) {
@@ -182,6 +184,21 @@ int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf)
 int qvault_dev_flush(struct qvault_dev *dev)
 {
 	return sync_io(dev, IO_FLUSH, 0, NULL, false);
+}
+
+int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
+			      u64 block, void *buf, int *read)
+{
+	struct io look = {
+		.kind = IO_READ, .dev = other, .block = block, .buf = buf,
+		.task = task_current,
+	};
+	int err;
+
+	world_submit(other->world, &look);
+	err = qvault_dev_flush(dev);
+	*read = world_io_wait(&look);
+	return err;
 }
 
 /* Done or not, and if so it is one more write that a crash may cut off. */
@@ -382,6 +399,33 @@ void qvault_report_failure(struct qvault *v, const char *what, int err)
 	world->failures++;
 	if (!world->expect_failure && !world->expect_corruption)
 		shim_fail("the vault failed for no reason: %s, %d", what, err);
+}
+
+void qvault_report_trouble(struct qvault *v, const char *what, int err)
+{
+	struct world *world = v->platform;
+
+	if (!world->expect_failure && !world->expect_corruption &&
+	    !world->expect_no_memory)
+		shim_fail("trouble for no reason: %s, %d", what, err);
+}
+
+void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence)
+{
+	struct world *world = v->platform;
+
+	might_sleep();
+	world->taken++;
+	if (!world->expect_taken)
+		shim_fail("record %llu of epoch %llu taken for somebody else's",
+			  (unsigned long long)sequence, (unsigned long long)epoch);
+}
+
+void qvault_report_slot(struct qvault *v, u32 slot, int err)
+{
+	struct world *world = v->platform;
+
+	world->bad_slots++;
 }
 
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)

@@ -84,8 +84,8 @@ struct world {
 	struct reach reach[2];		/* newest durable, and the one on its way */
 	bool anchor_unknown;		/* an anchor write failed */
 
-	u64 corruptions, failures;
-	bool expect_corruption, expect_failure, expect_no_memory;
+	u64 corruptions, failures, taken, bad_slots;
+	bool expect_corruption, expect_failure, expect_no_memory, expect_taken;
 
 	/* Called whenever what a crash could leave has changed. */
 	void (*on_io)(struct world *world, const struct io *io, bool completed);
