@@ -55,7 +55,6 @@ static int open_device(struct qvault_volume *vol, struct qvault_dev *dev,
 		return err;
 	}
 	dev->bdev = dev->dm_dev->bdev;
-	dev->bios = &vol->bios;
 	if (bdev_logical_block_size(dev->bdev) > QVAULT_BLOCK_SIZE) {
 		ti->error = "Device has logical blocks of more than 4096 bytes";
 		return -EINVAL;
@@ -115,15 +114,16 @@ static int make_queues(struct qvault_volume *vol)
 	const char *name = dm_table_device_name(vol->ti->table);
 	const unsigned int flags = WQ_MEM_RECLAIM | WQ_UNBOUND;
 
-	vol->write_wq = alloc_workqueue("qvault_write/%s", flags, 0, name);
-	vol->read_wq = alloc_workqueue("qvault_read/%s", flags, 0, name);
-	vol->end_wq = alloc_workqueue("qvault_end/%s", flags, 0, name);
+	vol->write_wq = alloc_workqueue("qvault_write/%s", flags, QVAULT_WORKERS, name);
+	vol->read_wq = alloc_workqueue("qvault_read/%s", flags, QVAULT_WORKERS, name);
+	vol->end_wq = alloc_workqueue("qvault_end/%s", flags, QVAULT_WORKERS, name);
+	vol->again_wq = alloc_workqueue("qvault_again/%s", flags, QVAULT_WORKERS, name);
 	vol->commit_wq = alloc_ordered_workqueue("qvault_commit/%s",
 						WQ_MEM_RECLAIM, name);
 	vol->checkpoint_wq = alloc_ordered_workqueue("qvault_checkpoint/%s",
 						    WQ_MEM_RECLAIM, name);
-	if (vol->write_wq && vol->read_wq && vol->end_wq && vol->commit_wq &&
-	    vol->checkpoint_wq)
+	if (vol->write_wq && vol->read_wq && vol->end_wq && vol->again_wq &&
+	    vol->commit_wq && vol->checkpoint_wq)
 		return 0;
 	vol->ti->error = "Cannot make work queues";
 	return -ENOMEM;
@@ -162,8 +162,7 @@ static int parse_table(struct qvault_volume *vol, unsigned int argc, char **argv
 	}
 	vol->v.logical_blocks = ti->len / QVAULT_SECTORS;
 	vol->v.memory_mib = vol->args.memory_mib;
-	vol->max_pages = max_t(u32, QVAULT_MAX_RUN,
-			      vol->args.memory_mib << (20 - PAGE_SHIFT - 2));
+	qvault_pools_limit(vol, vol->args.memory_mib);
 	vol->v.allow_discards = vol->args.allow_discards;
 	vol->v.read_only = vol->args.read_only ||
 			  !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
@@ -204,6 +203,7 @@ static void teardown(struct qvault_volume *vol)
 	free_queue(vol->write_wq);
 	free_queue(vol->read_wq);
 	free_queue(vol->end_wq);
+	free_queue(vol->again_wq);
 	free_queue(vol->commit_wq);
 	free_queue(vol->checkpoint_wq);
 	if (vol->engine)
@@ -237,8 +237,6 @@ static int qvault_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	mutex_init(&vol->life_mutex);
 	atomic_set(&vol->inflight, 0);
 	ratelimit_state_init(&vol->events, 5 * HZ, 10);
-	atomic_set(&vol->nr_pages, 0);
-	init_waitqueue_head(&vol->page_wait);
 	qvault_flush_init(vol);
 
 	err = parse_table(vol, argc, argv);
