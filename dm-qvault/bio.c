@@ -258,6 +258,14 @@ void qvault_bio_end(struct qvault_volume *vol, struct bio *bio, blk_status_t sta
 		wake_up_var(&vol->inflight);
 }
 
+static bool ends_with_commit(const struct bio *bio)
+{
+	/* dm sends the flush of a PREFLUSH write first; one that came here is safe. */
+	if (bio->bi_opf & (REQ_FUA | REQ_PREFLUSH))
+		return true;
+	return op_is_write(bio_op(bio)) && qvault_write_through();
+}
+
 /**
  * qvault_io_put() - end one part of a bio
  * @io: its life
@@ -278,8 +286,7 @@ void qvault_io_put(struct qvault_io *io, int err)
 		qvault_read_free(io);
 	else if (!io->status)
 		qvault_flush_arm(vol);
-	/* dm sends the flush of a PREFLUSH write first; one that came here is safe. */
-	if (bio->bi_opf & (REQ_FUA | REQ_PREFLUSH) && !io->status)
+	if (ends_with_commit(bio) && !io->status)
 		qvault_flush_bio(vol, bio);
 	else
 		qvault_bio_end(vol, bio, io->status);
@@ -291,7 +298,7 @@ static bool aligned(struct qvault_volume *vol, struct bio *bio)
 		     (QVAULT_SECTORS - 1))))
 		return true;
 	DMERR_LIMIT("%s: I/O of %u sectors at %llu is not in blocks of %u bytes",
-		    dm_table_device_name(vol->ti->table), bio_sectors(bio),
+		    dm_device_name(vol->md), bio_sectors(bio),
 		    (unsigned long long)bio->bi_iter.bi_sector,
 		    QVAULT_BLOCK_SIZE);
 	return false;
@@ -304,8 +311,8 @@ static void start(struct qvault_volume *vol, struct bio *bio,
 
 	io->vol = vol;
 	io->iter = bio->bi_iter;
-	io->logical = dm_target_offset(vol->ti, bio->bi_iter.bi_sector) /
-		      QVAULT_SECTORS;
+	/* The target is alone in its table, and so begins where that does. */
+	io->logical = bio->bi_iter.bi_sector / QVAULT_SECTORS;
 	io->count = bio_sectors(bio) / QVAULT_SECTORS;
 	atomic_set(&io->pending, 1);
 	io->status = BLK_STS_OK;
@@ -334,7 +341,8 @@ int qvault_map_bio(struct qvault_volume *vol, struct bio *bio)
 {
 	if (!aligned(vol, bio))
 		return DM_MAPIO_KILL;
-	if (op_is_write(bio_op(bio)) && bio_sectors(bio) && !writable(vol))
+	if (op_is_write(bio_op(bio)) && bio_sectors(bio) &&
+	    (!writable(vol) || qvault_is_image(vol, bio)))
 		return DM_MAPIO_KILL;
 
 	atomic_inc(&vol->inflight);

@@ -4,6 +4,9 @@
  * reserves.  The engine (qvault.h) sees of it only struct qvault_dev and the
  * functions at the end of that header.
  *
+ * A volume is what runs: engine, threads, reserves, keys.  It belongs to the
+ * mapped device and outlives a table; a target is what one table says of it.
+ *
  * Threads.  Each kind of work has a queue of its own with its own rescuer,
  * since one may wait for another but never in a circle:
  *
@@ -42,16 +45,20 @@
 #define QVAULT_IO_BLOCKS	64u
 static_assert(QVAULT_IO_BLOCKS <= QVAULT_MAX_RUN);
 
-/* A device that a vault uses; at most one vault may use it at a time. */
+/*
+ * A device that a volume uses, or a vault that it may write records of; at most
+ * one volume may at a time.
+ */
 struct qvault_claim {
 	struct list_head list;		/* Locking: registry.c */
-	dev_t dev;
-	const void *owner;		/* a mapped device; NULL: not claimed */
+	dev_t dev;			/* 0: that of a vault */
+	u8 uuid[QVAULT_UUID_SIZE];
+	const struct qvault_volume *owner;	/* NULL: not claimed */
 };
 
 struct qvault_dev {
-	struct dm_dev *dm_dev;		/* NULL: there is none */
-	struct block_device *bdev;
+	/* The live table holds it open, as does any that takes the volume over. */
+	struct block_device *bdev;	/* NULL: there is none */
 	struct bio_set *bios;
 	struct qvault_claim claim;
 };
@@ -63,12 +70,19 @@ struct qvault_ahead {
 	u64 leaf;			/* no lock: torn, it is a wrong guess */
 };
 
+struct qvault_request;
+
 struct qvault_volume {
 	struct qvault v;
-	struct dm_target *ti;
-	struct qvault_args args;
+	struct list_head list;		/* Locking: volume.c */
+	u32 targets;			/* that refer to it.  Locking: volume.c */
+	struct mapped_device *md;
 	struct qvault_dev data;
 	struct qvault_dev anchor;
+	struct qvault_claim claim;
+	enum qvault_mac mac;		/* of an ephemeral vault */
+	u32 commit_seconds;		/* as of the table that was resumed last */
+	char refusal[DM_NAME_LEN + 64];	/* see qvault_claim_line() */
 
 	struct workqueue_struct *write_wq;
 	struct workqueue_struct *read_wq;
@@ -88,9 +102,12 @@ struct qvault_volume {
 	mempool_t buffers[QVAULT_NR_USES];	/* the engine's */
 	bool engine;			/* qvault_init() was called */
 
-	/* Attach, detach and messages exclude each other. */
+	/* Attach, detach, suspend, resume; and messages only begin outside of them. */
 	struct mutex life_mutex;
-	bool attached;			/* Locking: life_mutex */
+	/* The live table, for events; NULL: none.  Changes while nothing is active. */
+	struct dm_table *table;
+	/* Written under life_mutex.  Without it a load only sees it too late. */
+	bool attached;
 	/*
 	 * Whether the threads may start work by themselves.  Read without a
 	 * lock: who clears it flushes the queues afterwards.
@@ -113,7 +130,22 @@ struct qvault_volume {
 	struct work_struct checkpoint_work;
 	struct qvault_ahead ahead[QVAULT_LEAVES_AHEAD];
 
+	/* Was a page swapped out to it?  Hint: a stale one is no worse than a race. */
+	bool swapped;
+	struct qvault_request *request;	/* of machine.c */
+
 	struct ratelimit_state events;
+};
+
+/* What a table says of a volume. */
+struct qvault_target {
+	struct dm_target *ti;
+	struct qvault_args args;
+	struct dm_dev *data;
+	struct dm_dev *anchor;		/* NULL: ephemeral */
+	bool read_only;
+	u64 logical_blocks;
+	struct qvault_volume *vol;
 };
 
 static inline struct qvault_volume *qvault_volume_of(struct qvault *v)
@@ -156,11 +188,42 @@ static inline struct qvault_run *qvault_run_of(struct bio *bio)
 	return container_of(bio, struct qvault_run, bio);
 }
 
+/* ---- volume.c ----------------------------------------------------------- */
+
+/* All volumes there are, from their first table on. */
+extern struct mutex qvault_volumes_mutex;
+extern spinlock_t qvault_volumes_lock;
+extern struct list_head qvault_volumes;	/* Locking: either; to change it, both */
+
+struct qvault_volume *qvault_volume_new(struct qvault_target *tgt,
+					struct qvault_crypto *crypto);
+bool qvault_volume_writes(const struct mapped_device *md);
+struct qvault_volume *qvault_volume_running(const struct mapped_device *md);
+void qvault_volume_put(struct qvault_volume *vol, const struct dm_table *table);
+int qvault_volume_resume(struct qvault_volume *vol, struct qvault_target *tgt);
+void qvault_volume_suspend(struct qvault_volume *vol);
+
 /* ---- registry.c --------------------------------------------------------- */
 
-int qvault_claim(struct qvault_claim *claim, dev_t dev, const void *owner);
+int qvault_claim_device(struct qvault_claim *claim, dev_t dev,
+			const struct qvault_volume *owner, char holder[DM_NAME_LEN]);
 void qvault_unclaim(struct qvault_claim *claim);
-bool qvault_claimed(dev_t dev, const void *except);
+bool qvault_claimed(dev_t dev, const struct mapped_device *except);
+
+/* ---- request.c ---------------------------------------------------------- */
+
+struct qvault_request *qvault_request(struct qvault_volume *vol,
+				      int (*run)(struct qvault *v));
+int qvault_request_wait(struct qvault_request *request, bool killable,
+			unsigned long timeout);
+
+/* ---- machine.c ---------------------------------------------------------- */
+
+int qvault_machine_init(void);
+void qvault_machine_exit(void);
+bool qvault_write_through(void);
+bool qvault_quiet(void);
+bool qvault_is_image(struct qvault_volume *vol, const struct bio *bio);
 
 /* ---- hmac.c ------------------------------------------------------------- */
 
@@ -199,6 +262,8 @@ int qvault_ghash_mac(struct qvault_ghash *g, const struct qvault_disk_seal *head
 
 struct qvault_crypto *qvault_crypto_new(const u8 master[QVAULT_MASTER_KEY_SIZE]);
 void qvault_crypto_free(struct qvault_crypto *crypto);
+int qvault_crypto_same_key(const struct qvault_crypto *crypto,
+			   const u8 master[QVAULT_MASTER_KEY_SIZE]);
 int qvault_key_get(const struct qvault_args *args,
 		   u8 master[QVAULT_MASTER_KEY_SIZE], char **error);
 
@@ -266,6 +331,11 @@ void qvault_flush_init(struct qvault_volume *vol);
 void qvault_flush_bio(struct qvault_volume *vol, struct bio *bio);
 void qvault_flush_arm(struct qvault_volume *vol);
 void qvault_flush_stop(struct qvault_volume *vol);
+void qvault_flush_kick(struct qvault_volume *vol);
+
+/* ---- report.c ----------------------------------------------------------- */
+
+void qvault_report_loss(struct qvault *v, int err);
 
 /* ---- status.c ----------------------------------------------------------- */
 

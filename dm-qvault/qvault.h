@@ -503,6 +503,7 @@ int qvault_detach(struct qvault *v);
 int qvault_suspend(struct qvault *v);
 int qvault_resume(struct qvault *v);
 void qvault_forked(struct qvault *v);
+void qvault_set_limits(struct qvault *v);
 
 /* commit.c, for checkpoint.c only. */
 int __qvault_commit(struct qvault *v, struct qvault_page *spare);

@@ -173,13 +173,21 @@ static int begin_line(struct qvault *v, const struct qvault_disk_anchor *record)
 	return refuse(v, "cannot write the anchor", err);
 }
 
-static void set_limits(struct qvault *v)
+/**
+ * qvault_set_limits() - as much memory as v->memory_mib allows, from now on
+ * @v: vault that is attached, or being attached
+ *
+ * Context: nothing else uses the vault.
+ */
+void qvault_set_limits(struct qvault *v)
 {
 	/* Half for the delta, in the worst case; a quarter for nodes. */
 	u32 log_limit = v->memory_mib * 32;
 
 	v->log_limit = clamp(log_limit, QVAULT_MIN_LOG_BLOCKS,
 			     v->geo.log_blocks);
+	v->cache.limit = max(v->memory_mib * 64, 64u);
+	v->alloc.limit = max(v->memory_mib * 8, 8u);
 }
 
 /* Everything whose size depends on the volume or on an option. */
@@ -188,16 +196,16 @@ static int make_room(struct qvault *v)
 	u32 shift = 8;
 	int err;
 
-	set_limits(v);
+	qvault_set_limits(v);
 	while (shift < 16 && 1u << shift < 32 * v->log_limit)
 		shift++;
 	err = qvault_delta_init(&v->delta[0], shift);
 	if (!err)
 		err = qvault_delta_init(&v->delta[1], shift);
 	if (!err)
-		err = qvault_cache_init(v, max(v->memory_mib * 64, 64u));
+		err = qvault_cache_init(v, v->cache.limit);
 	if (!err)
-		err = qvault_alloc_init(v, max(v->memory_mib * 8, 8u));
+		err = qvault_alloc_init(v, v->alloc.limit);
 	if (!err)
 		err = qvault_line_init(v);
 	v->freeze_page = kmalloc(sizeof(*v->freeze_page), GFP_KERNEL);

@@ -117,6 +117,7 @@ static void world_free(void *arg)
 {
 	struct qvault_volume *vol = arg;
 
+	qvault_unclaim(&vol->claim);
 	qvault_exit(&vol->v);
 	qvault_pools_exit(vol);
 	kfree(vol);
