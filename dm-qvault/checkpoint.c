@@ -19,6 +19,13 @@ struct merge {
 	u64 unmapped_end;
 };
 
+/* What a checkpoint works with: one at a time, and it must not wait for memory. */
+int qvault_checkpoint_init(struct qvault *v)
+{
+	v->merge = kmalloc(sizeof(*v->merge), GFP_KERNEL);
+	return v->merge ? 0 : -ENOMEM;
+}
+
 static void merge_init(struct merge *m, struct qvault *v)
 {
 	memset(m, 0, sizeof(*m));
@@ -211,7 +218,7 @@ out:
 
 static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta)
 {
-	struct merge *m = kzalloc(sizeof(*m), GFP_NOIO | __GFP_NOFAIL);
+	struct merge *m = v->merge;
 	int err;
 
 	merge_init(m, v);
@@ -222,7 +229,6 @@ static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta)
 	if (!err)
 		err = anchor(v, m);
 	merge_exit(m);
-	kfree(m);
 	return err;
 }
 

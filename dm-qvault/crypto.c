@@ -8,6 +8,7 @@
  * slower would silently be picked.  Hence requests on the heap and a wait, which
  * costs nothing when the driver answers at once, as it does in process context.
  */
+#include <asm/archrandom.h>
 #include <crypto/algapi.h>
 #include <crypto/hash.h>
 #include <crypto/skcipher.h>
@@ -15,7 +16,6 @@
 #include <linux/hash.h>
 #include <linux/random.h>
 #include <linux/timekeeping.h>
-#include <linux/timex.h>
 
 #include "platform.h"
 
@@ -434,7 +434,7 @@ bool qvault_tags_differ(const void *a, const void *b, size_t bytes)
  *
  * So that two lives that began from one record, unknown to each other, hardly ever
  * seal under the same version.  A memory that was copied may have copied the state
- * of the generator too, and then it is the clocks that differ.
+ * of the generator too; hence the clock, and the processor's own if it has one.
  *
  * Context: Any.
  * Return: Below 2^44.
@@ -442,7 +442,11 @@ bool qvault_tags_differ(const void *a, const void *b, size_t bytes)
 u64 qvault_random_jump(void)
 {
 	u64 jump = get_random_u64();
+	unsigned long word;
 
-	jump ^= (ktime_get_real_ns() ^ random_get_entropy()) * GOLDEN_RATIO_64;
+	/* User Mode Linux has it for the kernel only, not for modules. */
+	if (!IS_ENABLED(CONFIG_UML) && arch_get_random_longs(&word, 1))
+		jump ^= word;
+	jump ^= ktime_get_real_ns() * GOLDEN_RATIO_64;
 	return jump >> (64 - QVAULT_JUMP_BITS);
 }

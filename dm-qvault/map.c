@@ -13,36 +13,53 @@ static struct qvault_delta *live(struct qvault *v)
 
 /* ---- Room ---- */
 
-static void unreserve(struct qvault *v, u32 bytes)
+/* Takes back what was promised.  Context: map_lock for writing. */
+static void __unreserve(struct qvault *v, u32 bytes, u32 nodes)
+{
+	qvault_stream_release(v, bytes);
+	qvault_stock_release(v, nodes);
+}
+
+static void unreserve(struct qvault *v, u32 bytes, u32 nodes)
 {
 	write_lock(&v->map_lock);
-	qvault_stream_release(v, bytes);
+	__unreserve(v, bytes, nodes);
 	write_unlock(&v->map_lock);
 }
 
-/* Try to get room in the log and, for a write, blocks. */
-static int try_room(struct qvault *v, u32 bytes, struct qvault_write *w)
+/*
+ * Try to get nodes for the delta, room in the log and, for a write, blocks.  The
+ * nodes come first: who waits for pages of the stream waits for commits, and
+ * they need none.
+ */
+static int try_room(struct qvault *v, u32 bytes, u32 nodes,
+		    struct qvault_write *w)
 {
 	int n = 0;
 
-	if (!qvault_stream_reserve(v, bytes))
+	if (!qvault_stock_promise(v, nodes))
 		return -ENOSPC;
+	if (!qvault_stream_reserve(v, bytes)) {
+		unreserve(v, 0, nodes);
+		return -ENOSPC;
+	}
 	if (w)
 		n = qvault_alloc_blocks(v, w->logical, w->count, w->ptr);
 	if (n < 0)
-		unreserve(v, bytes);
+		unreserve(v, bytes, nodes);
 	else if (w)
 		w->count = n;
 	return n < 0 ? n : 0;
 }
 
 /* The same, counted as under way from before the first promise. */
-static int take_room(struct qvault *v, u32 bytes, struct qvault_write *w)
+static int take_room(struct qvault *v, u32 bytes, u32 nodes,
+		     struct qvault_write *w)
 {
 	int err;
 
 	atomic_inc(&v->inflight);
-	err = try_room(v, bytes, w);
+	err = try_room(v, bytes, nodes, w);
 	if (err && atomic_dec_and_test(&v->inflight))
 		wake_up_all(&v->room_wait);
 	return err;
@@ -52,11 +69,12 @@ static int take_room(struct qvault *v, u32 bytes, struct qvault_write *w)
 #define IDLE_ROUNDS	4
 
 /*
- * Get room, or wait for it.  There are more data blocks than logical ones, and
- * the log is larger than what one write takes: so there is room after a
- * checkpoint, or else operations under way hold it, which end without our help,
- * or have just ended and used it up.  Only a device that fails writes, or gives
- * the map back wrong, can make it scarce: -ENOSPC then.
+ * Get room, or wait for it.  There are more data blocks than logical ones, the
+ * log is larger than what one write takes, and so is what the vault has put by
+ * for when memory is short: so there is room after a checkpoint, or else operations
+ * under way hold it, which end without our help, or have just ended and used it up.
+ * Only a device that fails writes, or gives the map back wrong, can make it scarce:
+ * -ENOSPC then.
  *
  * That must not be concluded from one round.  The checkpoint may be one that
  * began before ours was needed, and others that look for room hold some for a
@@ -64,20 +82,25 @@ static int take_room(struct qvault *v, u32 bytes, struct qvault_write *w)
  *
  * Who waits holds nothing, so nobody waits for a waiter.
  */
-static int get_room(struct qvault *v, u32 bytes, struct qvault_write *w)
+static int get_room(struct qvault *v, u32 bytes, u32 nodes,
+		    struct qvault_write *w)
 {
 	u64 seen, now, before = atomic64_read(&v->ended);
 	u32 idle = 0;
 	int err;
 
+	/* Who comes at the same time may pass the limit together, which is little. */
+	wait_event(v->room_wait,
+		   READ_ONCE(v->stock.promised) <= v->node_limit ||
+		   qvault_may_write(v));
 	while (idle < IDLE_ROUNDS) {
 		seen = atomic64_read(&v->counters.checkpoints);
-		err = take_room(v, bytes, w);
+		err = take_room(v, bytes, nodes, w);
 		if (err != -ENOSPC)
 			return err;
 		err = qvault_checkpoint_since(v, seen);
 		if (!err)
-			err = take_room(v, bytes, w);
+			err = take_room(v, bytes, nodes, w);
 		if (err != -ENOSPC)
 			return err;
 		wait_event(v->room_wait,
@@ -168,44 +191,29 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 	int err;
 
 	w->reserved = w->count * QVAULT_ENTRY_WORST;
+	w->nodes = qvault_leaves_of(w->logical, w->count);
 	err = qvault_may_write(v);
 	if (!err)
-		err = get_room(v, w->reserved, w);
+		err = get_room(v, w->reserved, w->nodes, w);
 	if (err)
 		return err;
 	err = get_versions(v, w);
 	return err ? qvault_write_end(v, w, err) : 0;
 }
 
-/*
- * Insert all blocks of the write at one point in the order of commits.  Fails
- * only if the vault does.
- */
-static int insert(struct qvault *v, struct qvault_write *w)
+/* Insert all blocks of the write at one point in the order of commits. */
+static void insert(struct qvault *v, struct qvault_write *w)
 {
-	struct qvault_reserve reserve;
 	u32 i;
 
-	qvault_reserve_init(&reserve);
 	write_lock(&v->map_lock);
-	/* The live delta may be another one each time. */
-	while (!qvault_delta_prepare(v, live(v), w->logical, w->count, true,
-				     &reserve)) {
-		write_unlock(&v->map_lock);
-		if (!qvault_reserve_fill(v, &reserve)) {
-			qvault_reserve_exit(v, &reserve);
-			return -EIO;
-		}
-		write_lock(&v->map_lock);
-	}
+	qvault_delta_prepare(v, live(v), w->logical, w->count, true);
 	for (i = 0; i < w->count; i++)
 		qvault_delta_insert(v, live(v), w->logical + i, &w->ptr[i]);
 	qvault_stream_append(v, w->logical, w->ptr, w->count);
-	qvault_stream_release(v, w->reserved);
+	__unreserve(v, w->reserved, w->nodes);
 	write_unlock(&v->map_lock);
-	qvault_reserve_exit(v, &reserve);
 	atomic64_add(w->count, &v->counters.writes);
-	return 0;
 }
 
 /**
@@ -217,18 +225,20 @@ static int insert(struct qvault *v, struct qvault_write *w)
  * On an error the mapping does not change, and the blocks are set aside until a flush
  * and a checkpoint have succeeded: the device may be bad there.
  *
- * Context: sleeps; no lock held.
+ * Waits for nothing: all that it takes was promised at the beginning.
+ *
+ * Context: Process; no lock held.
  * Return: 0: reads see the write from now on, and the next commit covers it.
  */
 int qvault_write_end(struct qvault *v, struct qvault_write *w, int err)
 {
 	if (!err)
 		err = qvault_may_write(v);
-	if (!err)
-		err = insert(v, w);
 	if (err) {
-		unreserve(v, w->reserved);
+		unreserve(v, w->reserved, w->nodes);
 		qvault_alloc_set_aside(v, w->ptr, w->count);
+	} else {
+		insert(v, w);
 	}
 	ended(v);
 	if (!err)
@@ -238,26 +248,14 @@ int qvault_write_end(struct qvault *v, struct qvault_write *w, int err)
 
 /* ---- Unmap ---- */
 
-/* As insert(). */
-static int insert_unmap(struct qvault *v, const struct qvault_piece *piece)
+/* As insert(); a piece is one node of the delta. */
+static void insert_unmap(struct qvault *v, const struct qvault_piece *piece)
 {
-	struct qvault_reserve reserve;
-
-	qvault_reserve_init(&reserve);
 	write_lock(&v->map_lock);
-	while (!qvault_delta_unmap_piece(v, live(v), piece, &reserve)) {
-		write_unlock(&v->map_lock);
-		if (!qvault_reserve_fill(v, &reserve)) {
-			qvault_reserve_exit(v, &reserve);
-			return -EIO;
-		}
-		write_lock(&v->map_lock);
-	}
+	qvault_delta_unmap_piece(v, live(v), piece);
 	qvault_stream_append_unmap(v, piece->logical, piece->count);
-	qvault_stream_release(v, QVAULT_ENTRY_WORST);
+	__unreserve(v, QVAULT_ENTRY_WORST, 1);
 	write_unlock(&v->map_lock);
-	qvault_reserve_exit(v, &reserve);
-	return 0;
 }
 
 static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
@@ -266,16 +264,13 @@ static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
 
 	err = qvault_may_write(v);
 	if (!err)
-		err = get_room(v, QVAULT_ENTRY_WORST, NULL);
+		err = get_room(v, QVAULT_ENTRY_WORST, 1, NULL);
 	if (err)
 		return err;
-	err = insert_unmap(v, piece);
-	if (err)
-		unreserve(v, QVAULT_ENTRY_WORST);
+	insert_unmap(v, piece);
 	ended(v);
-	if (!err)
-		checkpoint_if_due(v);
-	return err;
+	checkpoint_if_due(v);
+	return 0;
 }
 
 /**

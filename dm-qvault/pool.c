@@ -7,14 +7,7 @@
 
 #include "platform.h"
 
-/* Blocks of the engine, by enum qvault_use. */
-static const int min_buffers[QVAULT_NR_USES] = {
-	[QVAULT_USE_READ] = 8,
-	[QVAULT_USE_MAP] = 40,
-	[QVAULT_USE_COMMIT] = 32,
-	[QVAULT_USE_CHECKPOINT] = 64,
-};
-
+#define MORE_BUFFERS	16
 #define MIN_PAGES	64
 #define MIN_SCRATCH	2
 #define MIN_CHUNKS	2
@@ -113,8 +106,8 @@ static int buffers_init(struct qvault_volume *vol)
 
 	for (use = 0; use < QVAULT_NR_USES && !err; use++) {
 		pool = &vol->buffers[use];
-		err = mempool_init(pool, min_buffers[use], alloc_buffer, free_buffer,
-				   pool);
+		err = mempool_init(pool, qvault_least_buffers(use) + MORE_BUFFERS,
+				   alloc_buffer, free_buffer, pool);
 	}
 	return err;
 }

@@ -7,7 +7,6 @@
  * Lock order, outermost first:
  *
  *	page_mutex		one writer waits for pages of the stream at a time
- *	node_mutex		one writer takes delta nodes from the pool at a time
  *	checkpoint_mutex	one checkpoint at a time; freeze to anchored
  *	  commit_mutex		one writer of the log and of the anchor
  *	    alloc_mutex		choosing data blocks, loading groups
@@ -83,6 +82,43 @@ enum qvault_use {
 	QVAULT_NR_USES
 };
 
+/* What one user may hold at once, and so the least that a reserve must have. */
+static inline u32 qvault_least_buffers(enum qvault_use use)
+{
+	const u32 inner = QVAULT_MAX_LEVELS - 1, node = 2;
+
+	switch (use) {
+	case QVAULT_USE_READ:
+		return node;
+	case QVAULT_USE_MAP:
+		/* Three bitmaps; two paths through the map; what is read. */
+		return 3 + 2 * inner * node + node;
+	case QVAULT_USE_COMMIT:
+		/* A log block, or a record; both slots when attaching. */
+		return 2;
+	case QVAULT_USE_CHECKPOINT:
+		/* Two cursors, each with new nodes and old ones; as above; and a write. */
+		return 2 * (QVAULT_MAX_LEVELS + inner * node) + node + 1;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * What the engine puts by for when memory is short: nodes of the delta, pages of
+ * the stream, and groups of the map.  The least is what the largest write takes, and
+ * for the stream the page that the last commit has left in it.
+ */
+#ifdef QVAULT_FAMINE
+#define QVAULT_STOCK		3u
+#define QVAULT_PAGES		10
+#define QVAULT_GROUPS		1u
+#else
+#define QVAULT_STOCK		16u
+#define QVAULT_PAGES		16
+#define QVAULT_GROUPS		4u
+#endif
+
 void qvault_fail(struct qvault *v, const char *what, int err);
 int qvault_may_write(struct qvault *v);
 int qvault_may_read(const struct qvault *v);
@@ -144,7 +180,6 @@ struct qvault_delta_node {
 	u8 level;
 	u8 used;			/* pointers in ptr[] */
 	u8 capacity;
-	u8 pooled;			/* came from the mempool */
 	/* Of the leaf's blocks: which are known here, and which are mapped. */
 	DECLARE_BITMAP(present, QVAULT_FANOUT);
 	DECLARE_BITMAP(mapped, QVAULT_FANOUT);
@@ -173,31 +208,36 @@ enum qvault_hit qvault_delta_lookup(const struct qvault *v,
 void qvault_delta_sort(struct qvault_delta *delta);
 
 /*
- * Nodes that a change may need, allocated before the spinlock is taken:
- * qvault_delta_prepare() says false and what it lacks, the caller drops the
- * lock, fills the reserve and tries again.
+ * Nodes for changes that have begun, so that their ends wait for none: for each
+ * leaf or subtree that is promised one there is one here, large enough for any.
+ * An end takes it only if the allocator has none that just fits.
  */
-struct qvault_reserve {
-	struct list_head nodes;
-	u32 lacks;			/* capacity of the node that was missing */
-	bool pooled;			/* holds node_mutex, and nodes of the pool */
+struct qvault_stock {
+	struct list_head nodes;		/* of full capacity */
+	u32 nr;
+	u32 promised;			/* of them */
 };
 
-void qvault_reserve_init(struct qvault_reserve *reserve);
-bool qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve);
-void qvault_reserve_exit(struct qvault *v, struct qvault_reserve *reserve);
+int qvault_stock_init(struct qvault *v);
+void qvault_stock_exit(struct qvault *v);
+bool qvault_stock_promise(struct qvault *v, u32 nr);
+void qvault_stock_release(struct qvault *v, u32 nr);
 
-bool qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
-			  u64 logical, u32 count, bool mapped,
-			  struct qvault_reserve *reserve);
-bool qvault_delta_prepare_mark(struct qvault *v, struct qvault_delta *delta,
-			       struct qvault_reserve *reserve);
+/* As many nodes as blocks that are mapped may add to a delta. */
+static inline u32 qvault_leaves_of(u64 logical, u32 count)
+{
+	return ((logical + count - 1) >> QVAULT_FANOUT_SHIFT) -
+	       (logical >> QVAULT_FANOUT_SHIFT) + 1;
+}
+
+void qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
+			  u64 logical, u32 count, bool mapped);
 void qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
 			 u64 logical, const struct qvault_ptr *ptr);
 void qvault_delta_unmap(struct qvault *v, struct qvault_delta *delta,
 			u64 logical, u32 count);
 void qvault_delta_mark(struct qvault *v, struct qvault_delta *delta, u32 level,
-		       u64 index, struct qvault_reserve *reserve);
+		       u64 index);
 
 /*
  * The next piece of a range that is to be unmapped: blocks of one leaf
@@ -211,9 +251,8 @@ struct qvault_piece {
 
 void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
 		       u64 count, struct qvault_piece *piece);
-bool qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
-			      const struct qvault_piece *piece,
-			      struct qvault_reserve *reserve);
+void qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
+			      const struct qvault_piece *piece);
 
 /* ---- Stream and log (log.c) --------------------------------------------- */
 
@@ -301,6 +340,7 @@ struct qvault_node {
 	struct list_head lru;		/* unused: the cache may drop it */
 	u64 version;
 	u32 refs;
+	bool lent;			/* from a reserve, and in no cache */
 	/* Of a leaf, for readahead; hints, and so without a lock. */
 	bool ahead;			/* came before it was asked for */
 	bool asked;			/* was read, from its beginning */
@@ -322,8 +362,7 @@ struct qvault_node *qvault_node_find(struct qvault *v, u64 version);
 int qvault_node_get(struct qvault *v, enum qvault_use use,
 		    enum qvault_kind kind, u32 level, u64 index,
 		    const struct qvault_ptr *ptr, struct qvault_node **node);
-struct qvault_node *qvault_node_add(struct qvault *v, u64 version,
-				    const void *data);
+void qvault_node_add(struct qvault *v, u64 version, const void *data);
 void qvault_node_put(struct qvault *v, struct qvault_node *node);
 
 /* ---- Trees (tree.c) ----------------------------------------------------- */
@@ -411,6 +450,8 @@ struct qvault_alloc {
 	struct hlist_head *buckets;
 	u32 bucket_shift;
 	struct list_head lru;
+	struct list_head spare;		/* memory for groups; Locking: alloc_mutex */
+	u32 nr_spare;
 	struct list_head release[2];
 	u32 nr_groups;
 	u32 limit;
@@ -496,6 +537,7 @@ bool qvault_lease_out(const struct qvault *v);
 /* ---- Commit, checkpoint, recovery --------------------------------------- */
 
 int qvault_commit(struct qvault *v);
+int qvault_checkpoint_init(struct qvault *v);
 int qvault_checkpoint(struct qvault *v);
 int qvault_checkpoint_since(struct qvault *v, u64 seen);
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record);
@@ -520,6 +562,7 @@ struct qvault_write {
 	u64 logical;
 	u32 count;			/* 1..QVAULT_MAX_RUN */
 	u32 reserved;			/* bytes of the log */
+	u32 nodes;			/* of the delta, promised */
 	struct qvault_ptr ptr[];
 };
 
@@ -571,7 +614,6 @@ struct qvault {
 	const char *reason;		/* why qvault_attach() refused, in words */
 
 	struct mutex page_mutex;	/* See the lock order at the top. */
-	struct mutex node_mutex;	/* See there. */
 	struct mutex checkpoint_mutex;	/* See there. */
 	struct mutex commit_mutex;	/* See there. */
 	struct mutex alloc_mutex;	/* See there. */
@@ -589,6 +631,7 @@ struct qvault {
 	bool frozen;			/* the other one is being merged */
 	u64 freeze_head;		/* log block in which the frozen one ends */
 	struct qvault_stream stream;	/* Locking: map_lock */
+	struct qvault_stock stock;	/* Locking: map_lock */
 
 	spinlock_t alloc_lock;		/* See there. */
 	struct qvault_alloc alloc;	/* Locking: alloc_lock; see alloc.c */
@@ -604,10 +647,11 @@ struct qvault {
 	atomic64_t ended;		/* that gave it back, ever */
 	atomic_t hurried;		/* that wait for a checkpoint */
 
+	struct merge *merge;		/* Locking: checkpoint_mutex; checkpoint.c */
 	u64 *changes;			/* Locking: checkpoint_mutex */
 	unsigned long troubled;		/* when a checkpoint failed last; 0: not since */
 	u32 log_limit;			/* blocks of the log that may be used */
-	mempool_t *node_pool;		/* delta nodes, of full capacity */
+	u32 node_limit;			/* about so many nodes are promised at most */
 	mempool_t *page_pool;		/* stream pages */
 	/* For the next freeze; only without it while one is under way. */
 	struct qvault_page *freeze_page;	/* Locking: commit_mutex */

@@ -21,16 +21,16 @@ static int refuse(struct qvault *v, const char *reason, int err)
 
 /* ---- Replay ---- */
 
-static int replay_map(struct qvault *v, const struct qvault_entry *entry,
-		      struct qvault_reserve *reserve)
+static int replay_map(struct qvault *v, const struct qvault_entry *entry)
 {
+	u32 nodes = qvault_leaves_of(entry->logical, entry->count);
 	struct qvault_ptr ptr;
 	u64 i;
 
-	while (!qvault_delta_prepare(v, live(v), entry->logical, entry->count,
-				     true, reserve))
-		if (!qvault_reserve_fill(v, reserve))
-			return -ENOMEM;
+	if (!qvault_stock_promise(v, nodes))
+		return -ENOMEM;
+	write_lock(&v->map_lock);
+	qvault_delta_prepare(v, live(v), entry->logical, entry->count, true);
 	for (i = 0; i < entry->count; i++) {
 		ptr.version = entry->version + i;
 		ptr.where = entry->where + i;
@@ -38,20 +38,24 @@ static int replay_map(struct qvault *v, const struct qvault_entry *entry,
 		       QVAULT_TAG_SIZE);
 		qvault_delta_insert(v, live(v), entry->logical + i, &ptr);
 	}
+	qvault_stock_release(v, nodes);
+	write_unlock(&v->map_lock);
 	return 0;
 }
 
-static int replay_unmap(struct qvault *v, const struct qvault_entry *entry,
-			struct qvault_reserve *reserve)
+static int replay_unmap(struct qvault *v, const struct qvault_entry *entry)
 {
 	u64 logical = entry->logical, count = entry->count;
 	struct qvault_piece piece;
 
 	while (count) {
 		qvault_next_piece(&v->geo, logical, count, &piece);
-		while (!qvault_delta_unmap_piece(v, live(v), &piece, reserve))
-			if (!qvault_reserve_fill(v, reserve))
-				return -ENOMEM;
+		if (!qvault_stock_promise(v, 1))
+			return -ENOMEM;
+		write_lock(&v->map_lock);
+		qvault_delta_unmap_piece(v, live(v), &piece);
+		qvault_stock_release(v, 1);
+		write_unlock(&v->map_lock);
 		logical += piece.count;
 		count -= piece.count;
 	}
@@ -61,18 +65,15 @@ static int replay_unmap(struct qvault *v, const struct qvault_entry *entry,
 /* Apply entries in the order in which they took effect. */
 static int replay_entries(struct qvault *v, const u8 *pos, u32 left)
 {
-	struct qvault_reserve reserve;
 	struct qvault_entry entry;
 	int err;
 
-	qvault_reserve_init(&reserve);
 	while ((err = qvault_entry_next(&v->geo, &pos, &left, &entry)) > 0) {
-		err = entry.version ? replay_map(v, &entry, &reserve) :
-				      replay_unmap(v, &entry, &reserve);
+		err = entry.version ? replay_map(v, &entry) :
+				      replay_unmap(v, &entry);
 		if (err)
 			break;
 	}
-	qvault_reserve_exit(v, &reserve);
 	return err;
 }
 
@@ -188,6 +189,8 @@ void qvault_set_limits(struct qvault *v)
 			     v->geo.log_blocks);
 	v->cache.limit = max(v->memory_mib * 64, 64u);
 	v->alloc.limit = max(v->memory_mib * 8, 8u);
+	/* Of 8 KiB each: a sixteenth. */
+	v->node_limit = max(v->memory_mib * 8, QVAULT_STOCK);
 }
 
 /* Everything whose size depends on the volume or on an option. */
@@ -385,11 +388,9 @@ int qvault_resume(struct qvault *v)
  */
 int qvault_init(struct qvault *v)
 {
-	const size_t node_size = sizeof(struct qvault_delta_node) +
-				 QVAULT_FANOUT * sizeof(struct qvault_ptr);
+	int err;
 
 	mutex_init(&v->page_mutex);
-	mutex_init(&v->node_mutex);
 	mutex_init(&v->checkpoint_mutex);
 	mutex_init(&v->commit_mutex);
 	mutex_init(&v->alloc_mutex);
@@ -401,16 +402,18 @@ int qvault_init(struct qvault *v)
 	/* What a checkpoint needs even when there is no memory left. */
 	v->changes = kvcalloc(QVAULT_MAX_CHANGES, sizeof(*v->changes),
 			      GFP_KERNEL);
-	v->node_pool = mempool_create_kmalloc_pool(16, node_size);
-	v->page_pool = mempool_create_kmalloc_pool(16, sizeof(struct qvault_page));
-	return v->changes && v->node_pool && v->page_pool ? 0 : -ENOMEM;
+	v->page_pool = mempool_create_kmalloc_pool(QVAULT_PAGES,
+						  sizeof(struct qvault_page));
+	err = qvault_stock_init(v) ?: qvault_checkpoint_init(v);
+	return err ?: v->changes && v->page_pool ? 0 : -ENOMEM;
 }
 
 /* Frees what a vault has; it may be half-built, attached, or failed. */
 void qvault_exit(struct qvault *v)
 {
 	drop_all(v);
+	kfree(v->merge);
 	kvfree(v->changes);
-	mempool_destroy(v->node_pool);
+	qvault_stock_exit(v);
 	mempool_destroy(v->page_pool);
 }

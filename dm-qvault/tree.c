@@ -204,7 +204,7 @@ static int write_node(struct qvault_cursor *c, u32 level,
 	qvault_batch_write(c->batch,
 			   qvault_node_block(&c->v->geo, c->kind, level,
 					     step->index, slot), cipher);
-	qvault_node_put(c->v, qvault_node_add(c->v, ptr->version, step->data));
+	qvault_node_add(c->v, ptr->version, step->data);
 	atomic64_inc(&c->v->counters.node_blocks);
 	give_way(c);
 	return 0;

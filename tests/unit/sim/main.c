@@ -133,7 +133,6 @@ static void choose(struct params *p, u64 seed)
 	p->slow = rng_chance(&rng, 30) ? 10 : 0;
 	p->commits = rng_chance(&rng, 25) ? 1 : 20;
 	p->bursts = p->lazy && rng_chance(&rng, 30) ? 100 : 0;
-	p->reserve = 128;
 	if (rng_chance(&rng, 30))
 		p->shortage = rng_chance(&rng, 50) ? 100 :
 			      rng_below(&rng, 100);
@@ -148,6 +147,7 @@ static void choose(struct params *p, u64 seed)
 	if (p->ephemeral)
 		p->lives = 1;
 	p->ghash = rng_chance(&rng, 30);
+	p->reserve = rng_chance(&rng, 50) ? 0 : 30;
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (given[i])
 			put(p, i, value[i]);

@@ -457,12 +457,13 @@ void world_init(struct world *world, u64 seed)
 	world->v.crypto = &world->crypto;
 }
 
-void world_reserve(struct world *world, u32 nr)
+void world_reserve(struct world *world, u32 more)
 {
 	u32 use;
 
 	for (use = 0; use < QVAULT_NR_USES; use++)
-		world->reserve[use] = world->reserve_left[use] = nr;
+		world->reserve[use] = world->reserve_left[use] =
+			qvault_least_buffers(use) + more;
 }
 
 static void free_inflight(struct world *world)

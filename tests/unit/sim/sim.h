@@ -19,7 +19,7 @@ struct params {
 	u32 explore;			/* permille of I/Os at which to crash */
 	u32 adversary;			/* percent of those states he gets */
 	u32 faults;			/* percent of lives with faults */
-	u32 reserve;			/* buffers that are there when memory is short */
+	u32 reserve;			/* buffers more than the least, when memory is short */
 	u32 shortage;			/* percent of allocations that find no memory */
 	u32 memory_mib;
 	u32 slow;			/* percent of reads that take very long */

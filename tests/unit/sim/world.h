@@ -97,8 +97,8 @@ struct world {
 extern struct world *world_current;
 
 void world_init(struct world *world, u64 seed);
-/* How many buffers there are for each use when memory is short. */
-void world_reserve(struct world *world, u32 nr);
+/* How many buffers more than the least there are when memory is short. */
+void world_reserve(struct world *world, u32 more);
 /* Ends a world that has detached cleanly, and complains of leaks. */
 void world_exit(struct world *world);
 /* Ends it as it is. */
