@@ -137,15 +137,26 @@ int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
  * qvault_dev_discard() - tell a device that blocks hold nothing any more
  * @dev: the device
  * @block: the first one
- * @count: how many
+ * @count: how many, not more than a group has
  *
  * Context: May sleep.
  */
 void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
 {
-	if (bdev_max_discard_sectors(dev->bdev))
-		blkdev_issue_discard(dev->bdev, sector_of(block),
-				     sector_of(count), GFP_NOIO);
+	struct bio bio;
+
+	if (!bdev_max_discard_sectors(dev->bdev))
+		return;
+	/*
+	 * One of our own, which whoever it comes to splits as it needs:
+	 * blkdev_issue_discard() would wait for bios that everybody shares, also who
+	 * waits for us.
+	 */
+	bio_init(&bio, dev->bdev, NULL, 0, REQ_OP_DISCARD);
+	bio.bi_iter.bi_sector = sector_of(block);
+	bio.bi_iter.bi_size = count << QVAULT_BLOCK_SHIFT;
+	submit_bio_wait(&bio);
+	bio_uninit(&bio);
 }
 
 /* ---- Batches ------------------------------------------------------------ */
@@ -244,14 +255,16 @@ void *qvault_batch_buf(struct qvault_batch *batch)
 
 static void batch_open(struct qvault_batch *batch, u64 block)
 {
+	struct bio_set *bios = &batch->vol->checkpoint_bios;
 	struct bio *bio;
 
+	if (batch->use == QVAULT_USE_COMMIT)
+		bios = &batch->vol->commit_bios;
 	spin_lock_irq(&batch->lock);
 	wait_event_lock_irq(batch->wait, batch->inflight < BATCH_LIMIT, batch->lock);
 	spin_unlock_irq(&batch->lock);
 	bio = bio_alloc_bioset(batch->dev->bdev, BATCH_RUN,
-			       REQ_OP_WRITE | REQ_SYNC | REQ_META, GFP_NOIO,
-			       batch->dev->bios);
+			       REQ_OP_WRITE | REQ_SYNC | REQ_META, GFP_NOIO, bios);
 	bio->bi_iter.bi_sector = sector_of(block);
 	bio->bi_end_io = batch_end_io;
 	bio->bi_private = batch;

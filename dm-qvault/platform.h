@@ -45,6 +45,13 @@
 #define QVAULT_IO_BLOCKS	64u
 static_assert(QVAULT_IO_BLOCKS <= QVAULT_MAX_RUN);
 
+/* Works of a kind that run at a time: as many as the kernel likes. */
+#ifdef QVAULT_FAMINE
+#define QVAULT_WORKERS	1
+#else
+#define QVAULT_WORKERS	0
+#endif
+
 /*
  * A device that a volume uses, or a vault that it may write records of; at most
  * one volume may at a time.
@@ -59,8 +66,19 @@ struct qvault_claim {
 struct qvault_dev {
 	/* The live table holds it open, as does any that takes the volume over. */
 	struct block_device *bdev;	/* NULL: there is none */
-	struct bio_set *bios;
 	struct qvault_claim claim;
+};
+
+/*
+ * What bios of ours take in one direction.  Reads have one and writes another, so
+ * that neither waits for the other.
+ */
+struct qvault_lane {
+	struct bio_set bios;		/* front pad: struct qvault_run */
+	mempool_t pages;		/* ciphertext on its way */
+	atomic_t nr_pages;		/* of them that are out */
+	u32 max_pages;			/* an eighth of the vault's memory */
+	wait_queue_head_t wait;		/* until fewer are out */
 };
 
 /* A leaf to be read ahead. */
@@ -87,18 +105,18 @@ struct qvault_volume {
 	struct workqueue_struct *write_wq;
 	struct workqueue_struct *read_wq;
 	struct workqueue_struct *end_wq;
+	struct workqueue_struct *again_wq;
 	struct workqueue_struct *commit_wq;
 	struct workqueue_struct *checkpoint_wq;
 
-	struct bio_set bios;		/* front pad: struct qvault_run */
-	mempool_t pages;		/* ciphertext on its way */
-	atomic_t nr_pages;		/* of them that are out */
-	u32 max_pages;			/* a quarter of the vault's memory */
-	wait_queue_head_t page_wait;	/* until fewer are out */
+	struct qvault_lane in;		/* for reads */
+	struct qvault_lane out;		/* for writes */
 	mempool_t scratch;		/* struct qvault_scratch */
 	mempool_t writes;		/* of QVAULT_IO_BLOCKS */
 	mempool_t reads;		/* of QVAULT_IO_BLOCKS */
-	mempool_t batches;
+	mempool_t batches;		/* one for commits, one for checkpoints */
+	struct bio_set commit_bios;	/* of their batches */
+	struct bio_set checkpoint_bios;
 	mempool_t buffers[QVAULT_NR_USES];	/* the engine's */
 	bool engine;			/* qvault_init() was called */
 
@@ -270,6 +288,7 @@ int qvault_key_get(const struct qvault_args *args,
 /* ---- io.c, pool.c ------------------------------------------------------- */
 
 int qvault_pools_init(struct qvault_volume *vol);
+void qvault_pools_limit(struct qvault_volume *vol, u32 memory_mib);
 void qvault_pools_exit(struct qvault_volume *vol);
 size_t qvault_batch_size(void);
 
@@ -278,6 +297,7 @@ size_t qvault_batch_size(void);
 /* Blocks that follow each other on the data device, being cut into runs. */
 struct qvault_span {
 	struct qvault_volume *vol;
+	struct qvault_lane *lane;
 	void *owner;			/* becomes that of the runs */
 	atomic_t *pending;		/* counts them */
 	u64 block;			/* on the device, of block @first */
@@ -292,7 +312,7 @@ struct qvault_span {
 u32 qvault_span_add(struct qvault_span *span, u32 i, u32 n, void *block[]);
 void qvault_span_submit(struct qvault_span *span);
 void qvault_span_drop(struct qvault_span *span);
-void qvault_run_free(struct qvault_volume *vol, struct qvault_run *run);
+void qvault_run_free(struct qvault_lane *lane, struct qvault_run *run);
 
 void *qvault_bio_block(struct bio *bio, struct bvec_iter iter);
 void qvault_bio_gather(struct bio *bio, struct bvec_iter iter, void *to);

@@ -7,12 +7,22 @@
 
 #include "platform.h"
 
+/*
+ * How many of each.  With the least of them everything still works, as
+ * tests/checks/famine.sh shows: then one comes and goes at a time.
+ */
+#ifdef QVAULT_FAMINE
+#define LEAST_OR(usual)	1
+#define MORE_BUFFERS	0
+#else
+#define LEAST_OR(usual)	(usual)
 #define MORE_BUFFERS	16
-#define MIN_PAGES	64
-#define MIN_SCRATCH	2
-#define MIN_CHUNKS	2
+#endif
+#define MIN_PAGES	LEAST_OR(64)	/* of a lane */
+#define MIN_BIOS	LEAST_OR(8)	/* of a lane, and of a kind of batch */
+#define MIN_SCRATCH	LEAST_OR(2)
+#define MIN_CHUNKS	LEAST_OR(2)
 #define MIN_BATCHES	2
-#define MIN_BIOS	16
 
 /*
  * What is in the reserves comes back as I/O ends, so who finds them empty waits.
@@ -147,6 +157,37 @@ static int pool_of_pages(mempool_t *pool, int min)
 	return mempool_init(pool, min, alloc_one_page, free_one_page, NULL);
 }
 
+static int lane_init(struct qvault_lane *lane)
+{
+	int err;
+
+	init_waitqueue_head(&lane->wait);
+	err = bioset_init(&lane->bios, MIN_BIOS, offsetof(struct qvault_run, bio),
+			  BIOSET_NEED_BVECS);
+	return err ?: pool_of_pages(&lane->pages, MIN_PAGES);
+}
+
+static void lane_exit(struct qvault_lane *lane)
+{
+	mempool_exit(&lane->pages);
+	bioset_exit(&lane->bios);
+}
+
+/**
+ * qvault_pools_limit() - say how much memory a vault may use for bios of its own
+ * @vol: the volume
+ * @memory_mib: of the vault
+ *
+ * Context: Any.
+ */
+void qvault_pools_limit(struct qvault_volume *vol, u32 memory_mib)
+{
+	u32 pages = max_t(u32, QVAULT_MAX_RUN, memory_mib << (20 - PAGE_SHIFT - 3));
+
+	WRITE_ONCE(vol->in.max_pages, pages);
+	WRITE_ONCE(vol->out.max_pages, pages);
+}
+
 /**
  * qvault_pools_init() - set up the reserves of a vault
  * @vol: all zeros as far as they are concerned
@@ -158,10 +199,13 @@ int qvault_pools_init(struct qvault_volume *vol)
 {
 	int err;
 
-	err = bioset_init(&vol->bios, MIN_BIOS, offsetof(struct qvault_run, bio),
-			  BIOSET_NEED_BVECS);
+	err = lane_init(&vol->in);
 	if (!err)
-		err = pool_of_pages(&vol->pages, MIN_PAGES);
+		err = lane_init(&vol->out);
+	if (!err)
+		err = bioset_init(&vol->commit_bios, MIN_BIOS, 0, BIOSET_NEED_BVECS);
+	if (!err)
+		err = bioset_init(&vol->checkpoint_bios, MIN_BIOS, 0, BIOSET_NEED_BVECS);
 	if (!err)
 		err = pool_of_bytes(&vol->scratch, MIN_SCRATCH, sizeof(struct qvault_scratch));
 	if (!err)
@@ -188,6 +232,8 @@ void qvault_pools_exit(struct qvault_volume *vol)
 	mempool_exit(&vol->reads);
 	mempool_exit(&vol->writes);
 	mempool_exit(&vol->scratch);
-	mempool_exit(&vol->pages);
-	bioset_exit(&vol->bios);
+	bioset_exit(&vol->checkpoint_bios);
+	bioset_exit(&vol->commit_bios);
+	lane_exit(&vol->out);
+	lane_exit(&vol->in);
 }

@@ -26,9 +26,10 @@ static int make_queues(struct qvault_volume *vol)
 	const char *name = dm_device_name(vol->md);
 	const unsigned int flags = WQ_MEM_RECLAIM | WQ_UNBOUND;
 
-	vol->write_wq = alloc_workqueue("qvault_write/%s", flags, 0, name);
-	vol->read_wq = alloc_workqueue("qvault_read/%s", flags, 0, name);
-	vol->end_wq = alloc_workqueue("qvault_end/%s", flags, 0, name);
+	vol->write_wq = alloc_workqueue("qvault_write/%s", flags, QVAULT_WORKERS, name);
+	vol->read_wq = alloc_workqueue("qvault_read/%s", flags, QVAULT_WORKERS, name);
+	vol->end_wq = alloc_workqueue("qvault_end/%s", flags, QVAULT_WORKERS, name);
+	vol->again_wq = alloc_workqueue("qvault_again/%s", flags, QVAULT_WORKERS, name);
 	vol->commit_wq = alloc_ordered_workqueue("qvault_commit/%s",
 						 WQ_MEM_RECLAIM, name);
 	/*
@@ -38,8 +39,8 @@ static int make_queues(struct qvault_volume *vol)
 	vol->checkpoint_wq = alloc_ordered_workqueue("qvault_checkpoint/%s",
 						     WQ_MEM_RECLAIM | WQ_FREEZABLE,
 						     name);
-	return vol->write_wq && vol->read_wq && vol->end_wq && vol->commit_wq &&
-	       vol->checkpoint_wq ? 0 : -ENOMEM;
+	return vol->write_wq && vol->read_wq && vol->end_wq && vol->again_wq &&
+	       vol->commit_wq && vol->checkpoint_wq ? 0 : -ENOMEM;
 }
 
 static int make_engine(struct qvault_volume *vol)
@@ -61,6 +62,7 @@ static void teardown(struct qvault_volume *vol)
 	free_queue(vol->write_wq);
 	free_queue(vol->read_wq);
 	free_queue(vol->end_wq);
+	free_queue(vol->again_wq);
 	free_queue(vol->commit_wq);
 	free_queue(vol->checkpoint_wq);
 	if (vol->engine)
@@ -74,12 +76,10 @@ static void teardown(struct qvault_volume *vol)
 static void use_devices(struct qvault_volume *vol, const struct qvault_target *tgt)
 {
 	vol->data.bdev = tgt->data->bdev;
-	vol->data.bios = &vol->bios;
 	vol->v.data = &vol->data;
 	if (!tgt->anchor)
 		return;
 	vol->anchor.bdev = tgt->anchor->bdev;
-	vol->anchor.bios = &vol->bios;
 	vol->v.anchor_dev = &vol->anchor;
 }
 
@@ -96,8 +96,6 @@ static struct qvault_volume *alloc_volume(struct qvault_target *tgt)
 	mutex_init(&vol->life_mutex);
 	atomic_set(&vol->inflight, 0);
 	ratelimit_state_init(&vol->events, 5 * HZ, 10);
-	atomic_set(&vol->nr_pages, 0);
-	init_waitqueue_head(&vol->page_wait);
 	qvault_flush_init(vol);
 	use_devices(vol, tgt);
 	return vol;
@@ -360,7 +358,7 @@ static void take_options(struct qvault_volume *vol, const struct qvault_target *
 	u32 mib = tgt->args.memory_mib;
 
 	vol->commit_seconds = tgt->args.commit_seconds;
-	vol->max_pages = max_t(u32, QVAULT_MAX_RUN, mib << (20 - PAGE_SHIFT - 2));
+	qvault_pools_limit(vol, mib);
 	vol->v.memory_mib = mib;
 	vol->v.allow_discards = tgt->args.allow_discards;
 	if (vol->attached) {

@@ -159,8 +159,6 @@ struct world *world_new(struct kunit *test, u64 data_blocks, u32 log_blocks)
 	KUNIT_ASSERT_EQ(test, 0, qvault_init(&vol->v));
 	vol->data.bdev = w->data.disk->part0;
 	vol->anchor.bdev = w->anchor.disk->part0;
-	vol->data.bios = &vol->bios;
-	vol->anchor.bios = &vol->bios;
 	vol->v.data = &vol->data;
 	vol->v.anchor_dev = &vol->anchor;
 	format(test, w, log_blocks);
@@ -186,7 +184,7 @@ static u64 word_of(u64 logical, u32 stamp, u32 i)
 static void write_sealed(struct kunit *test, struct qvault *v,
 			 struct qvault_write *w, u32 stamp)
 {
-	struct qvault_batch *batch = qvault_batch_begin(v, v->data, QVAULT_USE_READ);
+	struct qvault_batch *batch = qvault_batch_begin(v, v->data, QVAULT_USE_COMMIT);
 	u64 *plain = qvault_buf_get(v, QVAULT_USE_READ);
 	u32 i, k;
 
