@@ -254,3 +254,36 @@ void test_line_outage(void)
 {
 	with_vault(400, 16, outage);
 }
+
+/*
+ * A commit cannot write its log blocks.  Nothing is in doubt: the next one writes them,
+ * and frees what both have superseded.
+ */
+static void failed_commit(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	u32 i;
+
+	for (i = 0; i < 200; i++)
+		CHECK(!op_write(&c, 2 * i, 1));
+	CHECK(!op_commit(&c));
+	for (i = 0; i < 200; i++)
+		CHECK(!op_write(&c, 2 * i, 1));
+	f->world.expect_failure = true;
+	f->world.faults.fail_io = 100;
+	CHECK(qvault_commit(f->v) == -EIO);
+	CHECK(f->v->mode == QVAULT_MODE_WRITE);
+	f->world.faults.fail_io = 0;
+	for (i = 0; i < 200; i++)
+		CHECK(!op_write(&c, 2 * i, 1));
+	CHECK(f->v->alloc.nr_fresh == 600);
+	CHECK(!op_commit(&c));
+	CHECK(f->v->alloc.nr_fresh == 200);
+	for (i = 0; i < 200; i++)
+		CHECK(!op_read(&c, 2 * i, 1));
+}
+
+void test_line_failed_commit(void)
+{
+	with_vault(3000, 64, failed_commit);
+}

@@ -52,6 +52,7 @@ static const struct test {
 	{ "line: versions jump", test_line_versions },
 	{ "line: resume takes what the suspend left", test_line_resume },
 	{ "line: all writes fail for a while on a full volume", test_line_outage },
+	{ "line: a commit fails, and the next one does it", test_line_failed_commit },
 	{ "alloc: all of a volume, each block once", test_alloc_all },
 	{ "alloc: when a block becomes free", test_alloc_release },
 	{ "alloc: home and runs", test_alloc_runs },

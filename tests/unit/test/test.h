@@ -59,6 +59,7 @@ void test_line_slots(void);
 void test_line_versions(void);
 void test_line_resume(void);
 void test_line_outage(void);
+void test_line_failed_commit(void);
 void test_seal_fresh(void);
 void test_alloc_all(void);
 void test_alloc_release(void);
