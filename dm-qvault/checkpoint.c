@@ -184,6 +184,9 @@ static int freeze(struct qvault *v, bool *idle)
 			swap(spare, v->freeze_page);
 		err = __qvault_commit(v, spare);
 	}
+	/* That may have had nothing to write; what follows has. */
+	if (!err)
+		err = qvault_line_look(v);
 	*idle = v->freeze_head + 1 == v->anchor.log_tail;
 	mutex_unlock(&v->commit_mutex);
 	return err;

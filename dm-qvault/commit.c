@@ -35,6 +35,8 @@ static int commit_cut(struct qvault *v)
 
 	if (qvault_lease_out(v))
 		err = qvault_line_repeat(v);
+	if (!err && !list_empty(&v->stream.cut))
+		err = qvault_line_look(v);
 	if (err)
 		return err;
 	next = v->anchor;

@@ -110,7 +110,7 @@ static int find_other(struct qvault *v, u32 slot,
 	return *epoch < v->anchor.epoch ? 0 : -ESTALE;
 }
 
-/* @mine may stand there already, from a write of it that failed. */
+/* @mine: stands there perhaps, from a write that failed; NULL: there was none. */
 static int check_slot(struct qvault *v, u32 slot,
 		      const struct qvault_disk_anchor *seen,
 		      const struct qvault_disk_anchor *mine)
@@ -118,12 +118,39 @@ static int check_slot(struct qvault *v, u32 slot,
 	u64 epoch;
 	int err;
 
-	if (is_known(v, slot, seen) ||
-	    !qvault_tags_differ(seen->mac, mine->mac, sizeof(mine->mac)))
+	if (is_known(v, slot, seen))
+		return 0;
+	if (mine && !qvault_tags_differ(seen->mac, mine->mac, sizeof(mine->mac)))
 		return 0;
 	err = find_other(v, slot, seen, &epoch);
 	if (err == -ESTALE)
 		qvault_taken(v, epoch, le64_to_cpu(seen->sequence));
+	return err;
+}
+
+/**
+ * qvault_line_look() - see that nobody else goes on from our record
+ * @v: vault
+ *
+ * Before metadata are written, since whoever goes on has its own where ours would
+ * go: a log that is spoilt is worth all of a volume, a block of data only itself.
+ *
+ * Context: commit_mutex; sleeps.
+ * Return: 0; -ESTALE: the vault has stopped; or another negative errno.
+ */
+int qvault_line_look(struct qvault *v)
+{
+	u32 slot = (v->anchor.sequence + 1) & 1;
+	void *seen;
+	int err;
+
+	if (qvault_ephemeral(v))
+		return 0;
+	seen = qvault_buf_get(v, QVAULT_USE_COMMIT);
+	err = qvault_dev_read(v->anchor_dev, slot, seen);
+	if (!err)
+		err = check_slot(v, slot, seen, NULL);
+	qvault_buf_put(seen);
 	return err;
 }
 
@@ -148,10 +175,14 @@ static int flush_and_look(struct qvault *v, bool flush, u32 slot, void *seen,
 	return err;
 }
 
-/* Sets @again if it is the anchor device that failed. */
+/*
+ * Sets @again if it is the anchor device that failed.  After a write that failed the
+ * record may stand there; before that, another life has done the very same.
+ */
 static int try_record(struct qvault *v, struct qvault_disk_anchor *disk,
 		      void *seen, bool flush, bool *again)
 {
+	const struct qvault_disk_anchor *mine = *again ? disk : NULL;
 	u32 slot = le64_to_cpu(disk->sequence) & 1;
 	int err, read;
 
@@ -160,7 +191,7 @@ static int try_record(struct qvault *v, struct qvault_disk_anchor *disk,
 	if (err)
 		return err;
 	if (!read) {
-		err = check_slot(v, slot, seen, disk);
+		err = check_slot(v, slot, seen, mine);
 		if (err)
 			return err;
 		read = qvault_dev_write_fua(v->anchor_dev, slot, disk);
@@ -177,7 +208,7 @@ static int try_record(struct qvault *v, struct qvault_disk_anchor *disk,
 static int put_record(struct qvault *v, struct qvault_disk_anchor *disk, bool flush)
 {
 	void *seen = qvault_buf_get(v, QVAULT_USE_COMMIT);
-	bool again;
+	bool again = false;
 	u32 n;
 	int err;
 

@@ -550,6 +550,7 @@ int qvault_line_init(struct qvault *v);
 void qvault_line_exit(struct qvault *v);
 int qvault_line_begin(struct qvault *v, const struct qvault_disk_anchor *record);
 int qvault_line_write(struct qvault *v, struct qvault_anchor *next, bool flush);
+int qvault_line_look(struct qvault *v);
 int qvault_line_repeat(struct qvault *v);
 int qvault_line_unbroken(struct qvault *v);
 u64 qvault_new_versions(struct qvault *v, u32 count);

@@ -386,6 +386,8 @@ int qvault_volume_resume(struct qvault_volume *vol, struct qvault_target *tgt)
 	int err;
 
 	mutex_lock(&vol->life_mutex);
+	/* What somebody of this machine asked for ends before anything changes. */
+	qvault_flush_stop(vol);
 	qvault_report_table(vol, tgt->ti->table);
 	take_options(vol, tgt);
 	WRITE_ONCE(vol->active, true);

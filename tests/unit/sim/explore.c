@@ -303,13 +303,18 @@ static struct world *branch(struct world *world, struct rng *rng)
 	return child;
 }
 
-static void look_into(struct world *child, struct rng *rng)
+static void run_child(struct world *child, struct rng *rng)
 {
 	struct verify verify = { .world = child, .seed = rng_next(rng) };
 
 	child->data.world = child->anchor.world = child;
 	task_spawn(&child->sched, "verify", verify_task, &verify);
 	world_run(child);
+}
+
+static void look_into(struct world *child, struct rng *rng)
+{
+	run_child(child, rng);
 	world_exit(child);
 	free(child);
 }
@@ -426,6 +431,75 @@ void explore_damaged(struct world *volume)
 	child->damaged = child->expect_corruption = true;
 	totals.attacks++;
 	look_into(child, &rng);
+}
+
+/* ---- Another machine ---- */
+
+/* A child of what @world's devices hold now, and of what @owner says of it. */
+static struct world *attach_newest(struct world *world, const struct oracle *owner,
+				   struct rng *rng)
+{
+	struct world *child = branch(world, rng);
+	const struct record *record;
+
+	dev_crash(&world->data, &child->data, CRASH_ALL, rng);
+	dev_crash(&world->anchor, &child->anchor, CRASH_ALL, rng);
+	record = oracle_find(owner, newest_record(&child->crypto, &child->anchor),
+			     &owner);
+	if (!record)
+		shim_fail("the newest record is nobody's");
+	oracle_init(&child->oracle, owner->logical_blocks, owner, record->time);
+	child->on_io = explore_anchor;
+	return child;
+}
+
+static void take_over(struct qvault_dev *dev, const struct qvault_dev *from)
+{
+	struct block *now, *was;
+	u64 i;
+
+	for (i = 0; i < dev->nr_blocks; i++) {
+		now = dev_newest(from, i);
+		was = dev_newest(dev, i);
+		if (now && now != was)
+			dev_replace(dev, i, now);
+	}
+}
+
+/**
+ * elsewhere() - another machine attaches the vault and uses it
+ * @world: of whoever has it already, and goes on with what the other leaves
+ *
+ * Return: the other's world, for elsewhere_check().
+ */
+struct world *elsewhere(struct world *world)
+{
+	struct rng rng = { rng_next(&world->choice) };
+	struct world *other = attach_newest(world, &world->oracle, &rng);
+
+	run_child(other, &rng);
+	take_over(&world->data, &other->data);
+	take_over(&world->anchor, &other->anchor);
+	return other;
+}
+
+/**
+ * elsewhere_check() - who was behind has ended: the other has lost nothing
+ * @world: of who was behind
+ * @other: from elsewhere(); freed
+ *
+ * But for blocks of data that both have written to the same place.
+ */
+void elsewhere_check(struct world *world, struct world *other)
+{
+	struct rng rng = { rng_next(&world->choice) };
+	struct world *child = attach_newest(world, &other->oracle, &rng);
+
+	child->expect_data_loss = child->damaged = true;
+	child->v.read_only = true;
+	look_into(child, &rng);
+	world_exit(other);
+	free(other);
 }
 
 /* ---- Attacks on a volume at rest ---- */

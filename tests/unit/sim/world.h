@@ -86,6 +86,8 @@ struct world {
 
 	u64 corruptions, failures, taken, bad_slots;
 	bool expect_corruption, expect_failure, expect_no_memory, expect_taken;
+	bool expect_data_loss;		/* corruption of data blocks only */
+	struct fork *fork;		/* or NULL */
 
 	/* Called whenever what a crash could leave has changed. */
 	void (*on_io)(struct world *world, const struct io *io, bool completed);
