@@ -15,6 +15,7 @@ struct merge {
 	struct qvault_changes changes;
 	u64 unmapped_from;		/* leaves under a mark, not yet cleared */
 	u64 unmapped_end;
+	bool damaged;			/* something cannot be merged */
 };
 
 static void merge_init(struct merge *m, struct qvault *v)
@@ -28,6 +29,7 @@ static void merge_init(struct merge *m, struct qvault *v)
 			   m->batch);
 	m->changes.item = v->changes;
 	m->changes.cursor = &m->map;
+	m->changes.leaky = qvault_alloc_leaky(v);
 }
 
 static void merge_exit(struct merge *m)
@@ -67,6 +69,9 @@ static int merge_leaf(struct merge *m, const struct qvault_delta_node *node)
 
 	if (bitmap_empty(node->present, QVAULT_FANOUT))
 		return 0;
+	/* Inside of a mark it is that already. */
+	if (node->index >= m->tree.needless_end && qvault_delta_full(m->v, node))
+		qvault_cursor_needless(&m->tree, node->index, node->index + 1);
 	err = qvault_cursor_leaf(&m->tree, node->index, &data);
 	if (err)
 		return err;
@@ -121,11 +126,7 @@ static int merge_node(struct merge *m, const struct qvault_delta_node *node)
 {
 	u32 shift = QVAULT_FANOUT_SHIFT * node->level;
 	u64 first = node->index << shift;
-	int err;
 
-	err = clear_unmapped(m, first);
-	if (err)
-		return err;
 	if (!node->level) {
 		/* Under a mark all of the leaf's blocks are present. */
 		if (first < m->unmapped_end)
@@ -135,21 +136,50 @@ static int merge_node(struct merge *m, const struct qvault_delta_node *node)
 	m->unmapped_from = first;
 	m->unmapped_end = min((node->index + 1) << shift,
 			      m->v->geo.tree.count[0]);
+	qvault_cursor_needless(&m->tree, first, m->unmapped_end);
 	return 0;
 }
 
-static int merge_delta(struct merge *m, struct qvault_delta *delta)
+/*
+ * A node that cannot be read is remembered, and the merge goes on to find all that
+ * there are, although what it makes is of no use then.
+ */
+static int pass_damage(struct merge *m, int err)
+{
+	if (err != -EILSEQ)
+		return err;
+	m->damaged = true;
+	m->unmapped_from = m->unmapped_end;
+	return qvault_damage_add(m->v, m->tree.bad);
+}
+
+static int merge_nodes(struct merge *m, struct qvault_delta *delta)
 {
 	const struct qvault_delta_node *node;
 	int err;
 
-	qvault_delta_sort(delta);
 	list_for_each_entry(node, &delta->nodes, list) {
-		err = merge_node(m, node);
+		err = pass_damage(m, clear_unmapped(m, node->index <<
+						    (QVAULT_FANOUT_SHIFT * node->level)));
+		if (!err && qvault_damage_above(m->v, node->level, node->index))
+			m->damaged = true;
+		else if (!err)
+			err = pass_damage(m, merge_node(m, node));
 		if (err)
 			return err;
 	}
-	err = clear_unmapped(m, m->unmapped_end);
+	return pass_damage(m, clear_unmapped(m, m->unmapped_end));
+}
+
+/* Returns -EAGAIN if some of it must be carried: see damage.c. */
+static int merge_delta(struct merge *m, struct qvault_delta *delta)
+{
+	int err;
+
+	qvault_delta_sort(delta);
+	err = merge_nodes(m, delta);
+	if (!err && m->damaged)
+		return -EAGAIN;
 	if (!err)
 		err = qvault_cursor_finish(&m->tree);
 	if (!err)
@@ -187,6 +217,9 @@ static int anchor(struct qvault *v, const struct merge *m, u64 head)
 
 	mutex_lock(&v->commit_mutex);
 	err = qvault_may_write(v);
+	/* What was carried stands in no log block yet that a record names. */
+	if (!err && v->damage.pages)
+		err = __qvault_commit(v, NULL);
 	if (err)
 		goto out;
 	next = v->anchor;
@@ -211,10 +244,10 @@ static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta,
 
 	merge_init(m, v);
 	err = merge_delta(m, delta);
-	if (err)
-		qvault_fail(v, "checkpoint", err);
-	else
+	if (!err)
 		err = anchor(v, m, head);
+	else if (err != -EAGAIN)
+		qvault_fail(v, "checkpoint", err);
 	merge_exit(m);
 	kfree(m);
 	return err;
@@ -229,10 +262,23 @@ static void thaw(struct qvault *v, struct qvault_delta *delta)
 	qvault_delta_clear(v, delta);
 }
 
+/* Set the delta aside, but for what is below nodes that are known to be damaged. */
+static int carry_and_freeze(struct qvault *v, u64 *head, bool *idle)
+{
+	int err;
+
+	qvault_damage_recheck(v);
+	err = qvault_damage_promise(v);
+	if (!err)
+		err = freeze(v, head, idle);
+	qvault_damage_carried(v);
+	return err;
+}
+
 /*
  * After a failure the delta stays frozen: what it holds can still be read.
  */
-static int checkpoint(struct qvault *v)
+static int try_checkpoint(struct qvault *v)
 {
 	struct qvault_delta *delta = &v->delta[v->live];
 	struct qvault_ptr old_map;
@@ -240,10 +286,9 @@ static int checkpoint(struct qvault *v)
 	u64 head;
 	int err;
 
-	lockdep_assert_held(&v->checkpoint_mutex);
 	err = qvault_may_write(v);
 	if (!err)
-		err = freeze(v, &head, &idle);
+		err = carry_and_freeze(v, &head, &idle);
 	if (err)
 		return err;
 	/* Only checkpoints move the roots. */
@@ -255,9 +300,28 @@ static int checkpoint(struct qvault *v)
 	}
 	thaw(v, delta);
 	qvault_alloc_anchored(v, &old_map);
+	v->damage.again = false;
 	atomic64_inc(&v->counters.checkpoints);
 	wake_up_all(&v->room_wait);
 	return 0;
+}
+
+/* Merges that may find damaged nodes before a checkpoint gives up. */
+#define ROUNDS	4
+
+static int checkpoint(struct qvault *v)
+{
+	u32 round;
+	int err;
+
+	lockdep_assert_held(&v->checkpoint_mutex);
+	for (round = 0; round < ROUNDS; round++) {
+		err = try_checkpoint(v);
+		if (err != -EAGAIN)
+			return err;
+		qvault_damage_fold(v);
+	}
+	return -EILSEQ;
 }
 
 /**

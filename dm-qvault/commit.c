@@ -14,6 +14,7 @@ static void cut_all(struct qvault *v, struct qvault_page *spare,
 	if (spare) {
 		v->live = !v->live;
 		v->frozen = true;
+		qvault_damage_carry(v);
 	}
 	write_unlock(&v->map_lock);
 }

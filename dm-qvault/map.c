@@ -18,12 +18,17 @@ static void unreserve(struct qvault *v, u32 bytes)
 	write_unlock(&v->map_lock);
 }
 
-/* Try to get room in the log and, for a write, blocks. */
-static int try_room(struct qvault *v, u32 bytes, struct qvault_write *w)
+/*
+ * Try to get room in the log and, for a write, blocks.  @heals: for what covers a
+ * damaged node.
+ */
+static int try_room(struct qvault *v, u32 bytes, bool heals,
+		    struct qvault_write *w)
 {
 	int n = 0;
 
-	if (!qvault_stream_reserve(v, bytes))
+	if (heals ? !qvault_stream_reserve_heal(v, bytes) :
+		    !qvault_stream_reserve(v, bytes))
 		return -ENOSPC;
 	if (w)
 		n = qvault_alloc_blocks(v, w->logical, w->count, w->ptr);
@@ -35,12 +40,13 @@ static int try_room(struct qvault *v, u32 bytes, struct qvault_write *w)
 }
 
 /* The same, counted as under way from before the first promise. */
-static int take_room(struct qvault *v, u32 bytes, struct qvault_write *w)
+static int take_room(struct qvault *v, u32 bytes, bool heals,
+		     struct qvault_write *w)
 {
 	int err;
 
 	atomic_inc(&v->inflight);
-	err = try_room(v, bytes, w);
+	err = try_room(v, bytes, heals, w);
 	if (err && atomic_dec_and_test(&v->inflight))
 		wake_up_all(&v->room_wait);
 	return err;
@@ -62,7 +68,8 @@ static int take_room(struct qvault *v, u32 bytes, struct qvault_write *w)
  *
  * Who waits holds nothing, so nobody waits for a waiter.
  */
-static int get_room(struct qvault *v, u32 bytes, struct qvault_write *w)
+static int get_room(struct qvault *v, u32 bytes, bool heals,
+		    struct qvault_write *w)
 {
 	u64 seen, now, before = atomic64_read(&v->ended);
 	u32 idle = 0;
@@ -70,12 +77,12 @@ static int get_room(struct qvault *v, u32 bytes, struct qvault_write *w)
 
 	while (idle < IDLE_ROUNDS) {
 		seen = atomic64_read(&v->counters.checkpoints);
-		err = take_room(v, bytes, w);
+		err = take_room(v, bytes, heals, w);
 		if (err != -ENOSPC)
 			return err;
 		err = qvault_checkpoint_since(v, seen);
 		if (!err)
-			err = take_room(v, bytes, w);
+			err = take_room(v, bytes, heals, w);
 		if (err != -ENOSPC)
 			return err;
 		wait_event(v->room_wait,
@@ -136,7 +143,8 @@ static void checkpoint_if_due(struct qvault *v)
  * superseded.
  *
  * Context: sleeps; no lock held.
- * Return: 0, and qvault_write_end() must follow; or a negative errno.
+ * Return: 0, and qvault_write_end() must follow; -EILSEQ: it is below a damaged node,
+ * and cannot be kept; or another negative errno.
  */
 int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 {
@@ -149,7 +157,9 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 	if (!err && qvault_lease_low(v))
 		err = renew_lease(v);
 	if (!err)
-		err = get_room(v, bytes, w);
+		err = qvault_damage_refuses(v, w->logical, w->count);
+	if (!err)
+		err = get_room(v, bytes, false, w);
 	if (err)
 		return err;
 	w->reserved = bytes;
@@ -235,6 +245,7 @@ static int insert_unmap(struct qvault *v, const struct qvault_piece *piece)
 	}
 	qvault_stream_append_unmap(v, piece->logical, piece->count);
 	qvault_stream_release(v, QVAULT_ENTRY_WORST);
+	qvault_damage_unmapped(v, piece);
 	write_unlock(&v->map_lock);
 	qvault_reserve_exit(v, &reserve);
 	return 0;
@@ -242,11 +253,14 @@ static int insert_unmap(struct qvault *v, const struct qvault_piece *piece)
 
 static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
 {
+	bool heals;
 	int err;
 
 	err = qvault_may_write(v);
 	if (!err)
-		err = get_room(v, QVAULT_ENTRY_WORST, NULL);
+		err = qvault_damage_piece(v, piece, &heals);
+	if (!err)
+		err = get_room(v, QVAULT_ENTRY_WORST, heals, NULL);
 	if (err)
 		return err;
 	err = insert_unmap(v, piece);
@@ -264,7 +278,8 @@ static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
  * @logical: first block
  * @count: how many
  *
- * Costs a few entries, however long the range is.
+ * Costs a few entries, however long the range is.  Of what is below a damaged node
+ * only all can be unmapped.
  *
  * Context: sleeps; no lock held.
  * Return: 0 or a negative errno; then some of the range may be unmapped.
