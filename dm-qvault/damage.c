@@ -355,6 +355,8 @@ void qvault_damage_carried(struct qvault *v)
 /* One node, with the lock held; false: the reserve lacks one. */
 static bool fold_one(struct qvault *v, struct qvault_reserve *reserve, bool *done)
 {
+	/* What a fold supersedes becomes free with a record, though it brings no news. */
+	v->stream.dirty = true;
 	*done = qvault_delta_empty(live(v));
 	if (!*done)
 		return qvault_delta_fold(v, live(v), &v->delta[!v->live], reserve);
