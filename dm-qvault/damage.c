@@ -70,7 +70,7 @@ static void forget(struct qvault *v, u32 level, u64 index)
  * @id: of the node
  *
  * Context: checkpoint_mutex.
- * Return: 0, or -EILSEQ if there are too many.
+ * Return: 0, or -ENOSPC if there are too many.
  */
 int qvault_damage_add(struct qvault *v, u64 id)
 {
@@ -80,7 +80,7 @@ int qvault_damage_add(struct qvault *v, u64 id)
 	write_lock(&v->map_lock);
 	forget(v, level_of(id), index_of(id));
 	if (v->damage.nr == QVAULT_MAX_DAMAGED) {
-		err = -EILSEQ;
+		err = -ENOSPC;
 	} else {
 		v->damage.id[v->damage.nr] = id;
 		WRITE_ONCE(v->damage.nr, v->damage.nr + 1);
@@ -118,9 +118,9 @@ static bool readable(struct qvault *v, u64 id)
 	u32 level;
 
 	for (level = v->geo.tree.top; ptr.version; level--) {
-		if (qvault_node_get(v, QVAULT_KIND_NODE, level,
-				    leaf >> (QVAULT_FANOUT_SHIFT * level), &ptr,
-				    &node))
+		if (qvault_node_get(v, QVAULT_USE_CHECKPOINT, QVAULT_KIND_NODE,
+				    level, leaf >> (QVAULT_FANOUT_SHIFT * level),
+				    &ptr, &node))
 			return false;
 		if (level == level_of(id)) {
 			qvault_node_put(v, node);
@@ -294,7 +294,7 @@ static u32 pages_below(struct qvault *v, struct qvault_delta *delta)
  * @v: vault, with nothing frozen
  *
  * Context: checkpoint_mutex; sleeps.
- * Return: 0; -ENOSPC if there is more of it than the log can take.
+ * Return: 0; -ENOSPC if there is more of it than the log can take; -ENOMEM.
  */
 int qvault_damage_promise(struct qvault *v)
 {
@@ -352,17 +352,25 @@ void qvault_damage_carried(struct qvault *v)
 	v->damage.promised = 0;
 }
 
-/* One node, with the lock held; false: the reserve lacks one. */
-static bool fold_one(struct qvault *v, struct qvault_reserve *reserve, bool *done)
+/* Says in @done whether it was the last one; false if a node must be promised. */
+static bool fold_one(struct qvault *v, bool promised, bool *done)
 {
-	/* What a fold supersedes becomes free with a record, though it brings no news. */
+	bool ok = true;
+
+	write_lock(&v->map_lock);
+	/* What it supersedes becomes free with a record, though it brings no news. */
 	v->stream.dirty = true;
+	if (!qvault_delta_empty(live(v)))
+		ok = qvault_delta_fold(v, live(v), &v->delta[!v->live], promised);
 	*done = qvault_delta_empty(live(v));
-	if (!*done)
-		return qvault_delta_fold(v, live(v), &v->delta[!v->live], reserve);
-	v->live = !v->live;
-	v->frozen = false;
-	return true;
+	if (*done) {
+		v->live = !v->live;
+		v->frozen = false;
+	}
+	if (promised)
+		qvault_stock_release(v, 1);
+	write_unlock(&v->map_lock);
+	return ok;
 }
 
 /**
@@ -373,21 +381,18 @@ static bool fold_one(struct qvault *v, struct qvault_reserve *reserve, bool *don
  * more than the log can take.
  *
  * Context: checkpoint_mutex; sleeps.
+ * Return: 0; or -ENOMEM: some of it is left, and every lookup is as it was.
  */
-void qvault_damage_fold(struct qvault *v)
+int qvault_damage_fold(struct qvault *v)
 {
-	struct qvault_reserve reserve;
-	bool ok, done = false;
+	bool promised = false, done = false;
 
 	lockdep_assert_held(&v->checkpoint_mutex);
 	v->damage.again = true;
-	qvault_reserve_init(&reserve);
 	while (!done) {
-		write_lock(&v->map_lock);
-		ok = fold_one(v, &reserve, &done);
-		write_unlock(&v->map_lock);
-		if (!ok)
-			qvault_reserve_fill_now(&reserve);
+		if (promised && !qvault_stock_promise(v, 1))
+			return -ENOMEM;
+		promised = !fold_one(v, promised, &done);
 	}
-	qvault_reserve_exit(v, &reserve);
+	return 0;
 }

@@ -11,31 +11,40 @@
 #include "qvault-ctl.h"
 #include "record.h"
 
+static int read_slot(struct ctl_slots *slots, uint32_t slot,
+		     const struct ctl_device *dev)
+{
+	static _Alignas(QVAULT_BLOCK_SIZE) uint8_t block[QVAULT_BLOCK_SIZE];
+	int err;
+
+	err = ctl_device_read(dev, block, sizeof(block),
+			      (off_t)slot * QVAULT_BLOCK_SIZE);
+	if (!err)
+		memcpy(&slots->disk[slot], block, sizeof(block));
+	return err;
+}
+
 int ctl_anchor_read(struct ctl_slots *slots, const struct ctl_device *dev)
 {
 	char size[CTL_SIZE_CHARS];
-	size_t done = 0;
-	ssize_t n;
+	uint32_t slot, bad = 0;
 
-	static_assert(sizeof(*slots) == QVAULT_ANCHOR_SLOTS * QVAULT_BLOCK_SIZE,
+	static_assert(sizeof(slots->disk) == QVAULT_ANCHOR_SLOTS * QVAULT_BLOCK_SIZE,
 		      "the slots stand side by side");
-	if (dev->bytes < sizeof(*slots))
+	memset(slots, 0, sizeof(*slots));
+	if (dev->bytes < sizeof(slots->disk))
 		return ctl_fail(CTL_WRONG_DEVICE,
 				"anchor device %s is too small: it has %s, an anchor needs %zu bytes",
 				dev->path, ctl_size(size, dev->bytes),
-				sizeof(*slots));
-	while (done < sizeof(*slots)) {
-		n = pread(dev->fd, (char *)slots + done, sizeof(*slots) - done,
-			  (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return ctl_fail(CTL_WRONG_DEVICE,
-					"cannot read anchor device %s: %s",
-					dev->path, n ? strerror(errno) : "it ends early");
-		done += (size_t)n;
+				sizeof(slots->disk));
+	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
+		slots->error[slot] = read_slot(slots, slot, dev);
+		bad += slots->error[slot] != 0;
 	}
-	return CTL_OK;
+	if (bad < QVAULT_ANCHOR_SLOTS)
+		return CTL_OK;
+	return ctl_fail(CTL_WRONG_DEVICE, "cannot read anchor device %s: %s",
+			dev->path, strerror(-slots->error[0]));
 }
 
 /* *ok says whether the key made this record. */
@@ -64,8 +73,12 @@ struct finding {
 static int look(struct finding *f, const struct ctl_slots *slots, uint32_t slot,
 		const struct ctl_device *dev, struct ctl_key *key)
 {
-	f->state = ctl_record_parse(&slots->disk[slot], slot, &f->record, &f->why);
 	f->verified = !key;
+	if (slots->error[slot]) {
+		f->state = CTL_SLOT_UNREADABLE;
+		return CTL_OK;
+	}
+	f->state = ctl_record_parse(&slots->disk[slot], slot, &f->record, &f->why);
 	/* What a newer tool wrote is not to be judged by the older slot. */
 	if (f->state == CTL_SLOT_VERSION)
 		return ctl_fail(CTL_WRONG_DEVICE,
@@ -103,6 +116,23 @@ static int no_record(const struct finding f[QVAULT_ANCHOR_SLOTS],
 			dev->path);
 }
 
+/*
+ * A slot with anything but zeros held a record once.  If that cannot be told any
+ * more, it may have been the newest.  A power failure while a record is written
+ * leaves such a slot, too, and then nothing is missing.
+ */
+static void warn_of_other(const struct finding *f, uint32_t slot, int error,
+			  const struct ctl_device *dev)
+{
+	if (f->state == CTL_SLOT_UNREADABLE)
+		ctl_warn("slot %" PRIu32 " of anchor %s cannot be read (%s): what the other one says may be one record back",
+			 slot, dev->path, strerror(-error));
+	else if (f->state != CTL_SLOT_EMPTY &&
+		 (f->state != CTL_SLOT_RECORD || !f->verified))
+		ctl_warn("slot %" PRIu32 " of anchor %s is torn or damaged: what the other one says may be one record back",
+			 slot, dev->path);
+}
+
 int ctl_anchor_newest(const struct ctl_slots *slots,
 		      const struct ctl_device *dev, struct ctl_key *key,
 		      struct ctl_record *newest)
@@ -126,6 +156,8 @@ int ctl_anchor_newest(const struct ctl_slots *slots,
 	}
 	if (!best)
 		return no_record(f, dev, key);
+	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++)
+		warn_of_other(&f[slot], slot, slots->error[slot], dev);
 	*newest = best->record;
 	return CTL_OK;
 }
@@ -141,7 +173,8 @@ static int write_slot(const struct ctl_device *dev, uint32_t slot,
 	} while (n < 0 && errno == EINTR);
 	if (n == (ssize_t)QVAULT_BLOCK_SIZE && !fsync(dev->fd))
 		return CTL_OK;
-	return ctl_fail(CTL_WRONG_DEVICE, "cannot write anchor device %s: %s",
+	return ctl_fail(CTL_WRONG_DEVICE,
+			"cannot write anchor device %s: %s; what it held may be destroyed",
 			dev->path, n < 0 || n == (ssize_t)QVAULT_BLOCK_SIZE ?
 			strerror(errno) : "it took less than a block");
 }

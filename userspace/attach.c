@@ -15,6 +15,7 @@
 #include "dm.h"
 #include "qvault-ctl.h"
 #include "record.h"
+#include "vault.h"
 
 struct job {
 	const struct ctl_options *options;
@@ -35,6 +36,7 @@ static int check_words(struct job *job)
 {
 	const struct ctl_options *o = job->options;
 	struct ctl_dm_info info;
+	const char *foreign;
 	int err;
 
 	if (job->ephemeral && o->argc != 2)
@@ -63,6 +65,11 @@ static int check_words(struct job *job)
 		return ctl_fail(CTL_BUSY,
 				"the device /dev/mapper/%s exists already",
 				job->name);
+	foreign = ctl_vault_foreign_node(job->name);
+	if (foreign)
+		return ctl_fail(CTL_BUSY,
+				"/dev/mapper/%s exists already: %s, which would be taken for the vault; remove it first",
+				job->name, foreign);
 	return CTL_OK;
 }
 
@@ -135,6 +142,7 @@ static int plan_ephemeral(struct job *job)
 	return err;
 }
 
+/* A copy may be read while the original is attached. */
 static int refuse_attached(const struct job *job)
 {
 	char prefix[sizeof(CTL_DM_UUID_PREFIX) + CTL_UUID_CHARS + 1];
@@ -142,7 +150,8 @@ static int refuse_attached(const struct job *job)
 
 	snprintf(prefix, sizeof(prefix), CTL_DM_UUID_PREFIX "%s-",
 		 ctl_uuid_text(uuid, job->record.uuid));
-	if (ctl_dm_find(prefix, name))
+	if (ctl_given(job->options, CTL_OPT_READ_ONLY) ||
+	    ctl_dm_find(prefix, name))
 		return CTL_OK;
 	return ctl_fail(CTL_BUSY, "the vault %s is already attached, as %s",
 			uuid, name);
@@ -226,12 +235,25 @@ static char *table_line(const struct job *job, const char *uuid)
 	return line;
 }
 
+/* What the modules of an initramfs most often lack. */
+static int no_cipher(void)
+{
+	return ctl_fail(CTL_USAGE,
+			"this kernel has no AES-256-XTS, HMAC-SHA256 or GHASH for the vault: are the modules xts, aes, sha256 and ghash there, also in the initramfs?");
+}
+
 static int load_failed(const struct job *job, int err)
 {
 	char why[CTL_KMSG_CHARS];
 	enum ctl_exit code = ctl_exit_of(err);
 
+	/* No device is missing: they are open here, and named by number. */
+	if (err == -ENOENT)
+		return no_cipher();
 	ctl_kmsg_first(job->kmsg, why);
+	/* "Device is zoned", and the like. */
+	if (err == -EINVAL && !strncmp(why, "Device ", 7))
+		code = CTL_WRONG_DEVICE;
 	return ctl_fail(code, "the kernel does not take the vault: %s%s%s",
 			why, *why ? ": " : "", strerror(-err));
 }
@@ -244,6 +266,8 @@ static int resume_failed(const struct job *job, int err)
 		return ctl_fail(CTL_WRONG_DEVICE,
 				"what is on data device %s is not what the anchor %s vouches for: they do not belong together, or the data were altered or are out of date",
 				job->data.path, job->anchor.path);
+	if (err == -ENOENT)
+		return no_cipher();
 	ctl_kmsg_first(job->kmsg, why);
 	if (err == -EKEYREJECTED)
 		return ctl_fail(CTL_DENIED, "wrong key for the anchor %s",
@@ -278,6 +302,59 @@ out:
 	return err;
 }
 
+/*
+ * Names tell devices apart, so a name that does not fit is cut and its hash put in
+ * the place of the rest.
+ */
+static int make_dm_uuid(const struct job *job, const char *uuid,
+			char text[CTL_DM_UUID_CHARS])
+{
+	const size_t room = CTL_DM_UUID_CHARS - 1;
+	char hash[CTL_NAME_HASH_CHARS];
+	int n, err;
+
+	n = snprintf(text, CTL_DM_UUID_CHARS, CTL_DM_UUID_PREFIX "%s-%s", uuid,
+		     job->name);
+	if (n >= 0 && (size_t)n <= room)
+		return CTL_OK;
+	err = ctl_name_hash(job->name, hash);
+	if (!err)
+		strcpy(text + room - strlen(hash), hash);
+	return err;
+}
+
+/* The device is there: is its node, too? */
+static int check_node(const struct job *job)
+{
+	struct ctl_dm_info info;
+	const char *wrong;
+	int err;
+
+	err = ctl_dm_info(job->name, &info);
+	if (err)
+		return ctl_fail(ctl_exit_of(err), "cannot look at %s: %s",
+				job->name, strerror(-err));
+	wrong = ctl_vault_wrong_node(job->name, &info);
+	if (!wrong)
+		return CTL_OK;
+	return ctl_fail(CTL_WRONG_DEVICE,
+			"/dev/mapper/%s is not the vault but %s, so it was detached again",
+			job->name, wrong);
+}
+
+static int resume(const struct job *job)
+{
+	int err;
+
+	err = ctl_dm_resume(job->name, ctl_given(job->options, CTL_OPT_PRIVATE));
+	if (err)
+		return resume_failed(job, err);
+	if (ctl_dm_interrupted())
+		return ctl_fail(CTL_USAGE, "interrupted: %s was detached again",
+				job->name);
+	return check_node(job);
+}
+
 static int create(struct job *job)
 {
 	char uuid[CTL_UUID_CHARS] = "EPHEMERAL", dm_uuid[CTL_DM_UUID_CHARS];
@@ -285,22 +362,19 @@ static int create(struct job *job)
 
 	if (!job->ephemeral)
 		ctl_uuid_text(uuid, job->record.uuid);
-	/* A very long name is cut: the part before it tells vaults apart. */
-	if (snprintf(dm_uuid, sizeof(dm_uuid), CTL_DM_UUID_PREFIX "%s-%s", uuid,
-		     job->name) < 0)
-		return CTL_NO_MEMORY;
+	err = make_dm_uuid(job, uuid, dm_uuid);
+	if (err)
+		return err;
 	err = ctl_dm_create(job->name, dm_uuid);
 	if (err)
 		return ctl_fail(ctl_exit_of(err), "cannot create the device %s: %s",
 				job->name, strerror(-err));
 	err = load(job, uuid);
-	if (!err) {
-		err = ctl_dm_resume(job->name);
-		if (err)
-			err = resume_failed(job, err);
-	}
-	if (err)
-		ctl_dm_remove(job->name, CTL_DM_REMOVE_RETRY);
+	if (!err)
+		err = resume(job);
+	if (err && ctl_dm_remove(job->name, CTL_DM_REMOVE_RETRY))
+		ctl_warn("the device %s is left behind: qvault-ctl detach removes it",
+			 job->name);
 	return err;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qvault-ctl detach.
+ * qvault-ctl detach.  It is done only if nothing was lost by it: whoever reads the
+ * exit code believes that all that was written is durable.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,64 +12,99 @@
 #include "qvault-ctl.h"
 #include "vault.h"
 
-/*
- * Is it claimed, that is, mounted or under another device?  An open count alone
- * may also be udev, which looks at new devices and goes away again.
- */
-static bool is_claimed(const char *name)
-{
-	char path[sizeof("/dev/mapper/") + CTL_DM_NAME_CHARS];
-	int fd;
-
-	snprintf(path, sizeof(path), "/dev/mapper/%s", name);
-	fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
-	if (fd >= 0)
-		close(fd);
-	return fd < 0 && errno == EBUSY;
-}
-
-static int refuse_busy(const char *name)
-{
-	return ctl_fail(CTL_BUSY,
-			"%s is in use (mounted, open, or under another device); unmount it first, or give --deferred",
-			name);
-}
+struct job {
+	const char *name;
+	bool deferred;
+	struct ctl_dm_info info;
+	char type[CTL_DM_TYPE_CHARS];	/* of a table in place of ours, or "" */
+	int commit;			/* what the last commit came to */
+	int kmsg;
+};
 
 /*
  * A removal cannot fail once nobody uses the device, so whether the last writes
- * became durable must be found out before it.
+ * became durable must be found out before it.  Not while it is in use: there may
+ * be more writes, and the storage may be dead.
  */
-static void commit(const char *name, const struct ctl_dm_info *info)
+static int commit(const struct job *job)
+{
+	const struct ctl_dm_info *info = &job->info;
+
+	if (!info->live || info->read_only || info->suspended || *job->type ||
+	    info->open_count)
+		return 0;
+	return ctl_dm_message(job->name, "commit");
+}
+
+/* A suspended vault commits only when it is removed, and tells the log alone. */
+static int report_loss(const struct job *job)
+{
+	char why[CTL_KMSG_CHARS], number[32];
+
+	if (*job->type)
+		return ctl_fail(CTL_INCOMPLETE,
+				"%s is removed; it was no vault any more, but a device of type %s (dmsetup remove --force makes such): only the kernel's log knows whether its last commit succeeded",
+				job->name, job->type);
+	if (job->commit)
+		return ctl_fail(CTL_INCOMPLETE,
+				"%s is detached, but writes since the last flush may be lost: they could not be made durable: %s",
+				job->name, strerror(-job->commit));
+	snprintf(number, sizeof(number), "%u:%u", job->info.major,
+		 job->info.minor);
+	ctl_kmsg_find(job->kmsg, number, "may be lost", why);
+	if (*why)
+		return ctl_fail(CTL_INCOMPLETE, "%s is detached, but the kernel says: %s",
+				job->name, why);
+	return CTL_OK;
+}
+
+/* The library would take it away with the device, and with it what it holds. */
+static int refuse_foreign_node(const struct job *job)
+{
+	const char *foreign = ctl_vault_foreign_node(job->name);
+
+	if (!foreign)
+		return CTL_OK;
+	return ctl_fail(CTL_WRONG_DEVICE,
+			"at /dev/mapper/%s stands %s: what was written there is not in the vault; move it away first",
+			job->name, foreign);
+}
+
+static int run(struct job *job)
 {
 	int err;
 
-	if (!info->live || info->read_only || info->suspended)
-		return;
-	err = ctl_dm_message(name, "commit");
+	err = ctl_vault_find_remains(job->name, &job->info, job->type);
+	if (!err)
+		err = refuse_foreign_node(job);
+	if (!err && !job->deferred)
+		err = ctl_vault_wait_unused(job->name, &job->info);
 	if (err)
-		ctl_warn("%s: writes since the last flush could not be made durable: %s",
-			 name, strerror(-err));
+		return err;
+	job->commit = commit(job);
+	err = ctl_dm_remove(job->name, job->deferred ? CTL_DM_REMOVE_DEFERRED :
+						       CTL_DM_REMOVE_RETRY);
+	if (err == -EBUSY)
+		return ctl_vault_refuse_used(job->name);
+	if (err)
+		return ctl_fail(ctl_exit_of(err), "cannot detach %s: %s",
+				job->name, strerror(-err));
+	/* Still there: what becomes of it is told by the kernel's log. */
+	if (job->deferred && job->info.open_count)
+		return CTL_OK;
+	return report_loss(job);
 }
 
 int ctl_detach_verb(struct ctl_options *o)
 {
-	const bool deferred = ctl_given(o, CTL_OPT_DEFERRED);
-	const char *name = ctl_vault_name(o->argv[0]);
-	struct ctl_dm_info info;
-	int err;
+	struct job job = {
+		.name = ctl_vault_name(o->argv[0]),
+		.deferred = ctl_given(o, CTL_OPT_DEFERRED),
+		.kmsg = ctl_kmsg_open(),
+	};
+	int err = run(&job);
 
-	err = ctl_vault_find(name, &info);
-	if (err)
-		return err;
-	if (!deferred && info.open_count && is_claimed(name))
-		return refuse_busy(name);
-	commit(name, &info);
-	err = ctl_dm_remove(name, deferred ? CTL_DM_REMOVE_DEFERRED :
-					     CTL_DM_REMOVE_RETRY);
-	if (err == -EBUSY)
-		return refuse_busy(name);
-	if (err)
-		return ctl_fail(ctl_exit_of(err), "cannot detach %s: %s", name,
-				strerror(-err));
-	return CTL_OK;
+	if (job.kmsg >= 0)
+		close(job.kmsg);
+	return err;
 }

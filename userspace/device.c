@@ -104,6 +104,49 @@ void ctl_device_close(struct ctl_device *dev)
 	dev->fd = -1;
 }
 
+/* A file has no other way to its contents: a loop device goes through its cache. */
+static int set_direct(const struct ctl_device *dev, bool direct)
+{
+	const int flags = fcntl(dev->fd, F_GETFL);
+
+	if (!dev->block)
+		return 0;
+	if (flags < 0 || fcntl(dev->fd, F_SETFL, direct ? flags | O_DIRECT :
+			       flags & ~O_DIRECT))
+		return -errno;
+	return 0;
+}
+
+static int read_fully(int fd, char *buf, size_t bytes, off_t offset)
+{
+	ssize_t n;
+
+	while (bytes) {
+		n = pread(fd, buf, bytes, offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -ENODATA;
+		buf += n;
+		offset += n;
+		bytes -= (size_t)n;
+	}
+	return 0;
+}
+
+int ctl_device_read(const struct ctl_device *dev, void *buf, size_t bytes,
+		    off_t offset)
+{
+	int err;
+
+	err = set_direct(dev, true);
+	if (err)
+		return err;
+	err = read_fully(dev->fd, buf, bytes, offset);
+	set_direct(dev, false);
+	return err;
+}
+
 static bool same(const struct ctl_device *a, const struct ctl_device *b)
 {
 	if (a->block != b->block)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <libdevmapper.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,17 +67,78 @@ static int run_simple(int type, const char *name)
 	return err;
 }
 
-/* Run a task after which udev has something to do, and wait for that. */
-static int run_with_udev(struct dm_task *task)
+bool ctl_dm_interrupted(void)
 {
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	struct sigaction action;
+	sigset_t pending;
+	size_t i;
+
+	sigpending(&pending);
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		/* A blocked signal is pending even if it is ignored. */
+		if (sigismember(&pending, signals[i]) &&
+		    !sigaction(signals[i], NULL, &action) &&
+		    action.sa_handler != SIG_IGN)
+			return true;
+	return false;
+}
+
+/*
+ * udev lets go of the cookie when it has done its part: at once, or in a second
+ * on a busy machine.  Where it is stopped, or cannot see our devices as in some
+ * containers, it never does, and dm_udev_wait() alone would wait for that.
+ */
+#define UDEV_PATIENCE_MS 10000
+#define UDEV_STEP_MS 20
+
+static bool udev_answers(uint32_t cookie)
+{
+	unsigned int waited;
+	int ready = 0;
+
+	for (waited = 0; waited < UDEV_PATIENCE_MS; waited += UDEV_STEP_MS) {
+		if (!dm_udev_wait_immediate(cookie, &ready) || ready)
+			return true;
+		if (ctl_dm_interrupted())
+			break;
+		usleep(UDEV_STEP_MS * 1000);
+	}
+	return false;
+}
+
+static void wait_for_udev(uint32_t cookie, const char *name)
+{
+	if (cookie && !udev_answers(cookie)) {
+		ctl_warn("udev does not answer (%s): /dev/mapper/%s and links to it may be wrong",
+			 ctl_dm_interrupted() ? "interrupted" : "gave up", name);
+		/* In its place, or the wait below would have no end. */
+		dm_udev_complete(cookie);
+	}
+	/*
+	 * Takes the semaphore away, unless that is done already, and then makes or
+	 * removes the node if nobody else did.
+	 */
+	dm_udev_wait(cookie);
+}
+
+/*
+ * Run a task after which udev has something to do, and wait for that.  A signal
+ * ends the wait but not the process, which would leave the semaphore behind.
+ */
+static int run_with_udev(struct dm_task *task, const char *name, uint16_t flags)
+{
+	sigset_t all, before;
 	uint32_t cookie = 0;
 	int err;
 
-	if (!dm_task_set_cookie(task, &cookie, 0))
+	if (!dm_task_set_cookie(task, &cookie, flags))
 		return -ENOMEM;
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
 	err = task_run(task);
-	/* Also after an error: it takes the semaphore away again. */
-	dm_udev_wait(cookie);
+	wait_for_udev(cookie, name);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return err;
 }
 
@@ -150,7 +212,7 @@ static int find_in(const struct dm_names *names, const char *prefix,
 	if (!names || !names->dev)
 		return -ENOENT;
 	for (;;) {
-		if (!ctl_dm_info(names->name, &info) &&
+		if (!ctl_dm_info(names->name, &info) && !info.read_only &&
 		    !strncmp(info.uuid, prefix, strlen(prefix))) {
 			memset(found, 0, CTL_DM_NAME_CHARS);
 			strncpy(found, names->name, CTL_DM_NAME_CHARS - 1);
@@ -201,13 +263,16 @@ int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
 	return err;
 }
 
-int ctl_dm_resume(const char *name)
+int ctl_dm_resume(const char *name, bool private)
 {
+	const uint16_t flags = DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |
+			       DM_UDEV_DISABLE_DISK_RULES_FLAG |
+			       DM_UDEV_DISABLE_OTHER_RULES_FLAG;
 	struct dm_task *task = task_create(DM_DEVICE_RESUME, name);
 	int err = no_control();
 
 	if (task && dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
-		err = run_with_udev(task);
+		err = run_with_udev(task, name, private ? flags : 0);
 	if (task)
 		dm_task_destroy(task);
 	return err;
@@ -224,7 +289,7 @@ int ctl_dm_remove(const char *name, enum ctl_dm_remove how)
 	if (ok && how == CTL_DM_REMOVE_DEFERRED)
 		ok = dm_task_deferred_remove(task);
 	if (ok)
-		err = run_with_udev(task);
+		err = run_with_udev(task, name, 0);
 	if (task)
 		dm_task_destroy(task);
 	return err;

@@ -2,7 +2,8 @@
 /*
  * The device mapper, as far as the tool needs it.  Unlike elsewhere, these
  * return 0 or a negative errno and print nothing, since only the caller knows
- * what an error means there; ctl_dm_ready() is the exception.
+ * what an error means there.  The exceptions are ctl_dm_ready(), and a warning
+ * that udev does not answer, which changes nothing for the caller.
  */
 #ifndef QVAULT_CTL_DM_H
 #define QVAULT_CTL_DM_H
@@ -13,6 +14,7 @@
 #define CTL_DM_NAME_CHARS	128	/* with the NUL; DM_NAME_LEN */
 #define CTL_DM_UUID_CHARS	129	/* DM_UUID_LEN */
 #define CTL_DM_UUID_PREFIX	"QVAULT-"
+#define CTL_DM_TYPE_CHARS	16	/* DM_MAX_TYPE_NAME */
 
 struct ctl_dm_info {
 	bool exists;
@@ -35,14 +37,20 @@ int ctl_dm_ready(void);
 bool ctl_dm_valid_name(const char *name);
 
 int ctl_dm_info(const char *name, struct ctl_dm_info *info);
-/* The name of the device whose UUID begins with @prefix, or -ENOENT. */
+/* The name of the writable device whose UUID begins with @prefix, or -ENOENT. */
 int ctl_dm_find(const char *prefix, char name[CTL_DM_NAME_CHARS]);
 
 /* A device without a table, which nobody sees; ctl_dm_resume() shows it. */
 int ctl_dm_create(const char *name, const char *uuid);
 int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
 		bool read_only);
-int ctl_dm_resume(const char *name);
+/* @private: udev makes its node and looks no further. */
+int ctl_dm_resume(const char *name, bool private);
+/*
+ * Does a signal wait that would end us?  While signals are blocked, those who wait
+ * for others must ask.
+ */
+bool ctl_dm_interrupted(void);
 
 enum ctl_dm_remove {
 	CTL_DM_REMOVE_NOW,
@@ -72,8 +80,11 @@ void ctl_dm_target_free(struct ctl_dm_target *target);
  * an empty text mean that there is nothing to tell.
  */
 #define CTL_KMSG_CHARS	200
-/* The first line is the one to show: later ones follow from it. */
 int ctl_kmsg_open(void);
+/* The first line is the one to show: later ones follow from it. */
 void ctl_kmsg_first(int fd, char text[CTL_KMSG_CHARS]);
+/* The first about @device, "major:minor", that has @words in it. */
+void ctl_kmsg_find(int fd, const char *device, const char *words,
+		   char text[CTL_KMSG_CHARS]);
 
 #endif

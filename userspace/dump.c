@@ -3,30 +3,20 @@
  * qvault-ctl dump: what an anchor says, and whether a key vouches for it.
  */
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "json.h"
 #include "qvault-ctl.h"
 #include "record.h"
-
-static void add_number(struct json_object *to, const char *name, uint64_t value)
-{
-	json_object_object_add(to, name, json_object_new_uint64(value));
-}
-
-static void add_text(struct json_object *to, const char *name, const char *text)
-{
-	json_object_object_add(to, name, json_object_new_string(text));
-}
 
 static void add_pointer(struct json_object *to, const char *name,
 			const struct ctl_pointer *ptr)
 {
 	struct json_object *object = json_object_new_object();
 
-	add_number(object, "version", ptr->version);
-	add_number(object, "where", ptr->where);
+	ctl_json_number(object, "version", ptr->version);
+	ctl_json_number(object, "where", ptr->where);
 	json_object_object_add(to, name, object);
 }
 
@@ -35,18 +25,18 @@ static void add_geometry(struct json_object *to,
 {
 	struct json_object *object = json_object_new_object();
 
-	add_number(object, "data_blocks", geo->data_blocks);
-	add_number(object, "logical_blocks", geo->logical_blocks);
-	add_number(object, "capacity", geo->capacity);
-	add_number(object, "total_data", geo->total_data);
-	add_number(object, "log_start", geo->log_start);
-	add_number(object, "log_blocks", geo->log_blocks);
-	add_number(object, "groups_start", geo->groups_start);
-	add_number(object, "groups", geo->groups);
-	add_number(object, "last_leaves", geo->last_leaves);
-	add_number(object, "last_data", geo->last_data);
-	add_number(object, "tree_levels", geo->tree.top + 1u);
-	add_number(object, "map_levels", geo->map.top + 1u);
+	ctl_json_number(object, "data_blocks", geo->data_blocks);
+	ctl_json_number(object, "logical_blocks", geo->logical_blocks);
+	ctl_json_number(object, "capacity", geo->capacity);
+	ctl_json_number(object, "total_data", geo->total_data);
+	ctl_json_number(object, "log_start", geo->log_start);
+	ctl_json_number(object, "log_blocks", geo->log_blocks);
+	ctl_json_number(object, "groups_start", geo->groups_start);
+	ctl_json_number(object, "groups", geo->groups);
+	ctl_json_number(object, "last_leaves", geo->last_leaves);
+	ctl_json_number(object, "last_data", geo->last_data);
+	ctl_json_number(object, "tree_levels", geo->tree.top + 1u);
+	ctl_json_number(object, "map_levels", geo->map.top + 1u);
 	json_object_object_add(to, "geometry", object);
 }
 
@@ -55,26 +45,25 @@ static void dump_json(const struct ctl_record *r, bool verified)
 	struct json_object *top = json_object_new_object();
 	char uuid[CTL_UUID_CHARS];
 
-	json_object_object_add(top, "verified", json_object_new_boolean(verified));
-	add_number(top, "format", r->format);
-	add_text(top, "uuid", ctl_uuid_text(uuid, r->uuid));
-	add_text(top, "cipher", "aes-256-xts");
-	add_text(top, "mac", ctl_mac_name(r->mac));
-	add_number(top, "block_size", QVAULT_BLOCK_SIZE);
-	add_number(top, "size", r->geo.logical_blocks * QVAULT_BLOCK_SIZE);
-	add_number(top, "sequence", r->sequence);
-	add_number(top, "epoch", r->epoch);
-	add_number(top, "lease", r->lease);
-	add_number(top, "commit", r->commit);
-	add_number(top, "log_tail", r->log_tail);
-	add_number(top, "log_head", r->log_head);
-	add_number(top, "inline_bytes", r->inline_bytes);
+	ctl_json_bool(top, "verified", verified);
+	ctl_json_number(top, "format", r->format);
+	ctl_json_text(top, "uuid", ctl_uuid_text(uuid, r->uuid));
+	ctl_json_text(top, "cipher", "aes-256-xts");
+	ctl_json_text(top, "mac", ctl_mac_name(r->mac));
+	ctl_json_number(top, "block_size", QVAULT_BLOCK_SIZE);
+	ctl_json_number(top, "size", r->geo.logical_blocks * QVAULT_BLOCK_SIZE);
+	ctl_json_number(top, "sequence", r->sequence);
+	ctl_json_number(top, "epoch", r->epoch);
+	ctl_json_number(top, "lease", r->lease);
+	ctl_json_number(top, "commit", r->commit);
+	ctl_json_number(top, "log_tail", r->log_tail);
+	ctl_json_number(top, "log_head", r->log_head);
+	ctl_json_number(top, "inline_bytes", r->inline_bytes);
 	add_pointer(top, "tree", &r->tree);
 	add_pointer(top, "map", &r->map);
 	add_pointer(top, "log", &r->log);
 	add_geometry(top, &r->geo);
-	puts(json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY));
-	json_object_put(top);
+	ctl_json_print(top);
 }
 
 static void print_number(const char *name, uint64_t value)

@@ -18,20 +18,12 @@ static const char *value(blkid_probe probe, const char *name)
 	return blkid_probe_lookup_value(probe, name, &text, NULL) ? NULL : text;
 }
 
-/* Labels are whatever somebody wrote there: no escape sequences to a terminal. */
-static void put_clean(FILE *out, const char *text)
-{
-	for (; *text; text++)
-		fputc(*text < ' ' || *text == 0x7f ? '?' : *text, out);
-}
-
 static void put_detail(FILE *out, const char **open, const char *name,
 		       const char *text)
 {
 	if (!text || !*text)
 		return;
-	fprintf(out, "%s%s ", *open, name);
-	put_clean(out, text);
+	fprintf(out, "%s%s %s", *open, name, text);
 	*open = ", ";
 }
 
@@ -45,7 +37,7 @@ static void put_found(FILE *out, blkid_probe probe)
 	} else {
 		const char *type = value(probe, "TYPE");
 
-		put_clean(out, type ? type : "unknown data");
+		fputs(type ? type : "unknown data", out);
 		put_detail(out, &open, "label", value(probe, "LABEL"));
 		put_detail(out, &open, "UUID", value(probe, "UUID"));
 	}

@@ -4,13 +4,13 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "json.h"
 #include "qvault-ctl.h"
 #include "record.h"
 
@@ -155,6 +155,10 @@ static char *live_anchor(const struct job *job)
 	uint32_t slot;
 
 	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
+		if (job->slots.error[slot]) {
+			some = true;
+			continue;
+		}
 		switch (ctl_record_parse(&job->slots.disk[slot], slot, &record,
 					 &why)) {
 		case CTL_SLOT_RECORD:
@@ -175,7 +179,7 @@ static char *live_anchor(const struct job *job)
 				  ctl_size(size, newest.geo.logical_blocks *
 					   QVAULT_BLOCK_SIZE));
 	return ctl_format("%s", some ?
-			  "a vault that is damaged or of another format version" :
+			  "a vault that is damaged, unreadable or of another format version" :
 			  "");
 }
 
@@ -270,23 +274,15 @@ static void report_json(const struct job *job, const char *uuid)
 {
 	struct json_object *top = json_object_new_object();
 
-	json_object_object_add(top, "uuid", json_object_new_string(uuid));
-	json_object_object_add(top, "data", json_object_new_string(job->data.path));
-	json_object_object_add(top, "anchor",
-			       json_object_new_string(job->anchor.path));
-	json_object_object_add(top, "mac", json_object_new_string(
-			       ctl_mac_name(job->options->mac)));
-	json_object_object_add(top, "size", json_object_new_uint64(
-			       job->geo.logical_blocks * QVAULT_BLOCK_SIZE));
-	json_object_object_add(top, "data_blocks",
-			       json_object_new_uint64(job->geo.data_blocks));
-	json_object_object_add(top, "logical_blocks",
-			       json_object_new_uint64(job->geo.logical_blocks));
-	json_object_object_add(top, "log_blocks",
-			       json_object_new_uint64(job->geo.log_blocks));
-	puts(json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(top);
+	ctl_json_text(top, "uuid", uuid);
+	ctl_json_text(top, "data", job->data.path);
+	ctl_json_text(top, "anchor", job->anchor.path);
+	ctl_json_text(top, "mac", ctl_mac_name(job->options->mac));
+	ctl_json_number(top, "size", job->geo.logical_blocks * QVAULT_BLOCK_SIZE);
+	ctl_json_number(top, "data_blocks", job->geo.data_blocks);
+	ctl_json_number(top, "logical_blocks", job->geo.logical_blocks);
+	ctl_json_number(top, "log_blocks", job->geo.log_blocks);
+	ctl_json_print(top);
 }
 
 static void report(const struct job *job)
@@ -294,6 +290,8 @@ static void report(const struct job *job)
 	char uuid[CTL_UUID_CHARS], size[CTL_SIZE_CHARS];
 
 	ctl_uuid_text(uuid, job->uuid);
+	ctl_done("the vault %s was made on %s and %s", uuid, job->data.path,
+		 job->anchor.path);
 	if (ctl_given(job->options, CTL_OPT_JSON)) {
 		report_json(job, uuid);
 		return;

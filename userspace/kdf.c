@@ -12,6 +12,7 @@
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "qvault-ctl.h"
@@ -56,4 +57,19 @@ int ctl_anchor_mac(const struct ctl_key *key, const void *data, size_t bytes,
 		 mac, &length) && length == QVAULT_ANCHOR_MAC_SIZE)
 		return CTL_OK;
 	return ctl_fail(CTL_NO_MEMORY, "libcrypto cannot do HMAC-SHA256 here");
+}
+
+/* "=" and 128 bits of SHA-256: characters that libdevmapper leaves as they are. */
+int ctl_name_hash(const char *name, char text[CTL_NAME_HASH_CHARS])
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	char *p = text;
+	int i;
+
+	if (!EVP_Digest(name, strlen(name), hash, NULL, EVP_sha256(), NULL))
+		return ctl_fail(CTL_NO_MEMORY, "libcrypto cannot do SHA-256 here");
+	*p++ = '=';
+	for (i = 0; i < 16; i++)
+		p += sprintf(p, "%02x", hash[i]);
+	return CTL_OK;
 }

@@ -31,20 +31,40 @@ static const char *words_of(char *record)
 	return text ? text + sizeof(ours) - 1 : NULL;
 }
 
-/* The first of our lines since the log was opened: later ones follow from it. */
-void ctl_kmsg_first(int fd, char text[CTL_KMSG_CHARS])
+/* The next of our lines; false at the end. */
+static bool next_line(int fd, char text[CTL_KMSG_CHARS])
 {
 	char record[2048];
 	const char *words;
 	ssize_t n;
 
-	text[0] = '\0';
 	if (fd < 0)
-		return;
-	while (!text[0] && (n = read(fd, record, sizeof(record) - 1)) > 0) {
+		return false;
+	while ((n = read(fd, record, sizeof(record) - 1)) > 0) {
 		record[n] = '\0';
 		words = words_of(record);
-		if (words)
-			snprintf(text, CTL_KMSG_CHARS, "%s", words);
+		if (!words)
+			continue;
+		snprintf(text, CTL_KMSG_CHARS, "%s", words);
+		return true;
 	}
+	return false;
+}
+
+void ctl_kmsg_first(int fd, char text[CTL_KMSG_CHARS])
+{
+	if (!next_line(fd, text))
+		text[0] = '\0';
+}
+
+void ctl_kmsg_find(int fd, const char *device, const char *words,
+		   char text[CTL_KMSG_CHARS])
+{
+	const size_t length = strlen(device);
+
+	while (next_line(fd, text))
+		if (!strncmp(text, device, length) && text[length] == ':' &&
+		    strstr(text + length, words))
+			return;
+	text[0] = '\0';
 }

@@ -2,6 +2,7 @@
 /*
  * qvault-ctl commit and qvault-ctl checkpoint.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "dm.h"
@@ -18,9 +19,14 @@ static int send(const struct ctl_options *o, const char *message)
 	if (err)
 		return err;
 	err = ctl_dm_message(name, message);
+	if (err == -ENODEV)
+		return ctl_fail(CTL_WRONG_DEVICE,
+				"%s: no %s while it is suspended (dmsetup resume)",
+				name, message);
 	if (err)
-		return ctl_fail(ctl_exit_of(err), "%s: %s failed: %s", name,
-				message, strerror(-err));
+		return ctl_fail(ctl_exit_of(err),
+				"%s: %s failed, and writes since the last flush may be lost: %s",
+				name, message, strerror(-err));
 	return CTL_OK;
 }
 

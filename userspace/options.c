@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The command line after the verb.  Names are those of cryptsetup where it has
- * the same thing.  All of it is read and judged before anything is opened.
+ * The command line.  Names are those of cryptsetup where it has the same thing.
+ * All of it is read and judged before anything is opened.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -34,6 +34,9 @@ static const struct option long_options[] = {
 	{ "deferred", no_argument, NULL, VALUE(CTL_OPT_DEFERRED) },
 	{ "data", required_argument, NULL, VALUE(CTL_OPT_DATA) },
 	{ "anchor", required_argument, NULL, VALUE(CTL_OPT_ANCHOR) },
+	{ "private", no_argument, NULL, VALUE(CTL_OPT_PRIVATE) },
+	{ "help", no_argument, NULL, VALUE(CTL_OPT_HELP) },
+	{ "version", no_argument, NULL, VALUE(CTL_OPT_VERSION) },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -44,8 +47,15 @@ static const struct {
 	{ 'd', CTL_OPT_KEY_FILE },
 	{ 'q', CTL_OPT_BATCH },
 	{ 'r', CTL_OPT_READ_ONLY },
+	{ 'h', CTL_OPT_HELP },
+	{ 'V', CTL_OPT_VERSION },
 };
-static const char short_options[] = ":d:qr";
+/*
+ * The first character asks for words in their order too, as if each were the value
+ * of an option 1.  Without it POSIXLY_CORRECT would end the options at the verb.
+ */
+static const char short_options[] = "-:d:qrhV";
+#define WORD	1
 
 static const char *name_of(enum ctl_option option)
 {
@@ -171,28 +181,47 @@ static enum ctl_option option_of(int value)
 	return (enum ctl_option)(value - VALUE(0));
 }
 
-static int one_option(struct ctl_options *o, const struct ctl_verb *verb,
-		      int value, const char *word)
+/* optopt is a letter, 0 for an unknown long option, or the number of a known one. */
+static int bad_option(int value, const char *word)
 {
-	enum ctl_option option;
+	const char letter[] = { '-', (char)optopt, '\0' };
 
-	/* optopt is a letter, 0 for an unknown long option, or its number. */
-	if (value == '?' && optopt >= VALUE(0))
-		return ctl_fail(CTL_USAGE, "%s takes no value", word);
-	if (value == '?')
-		return ctl_fail(CTL_USAGE,
-				"unknown option %s (see qvault-ctl --help)", word);
+	if (optopt > 0 && optopt < VALUE(0))
+		word = letter;
 	if (value == ':')
 		return ctl_fail(CTL_USAGE, "%s needs a value", word);
-	option = option_of(value);
-	if (!(verb->allowed & 1u << option))
-		return ctl_fail(CTL_USAGE, "--%s has no meaning for %s",
-				name_of(option), verb->name);
-	if (ctl_given(o, option))
-		return ctl_fail(CTL_USAGE, "--%s is given twice",
-				name_of(option));
-	o->given |= 1u << option;
-	return take(o, option, optarg);
+	if (optopt >= VALUE(0))
+		return ctl_fail(CTL_USAGE, "%s takes no value", word);
+	return ctl_fail(CTL_USAGE, "unknown option %s (see qvault-ctl --help)", word);
+}
+
+int ctl_options_read(struct ctl_options *o, int argc, char **argv)
+{
+	enum ctl_option option;
+	int value;
+
+	memset(o, 0, sizeof(*o));
+	o->argv = argv + 1;
+	opterr = 0;
+	while ((value = getopt_long(argc, argv, short_options, long_options,
+				    NULL)) != -1) {
+		/* Words move to the front, over what has been read already. */
+		if (value == WORD) {
+			o->argv[o->argc++] = optarg;
+			continue;
+		}
+		if (value == '?' || value == ':')
+			return bad_option(value, argv[optind - 1]);
+		option = option_of(value);
+		if (ctl_given(o, option))
+			return ctl_fail(CTL_USAGE, "--%s is given twice",
+					name_of(option));
+		o->given |= 1u << option;
+		o->text[option] = optarg;
+	}
+	while (optind < argc)
+		o->argv[o->argc++] = argv[optind++];
+	return CTL_OK;
 }
 
 static int check_count(const struct ctl_options *o, const struct ctl_verb *verb)
@@ -208,25 +237,23 @@ static int check_count(const struct ctl_options *o, const struct ctl_verb *verb)
 	return CTL_OK;
 }
 
-int ctl_options_parse(struct ctl_options *o, const struct ctl_verb *verb,
-		      int argc, char **argv)
+int ctl_options_judge(struct ctl_options *o, const struct ctl_verb *verb)
 {
-	int value, err, word = 1;
+	enum ctl_option option;
+	int err;
 
-	memset(o, 0, sizeof(*o));
 	o->mac = QVAULT_MAC_HMAC_SHA256_128;
-	opterr = 0;
-	optind = 1;
-	while ((value = getopt_long(argc, argv, short_options, long_options,
-				    NULL)) != -1) {
-		/* Short options may share a word, so optind may stand still. */
-		if (optind > 1)
-			word = optind - 1;
-		err = one_option(o, verb, value, argv[word]);
+	for (option = 0; option < CTL_OPT_COUNT; option++) {
+		if (!ctl_given(o, option))
+			continue;
+		if (!(verb->allowed & 1u << option))
+			return ctl_fail(CTL_USAGE, "--%s has no meaning for %s",
+					name_of(option), verb->name);
+		err = take(o, option, o->text[option]);
 		if (err)
 			return err;
 	}
-	o->argc = argc - optind;
-	o->argv = argv + optind;
+	o->argc--;
+	o->argv++;
 	return check_count(o, verb);
 }

@@ -32,7 +32,8 @@ static const struct ctl_verb verbs[] = {
 		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(READ_ONLY) |
 			   CTL_ALLOW(DISCARDS) | CTL_ALLOW(MEMORY) |
 			   CTL_ALLOW(COMMIT) | CTL_ALLOW(EPHEMERAL) |
-			   CTL_ALLOW(MAC) | CTL_ALLOW(FORCE),
+			   CTL_ALLOW(MAC) | CTL_ALLOW(FORCE) |
+			   CTL_ALLOW(PRIVATE),
 		.min_args = 2,
 		.max_args = 3,
 		.run = ctl_attach_verb,
@@ -87,7 +88,7 @@ static int help(void)
 {
 	size_t i;
 
-	puts("usage: qvault-ctl <verb> [options] <arguments>\n");
+	puts("usage: qvault-ctl [options] <verb> [options] <arguments>\n");
 	for (i = 0; i < NR_VERBS; i++)
 		printf("  %-11s%-28s%s\n", verbs[i].name, verbs[i].arguments,
 		       verbs[i].about);
@@ -108,12 +109,14 @@ static int help(void)
 	     "      --commit-seconds N longest time until a write is committed\n"
 	     "      --ephemeral        no anchor, and a key that nobody ever sees\n"
 	     "      --mac NAME         of an ephemeral vault: as for format\n"
+	     "      --private          udev does not look at what the vault holds\n"
 	     "detach:\n"
 	     "      --deferred         as soon as nobody uses it any more\n"
 	     "\n"
 	     "A new key:  (umask 077; head -c 64 /dev/urandom > key)\n"
 	     "Exit codes: 0 ok, 1 wrong parameters, 2 no permission or wrong key,\n"
-	     "            3 out of memory, 4 wrong device, 5 exists or in use");
+	     "            3 out of memory, 4 wrong device, 5 exists or in use,\n"
+	     "            6 done, but not all is well: see what it says");
 	return CTL_OK;
 }
 
@@ -127,46 +130,36 @@ static const struct ctl_verb *find_verb(const char *name)
 	return NULL;
 }
 
-static bool asks_for_help(int argc, char **argv)
-{
-	int i;
-
-	for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-			return true;
-	return false;
-}
-
 static int run(int argc, char **argv)
 {
 	const struct ctl_verb *verb;
 	struct ctl_options options;
 	int err;
 
-	if (argc < 2)
-		return ctl_fail(CTL_USAGE, "no verb (see qvault-ctl --help)");
-	if (asks_for_help(argc, argv) || !strcmp(argv[1], "help"))
+	err = ctl_options_read(&options, argc, argv);
+	if (err)
+		return err;
+	if (ctl_given(&options, CTL_OPT_HELP))
 		return help();
-	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+	if (ctl_given(&options, CTL_OPT_VERSION)) {
 		puts("qvault-ctl " CTL_VERSION);
 		return CTL_OK;
 	}
-	verb = find_verb(argv[1]);
+	if (!options.argc)
+		return ctl_fail(CTL_USAGE, "no verb (see qvault-ctl --help)");
+	if (!strcmp(options.argv[0], "help"))
+		return help();
+	verb = find_verb(options.argv[0]);
 	if (!verb)
 		return ctl_fail(CTL_USAGE, "unknown verb \"%s\" (see qvault-ctl --help)",
-				argv[1]);
-	err = ctl_options_parse(&options, verb, argc - 1, argv + 1);
+				options.argv[0]);
+	err = ctl_options_judge(&options, verb);
 	return err ? err : verb->run(&options);
 }
 
 int main(int argc, char **argv)
 {
-	int code;
-
+	ctl_streams_init();
 	ctl_secrets_init();
-	code = run(argc, argv);
-	/* A full disk or a closed pipe must not pass for success. */
-	if ((fflush(stdout) || ferror(stdout)) && !code)
-		return ctl_fail(CTL_USAGE, "cannot write to standard output");
-	return code;
+	return ctl_streams_finish(run(argc, argv));
 }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "geometry.h"
@@ -24,13 +25,25 @@ enum ctl_exit {
 	CTL_NO_MEMORY = 3,
 	CTL_WRONG_DEVICE = 4,
 	CTL_BUSY = 5,		/* exists already, or is in use */
+	/* Ours: done, but what the line says went wrong with it. */
+	CTL_INCOMPLETE = 6,
 };
-
-/* ---- Messages and words (say.c) ----------------------------------------- */
 
 #define CTL_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
-/* Print "qvault-ctl: ..." to stderr and return @code. */
+/* ---- Standard streams (streams.c) --------------------------------------- */
+
+/* Before anything else is opened. */
+void ctl_streams_init(void);
+/* What cannot be undone has been done, in words: what may fail now must say so. */
+void ctl_done(const char *format, ...) CTL_PRINTF(1, 2);
+void ctl_flush(void);
+/* Returns @code, or another if not all of the output was written. */
+int ctl_streams_finish(int code);
+
+/* ---- Messages and words (say.c, text.c) --------------------------------- */
+
+/* Print "qvault-ctl: ..." to stderr, in one line, and return @code. */
 int ctl_fail(enum ctl_exit code, const char *format, ...) CTL_PRINTF(2, 3);
 void ctl_warn(const char *format, ...) CTL_PRINTF(1, 2);
 /* The exit code that fits an errno (positive or negative). */
@@ -46,6 +59,11 @@ bool ctl_uuid_parse(uint8_t *uuid, const char *text);
 
 /* An allocated string, or NULL and a message. */
 char *ctl_format(const char *format, ...) CTL_PRINTF(1, 2);
+
+/* For people: what cannot be seen is shown as \xHH, and a backslash twice. */
+void ctl_put_escaped(FILE *out, const char *text);
+/* For machines: what is no UTF-8 becomes U+FFFD. */
+void ctl_put_utf8(FILE *out, const char *text);
 
 /* ---- Options (options.c) ------------------------------------------------ */
 
@@ -66,12 +84,16 @@ enum ctl_option {
 	CTL_OPT_DEFERRED,
 	CTL_OPT_DATA,
 	CTL_OPT_ANCHOR,
+	CTL_OPT_PRIVATE,
+	CTL_OPT_HELP,
+	CTL_OPT_VERSION,
 	CTL_OPT_COUNT,
 };
 #define CTL_ALLOW(name)	(1u << CTL_OPT_##name)
 
 struct ctl_options {
 	uint32_t given;			/* bits: 1 << enum ctl_option */
+	const char *text[CTL_OPT_COUNT];	/* values, as they are given */
 	const char *key_file;
 	const char *data;
 	const char *anchor;
@@ -81,7 +103,7 @@ struct ctl_options {
 	uint8_t uuid[QVAULT_UUID_SIZE];
 	uint32_t memory_mib;
 	uint32_t commit_seconds;
-	int argc;			/* words that are not options */
+	int argc;			/* words that are no options, after the verb */
 	char **argv;
 };
 
@@ -100,9 +122,13 @@ struct ctl_verb {
 	int (*run)(struct ctl_options *options);
 };
 
-/* argv[0] is the verb. */
-int ctl_options_parse(struct ctl_options *o, const struct ctl_verb *verb,
-		      int argc, char **argv);
+/*
+ * Options may stand anywhere, so they come before the verb is known.  The first
+ * puts words and options in order and leaves the verb in argv[0]; the second, once
+ * it is known, takes it away, and judges all the rest.
+ */
+int ctl_options_read(struct ctl_options *o, int argc, char **argv);
+int ctl_options_judge(struct ctl_options *o, const struct ctl_verb *verb);
 
 /* ---- Keys (key.c, kdf.c) ------------------------------------------------ */
 
@@ -124,6 +150,10 @@ void ctl_key_free(struct ctl_key *key);
 int ctl_key_derive_anchor(struct ctl_key *key, const uint8_t *uuid);
 int ctl_anchor_mac(const struct ctl_key *key, const void *data, size_t bytes,
 		   uint8_t mac[QVAULT_ANCHOR_MAC_SIZE]);
+
+/* What tells a name from others, in few characters. */
+#define CTL_NAME_HASH_CHARS 34
+int ctl_name_hash(const char *name, char text[CTL_NAME_HASH_CHARS]);
 
 /*
  * Hand the key to the kernel for as long as a device is being created.  The
@@ -160,6 +190,13 @@ int ctl_device_open(struct ctl_device *dev, const char *path, int access);
 /* With another access, and only if the path still leads to the same device. */
 int ctl_device_reopen(struct ctl_device *dev, int access);
 void ctl_device_close(struct ctl_device *dev);
+/*
+ * What stands on the device, and not what the page cache holds of it: an attached
+ * vault writes below that.  @buf and @offset: aligned to blocks.  Returns 0 or a
+ * negative errno, -ENODATA if the device ends early.
+ */
+int ctl_device_read(const struct ctl_device *dev, void *buf, size_t bytes,
+		    off_t offset);
 int ctl_device_need_block(const struct ctl_device *dev);
 /* Also through a symlink or another node of the same device. */
 int ctl_device_refuse_same(const struct ctl_device *a,
@@ -179,10 +216,12 @@ int ctl_foreign_list(const struct ctl_device *dev, char **list);
 struct ctl_record;
 struct ctl_slots;
 
+/* One slot that cannot be read is no error yet. */
 int ctl_anchor_read(struct ctl_slots *slots, const struct ctl_device *dev);
 /*
  * Picks the newest record.  With a key: the newest that the key verifies, or
- * CTL_DENIED.  Without: the newest that looks like one.
+ * CTL_DENIED.  Without: the newest that looks like one.  Warns if the other slot
+ * may have held a newer one.
  */
 int ctl_anchor_newest(const struct ctl_slots *slots,
 		      const struct ctl_device *dev, struct ctl_key *key,

@@ -18,6 +18,7 @@ enum ctl_slot_state {
 	CTL_SLOT_VERSION,		/* a format that we do not know */
 	CTL_SLOT_DAMAGED,		/* magic, but impossible contents */
 	CTL_SLOT_RECORD,		/* may be believed if its MAC verifies */
+	CTL_SLOT_UNREADABLE,
 };
 
 struct ctl_pointer {
@@ -45,6 +46,7 @@ struct ctl_record {
 
 struct ctl_slots {
 	struct qvault_disk_anchor disk[QVAULT_ANCHOR_SLOTS];
+	int error[QVAULT_ANCHOR_SLOTS];	/* why one could not be read; else 0 */
 };
 
 /**

@@ -11,14 +11,28 @@
 
 #include "qvault-ctl.h"
 
+/* One line, in one piece, whatever stands in the words of others. */
 CTL_PRINTF(2, 0)
 static void say(const char *prefix, const char *format, va_list args)
 {
+	char *text = NULL, *line = NULL;
+	size_t bytes;
+	FILE *out;
+
 	/* What was printed so far comes first, also when both go to one file. */
-	fflush(stdout);
-	fprintf(stderr, "qvault-ctl: %s", prefix);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	ctl_flush();
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	out = open_memstream(&line, &bytes);
+	if (out) {
+		fprintf(out, "qvault-ctl: %s", prefix);
+		ctl_put_escaped(out, text ? text : "out of memory");
+		fputc('\n', out);
+		if (!fclose(out))
+			fputs(line, stderr);
+	}
+	free(line);
+	free(text);
 }
 
 int ctl_fail(enum ctl_exit code, const char *format, ...)
@@ -63,6 +77,8 @@ enum ctl_exit ctl_exit_of(int err)
 	case EILSEQ:
 	case EBADMSG:
 	case ENODATA:
+	case ESTALE:
+	case EMSGSIZE:
 	case EUCLEAN:
 	case EPROTONOSUPPORT:
 		return CTL_WRONG_DEVICE;

@@ -4,17 +4,20 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dm.h"
+#include "json.h"
 #include "qvault-ctl.h"
 #include "vault.h"
 
-/* The INFO status, see dm-qvault/status.c; what is added to it later is left. */
+/*
+ * The INFO status, see dm-qvault/status.c.  Of what is added to it later, words are
+ * warnings, to be shown as they are; numbers are left.
+ */
 struct counters {
 	char mode[16];
 	uint64_t epoch;
@@ -42,23 +45,59 @@ struct vault {
 	struct ctl_dm_target status;
 	struct ctl_dm_target table;
 	struct counters counters;
+	const char *rest;		/* of the status, behind the counters */
 	char data[64];			/* as in the table */
 	char anchor[64];
 	char uuid[CTL_UUID_CHARS];	/* "" if ephemeral */
 };
 
-static bool parse_status(struct counters *c, const char *text)
+static bool parse_status(struct counters *c, const char *text,
+			 const char **rest)
 {
-	return sscanf(text, "%15s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+	int end = 0;
+
+	if (sscanf(text, "%15s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
 		      "/%" SCNu64 " %" SCNu64 "/%" SCNu64 " %" SCNu64 " %" SCNu64
 		      " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-		      " %" SCNu64 " %" SCNu64,
+		      " %" SCNu64 " %" SCNu64 "%n",
 		      c->mode, &c->epoch, &c->sequence, &c->commit,
 		      &c->mapped_blocks, &c->logical_blocks, &c->log_used,
 		      &c->log_blocks, &c->reads, &c->writes, &c->unmaps,
 		      &c->anchor_writes, &c->flushes, &c->log_writes,
 		      &c->node_writes, &c->checkpoints,
-		      &c->corruptions) == NR_FIELDS;
+		      &c->corruptions, &end) != NR_FIELDS)
+		return false;
+	*rest = text + end;
+	return true;
+}
+
+/*
+ * The next warning, which is copied, or false.  *rest goes behind it.
+ */
+static bool next_warning(const char **rest, char word[32])
+{
+	size_t length;
+
+	for (;;) {
+		*rest += strspn(*rest, " ");
+		length = strcspn(*rest, " ");
+		if (!length)
+			return false;
+		snprintf(word, 32, "%.*s", (int)length, *rest);
+		*rest += length;
+		if (*word < '0' || *word > '9')
+			return true;
+	}
+}
+
+/* What a mode means for who reads and writes; "" if it says so itself. */
+static const char *explain(const char *mode)
+{
+	if (!strcmp(mode, "failed"))
+		return " (takes no writes and no flushes until it is attached again)";
+	if (!strcmp(mode, "taken"))
+		return " (another attachment took it over: reads and writes fail; detach it)";
+	return "";
 }
 
 /* "QVAULT-<uuid>-<name>", if attach made the device. */
@@ -88,7 +127,7 @@ static int inspect(struct vault *v)
 				"it has no table (qvault-ctl detach removes it)" :
 				strerror(-err));
 	parse_uuid(v);
-	if (parse_status(&v->counters, v->status.params) &&
+	if (parse_status(&v->counters, v->status.params, &v->rest) &&
 	    sscanf(v->table.params, "%63s %63s", v->data, v->anchor) == 2)
 		return CTL_OK;
 	return ctl_fail(CTL_USAGE,
@@ -157,54 +196,47 @@ static void show_counters(const struct counters *c)
 
 static void show_text(const struct vault *v)
 {
+	const char *rest = v->rest;
+	char word[32];
+
 	printf("/dev/mapper/%s is active%s.\n", v->name,
 	       v->info.open_count ? " and is in use" : "");
 	show_devices(v);
-	printf("  %-22s%s%s\n", "mode:", v->counters.mode,
-	       v->info.suspended ? ", suspended" : "");
+	printf("  %-22s%s%s%s\n", "mode:", v->counters.mode,
+	       explain(v->counters.mode), v->info.suspended ? ", suspended" : "");
+	while (next_warning(&rest, word))
+		print_text("warning:", word);
 	show_counters(&v->counters);
-}
-
-static void add_number(struct json_object *to, const char *name, uint64_t value)
-{
-	json_object_object_add(to, name, json_object_new_uint64(value));
-}
-
-static void add_text(struct json_object *to, const char *name, const char *text)
-{
-	json_object_object_add(to, name, text ? json_object_new_string(text) : NULL);
-}
-
-static void add_bool(struct json_object *to, const char *name, bool value)
-{
-	json_object_object_add(to, name, json_object_new_boolean(value));
 }
 
 static void add_counters(struct json_object *top, const struct counters *c)
 {
-	add_number(top, "epoch", c->epoch);
-	add_number(top, "sequence", c->sequence);
-	add_number(top, "commit", c->commit);
-	add_number(top, "mapped_blocks", c->mapped_blocks);
-	add_number(top, "logical_blocks", c->logical_blocks);
-	add_number(top, "log_used", c->log_used);
-	add_number(top, "log_blocks", c->log_blocks);
-	add_number(top, "blocks_read", c->reads);
-	add_number(top, "blocks_written", c->writes);
-	add_number(top, "blocks_unmapped", c->unmaps);
-	add_number(top, "anchors_written", c->anchor_writes);
-	add_number(top, "flushes", c->flushes);
-	add_number(top, "log_blocks_written", c->log_writes);
-	add_number(top, "node_blocks_written", c->node_writes);
-	add_number(top, "checkpoints", c->checkpoints);
-	add_number(top, "corruptions", c->corruptions);
+	ctl_json_number(top, "epoch", c->epoch);
+	ctl_json_number(top, "sequence", c->sequence);
+	ctl_json_number(top, "commit", c->commit);
+	ctl_json_number(top, "mapped_blocks", c->mapped_blocks);
+	ctl_json_number(top, "logical_blocks", c->logical_blocks);
+	ctl_json_number(top, "log_used", c->log_used);
+	ctl_json_number(top, "log_blocks", c->log_blocks);
+	ctl_json_number(top, "blocks_read", c->reads);
+	ctl_json_number(top, "blocks_written", c->writes);
+	ctl_json_number(top, "blocks_unmapped", c->unmaps);
+	ctl_json_number(top, "anchors_written", c->anchor_writes);
+	ctl_json_number(top, "flushes", c->flushes);
+	ctl_json_number(top, "log_blocks_written", c->log_writes);
+	ctl_json_number(top, "node_blocks_written", c->node_writes);
+	ctl_json_number(top, "checkpoints", c->checkpoints);
+	ctl_json_number(top, "corruptions", c->corruptions);
 }
 
-static void print_json(struct json_object *top)
+static void add_warnings(struct json_object *top, const char *rest)
 {
-	puts(json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(top);
+	struct json_object *list = json_object_new_array();
+	char word[32];
+
+	while (next_warning(&rest, word))
+		json_object_array_add(list, ctl_json_string(word));
+	json_object_object_add(top, "warnings", list);
 }
 
 static void show_json(const struct vault *v)
@@ -213,19 +245,20 @@ static void show_json(const struct vault *v)
 	const bool ephemeral = !strcmp(v->anchor, "-");
 	char path[300];
 
-	add_text(top, "name", v->name);
-	add_bool(top, "active", true);
-	add_bool(top, "in_use", v->info.open_count);
-	add_bool(top, "suspended", v->info.suspended);
-	add_bool(top, "read_only", v->info.read_only);
-	add_bool(top, "ephemeral", ephemeral);
-	add_text(top, "uuid", *v->uuid ? v->uuid : NULL);
-	add_text(top, "data", device_path(path, v->data));
-	add_text(top, "anchor", ephemeral ? NULL : device_path(path, v->anchor));
-	add_number(top, "size", v->status.sectors * 512);
-	add_text(top, "mode", v->counters.mode);
+	ctl_json_text(top, "name", v->name);
+	ctl_json_bool(top, "active", true);
+	ctl_json_bool(top, "in_use", v->info.open_count);
+	ctl_json_bool(top, "suspended", v->info.suspended);
+	ctl_json_bool(top, "read_only", v->info.read_only);
+	ctl_json_bool(top, "ephemeral", ephemeral);
+	ctl_json_text(top, "uuid", *v->uuid ? v->uuid : NULL);
+	ctl_json_text(top, "data", device_path(path, v->data));
+	ctl_json_text(top, "anchor", ephemeral ? NULL : device_path(path, v->anchor));
+	ctl_json_number(top, "size", v->status.sectors * 512);
+	ctl_json_text(top, "mode", v->counters.mode);
+	add_warnings(top, v->rest);
 	add_counters(top, &v->counters);
-	print_json(top);
+	ctl_json_print(top);
 }
 
 /* As cryptsetup: not an error to be told on stderr, but not success either. */
@@ -235,13 +268,25 @@ static int show_inactive(const char *name, bool json)
 
 	if (json) {
 		top = json_object_new_object();
-		add_text(top, "name", name);
-		add_bool(top, "active", false);
-		print_json(top);
+		ctl_json_text(top, "name", name);
+		ctl_json_bool(top, "active", false);
+		ctl_json_print(top);
 	} else {
 		printf("/dev/mapper/%s is inactive.\n", name);
 	}
 	return CTL_WRONG_DEVICE;
+}
+
+/* Who is told that a path is active may write to it. */
+static int check_node(const struct vault *v)
+{
+	const char *wrong = ctl_vault_wrong_node(v->name, &v->info);
+
+	if (!wrong)
+		return CTL_OK;
+	return ctl_fail(CTL_WRONG_DEVICE,
+			"the vault %s is attached as device %u:%u, but /dev/mapper/%s is not that: %s",
+			v->name, v->info.major, v->info.minor, v->name, wrong);
 }
 
 int ctl_status_verb(struct ctl_options *o)
@@ -258,6 +303,8 @@ int ctl_status_verb(struct ctl_options *o)
 		err = ctl_vault_find(v.name, &v.info);
 	if (!err)
 		err = inspect(&v);
+	if (!err)
+		err = check_node(&v);
 	if (!err && json)
 		show_json(&v);
 	else if (!err)

@@ -16,7 +16,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/check.sh"
 
 here=$check_top/tests/tool
-build=$QVAULT_CACHE/check-tool
+build=$QVAULT_CACHE/check-tool/$(cksum <<<"$check_top" | cut -d " " -f 1)
 work=$check_tmp/work
 umask 077
 mkdir -p "$work" "$build"
@@ -115,6 +115,25 @@ formatted() {
 	"$ctl" format data anchor --key-file key >"$check_tmp/out"
 }
 
+# with_closed STREAMS COMMAND...: 01 without input and output, 2 without errors.
+with_closed() (
+	case $1 in *0*) exec <&- ;; esac
+	case $1 in *1*) exec >&- ;; esac
+	case $1 in *2*) exec 2>&- ;; esac
+	shift
+	exec "$@"
+)
+
+# with_reader_gone COMMAND...: its output goes into a pipe that nobody reads.
+with_reader_gone() {
+	local pipe status=0
+	exec {pipe}> >(true)
+	wait $!
+	"$@" >&"$pipe" || status=$?
+	exec {pipe}>&-
+	return "$status"
+}
+
 # ---- Cases ------------------------------------------------------------------
 
 cases_words() {
@@ -148,6 +167,26 @@ cases_words() {
 	refused "attach by an impossible name" 1 'cannot be the name' "$ctl" attach a/b data anchor
 	refused "attach to a file" 4 'losetup' "$ctl" attach x data anchor -d key
 	refused "detach what is not there" 4 'no vault' "$ctl" detach nosuchvault
+}
+
+# completes WANTED WORD...: what bash offers for the last word.
+completes() {
+	local wanted=$1 got
+	shift
+	# shellcheck source=userspace/completion/qvault-ctl
+	got=$(. "$check_top/userspace/completion/qvault-ctl"
+		COMP_WORDS=(qvault-ctl "$@") COMP_CWORD=$#
+		_qvault_ctl
+		echo "${COMPREPLY[*]}")
+	same "completion of '$*'" "$wanted" "$got"
+}
+
+cases_completion() {
+	completes attach at
+	completes attach --key-file key at
+	completes --private -d key attach --p
+	completes --json status --js
+	completes "hmac-sha256 ghash-aes" format --mac ""
 }
 
 cases_key() {
@@ -212,6 +251,100 @@ as_nobody() {
 	else
 		"$@"
 	fi
+}
+
+# Whatever is closed: the same exit code, and not one byte where none belongs.
+cases_streams() {
+	local closed made shown
+	for closed in "" 0 1 2 01 02 12 012; do
+		fresh
+		head -c 64 /dev/urandom >other
+		made=0 shown=0
+		case $closed in *1*) made=6 shown=1 ;; esac
+		judge_closed "format" "$made" "$closed" format data anchor -d key
+		try "without streams '$closed': the record is whole" anchor_py verify anchor 1 key
+		same "without streams '$closed': the data device is untouched" \
+			"$(head -c 8M /dev/zero | sha256sum)" "$(sha256sum <data)"
+		judge_untouched 5 "$closed" format data anchor -d key
+		judge_untouched 2 "$closed" dump anchor -d other
+		judge_untouched "$shown" "$closed" dump anchor -d key
+		judge_untouched "$shown" "$closed" --json dump anchor
+		judge_untouched 4 "$closed" dump $'no\nanchor'
+		judge_untouched 4 "$closed" attach x data anchor -d key
+		judge_untouched 4 "$closed" status nosuchvault
+		judge_untouched 4 "$closed" detach nosuchvault
+		judge_untouched 1 "$closed" attach
+		cp anchor before
+		judge_closed "format by force" "$made" "$closed" format data anchor -d key --force
+		try "without streams '$closed': that record is whole" anchor_py verify anchor 1 key
+		expect_fail "without streams '$closed': it is another" cmp before anchor
+	done
+	fresh
+	refused "a key from a closed input" 1 'standard input: Bad file descriptor' \
+		with_closed 0 "$ctl" format data anchor -d -
+}
+
+# judge_closed NAME CODE STREAMS ARG...
+judge_closed() {
+	local name=$1 code=$2 closed=$3 status=0
+	shift 3
+	with_closed "$closed" "$ctl" "$@" </dev/null >"$check_tmp/out" 2>"$check_tmp/err" || status=$?
+	same "without streams '$closed': $name" "$code" "$status"
+}
+
+judge_untouched() {
+	local before
+	before=$(sums)
+	judge_closed "$3" "$@"
+	same "without streams '$2': $3 changes nothing" "$before" "$(sums)"
+}
+
+cases_careless() {
+	local name weird=$'no\nqvault-ctl: all is well\e[2J \xfc \u202e \\'
+	fresh
+	refused "a path that forges a line" 4 \
+		'no\\x0aqvault-ctl: all is well\\x1b\[2J \\xfc \\xe2\\x80\\xae \\\\: No such file' \
+		"$ctl" dump "$weird"
+	refused "a name in UTF-8 is left alone" 4 'device Müller: ' "$ctl" dump "Müller"
+	refused "half a character is not" 4 'M\\xc3: ' "$ctl" dump $'M\xc3'
+	refused "an option that forges a line" 1 'unknown option --a\\x0ab' "$ctl" $'--a\nb'
+	refused "a verb that forges a line" 1 'unknown verb "a\\x0ab"' "$ctl" $'a\nb'
+	try "options before the verb" "$ctl" --key-file key --size 4M format data anchor
+	try "and between all other words" "$ctl" -d key format --force data -q anchor
+	refused "a verb's option before another verb" 1 'no meaning for dump' "$ctl" --size 4M dump anchor
+	refused "options alone" 1 'no verb' "$ctl" -d key
+	try "whatever POSIXLY_CORRECT says" env POSIXLY_CORRECT=1 "$ctl" dump anchor -d key
+	said "it took the option" 'verified under this key'
+	try "words after --" "$ctl" dump -- anchor
+	refused "letters in one word" 1 'unknown option -z' "$ctl" format data anchor -qz
+	for name in $'d\xe4ta' $'d\xc3ta\n\e' "dätä"; do
+		cp data "$name"
+		rm -f anchor
+		truncate -s 8192 anchor
+		"$ctl" format --json "$name" anchor -d key >"$check_tmp/json"
+		try "JSON of $(printf %q "$name")" python3 -c 'import json, sys
+d = json.loads(open(sys.argv[1], "rb").read().decode("utf-8"))
+assert d["data"] == sys.argv[2].encode("utf-8", "surrogateescape").decode("utf-8", "replace"), d' \
+			"$check_tmp/json" "$name"
+		rm "$name"
+	done
+	fresh
+	# shellcheck disable=SC2016 # for the inner shell
+	refused_done "no room for the output of format" 'No space left' bash -c '"$0" "$@" >/dev/full' "$ctl"
+	refused_done "nobody reads the output of format" 'Broken pipe' with_reader_gone "$ctl"
+	refused "nobody reads the output of dump" 1 'cannot write to standard output: Broken pipe' \
+		with_reader_gone "$ctl" dump anchor
+}
+
+# What was done is said, and is so.
+refused_done() {
+	local name=$1 why=$2 status=0
+	shift 2
+	"$@" format data anchor -d key --force -q >"$check_tmp/out" 2>"$check_tmp/err" || status=$?
+	same "$name" 6 "$status"
+	cat "$check_tmp/err" >"$check_tmp/output"
+	said "$name: it says what was done" "the vault [0-9a-f-]{36} was made on data and anchor; .*$why"
+	try "$name: and so it is" anchor_py verify anchor 1 key
 }
 
 cases_permission() {
@@ -311,6 +444,7 @@ cases_dump() {
 	anchor_py set anchor 0 epoch=9
 	try "the newer one is torn" "$ctl" dump anchor -d key
 	said "the older one counts" '^Sequence: +1$'
+	said "and that it may not be the newest is said" 'warning: slot 0 of anchor anchor is torn or damaged: .*may be one record back'
 }
 
 refused_slot() {
@@ -367,7 +501,7 @@ cases_destroy() {
 	fresh
 	mke2fs -q -F -t ext4 -L evil data >"$check_tmp/out" 2>&1
 	put data 1144 '\033[2J\007'
-	refused "a label with control characters" 5 'label \?\[2J\?' "$ctl" format data anchor -d key
+	refused "a label with control characters" 5 'label \\x1b\[2J\\x07' "$ctl" format data anchor -d key
 }
 
 # On a terminal the tool asks, as cryptsetup does; the key is in memory then.  The
@@ -453,6 +587,8 @@ run_with() {
 	cases_words
 	cases_key
 	cases_devices
+	cases_streams
+	cases_careless
 	cases_permission
 	cases_round_trip
 	cases_dump
@@ -462,6 +598,7 @@ run_with() {
 }
 
 plain() {
+	cases_completion
 	run_with gcc plain
 	cases_time
 	cases_valgrind

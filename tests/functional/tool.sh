@@ -15,7 +15,7 @@ head -c 64 /dev/urandom >$key
 head -c 64 /dev/urandom >/run/other.key
 
 # Two vaults of 4 MiB on a ramdisk each, and more disks for odd things.
-ramdisks 4 5
+ramdisks 6 5
 for i in 0 1; do
 	linear "data$i" "/dev/ram$i" 0 8192
 	linear "anchor$i" "/dev/ram$i" 8192 16
@@ -138,12 +138,18 @@ refused "another name" 5 'already attached, as v' attach w $data $anchor
 refused "its data device, for another vault" 5 'data device .* is in use' attach w $data /dev/mapper/anchor1
 refused "format what is attached" 5 'is in use' "$ctl" format $data $anchor -d $key --force
 try "dump what is attached" "$ctl" dump $anchor -d $key
+# A reader of the page cache leaves there what the next one is to be shown.
+cat $anchor >/tmp/stale
 before=$(dmsetup status v | cut -d ' ' -f 6)
 dd if=/dev/urandom of=/tmp/pattern bs=1M count=2 status=none
 dd if=/tmp/pattern of=/dev/mapper/v bs=1M oflag=direct status=none
 try "commit" "$ctl" commit v
 try "checkpoint" "$ctl" checkpoint /dev/mapper/v
 same "the anchor moved on" yes "$([ "$(dmsetup status v | cut -d ' ' -f 6)" -gt "$before" ] && echo yes)"
+same "dump shows the record that is there now" "$(dmsetup status v | cut -d ' ' -f 6)" \
+	"$("$ctl" dump $anchor | sed -n 's/^Sequence: *//p')"
+dd if=$anchor of=/tmp/copy bs=4096 count=2 iflag=direct status=none
+same "so does a copy made as the manual says" "$("$ctl" dump $anchor)" "$("$ctl" dump /tmp/copy)"
 try "status" "$ctl" status v
 expect_said "says that it is active" '^/dev/mapper/v is active\.$'
 expect_said "names the data device" 'data device: +/dev/dm-[0-9]+$'
@@ -163,9 +169,190 @@ must "attach with options" attach v $data $anchor --allow-discards --memory-mib 
 same "they are in the table" "5 allow_discards memory_mib 32 commit_seconds 0" \
 	"$(table v | sed 's/.*qvault:[0-9a-f-]* //')"
 exec 7</dev/mapper/v
-refused "detach what somebody has open" 5 'is in use' "$ctl" detach v
+refused "detach what somebody has open" 5 'is in use \(somebody has it open' "$ctl" detach v
 exec 7<&-
 must "detach" "$ctl" detach v
+
+# ---- streams that are closed ------------------------------------------------
+
+# with_closed STREAMS COMMAND...
+with_closed() (
+	case $1 in *0*) exec <&- ;; esac
+	case $1 in *1*) exec >&- ;; esac
+	case $1 in *2*) exec 2>&- ;; esac
+	shift
+	exec "$@"
+)
+
+# Nobody may find words for people in an anchor, nor a record that is not whole.
+anchor_is_whole() {
+	local before
+	before=$("$ctl" dump "$anchor" -d "$key" 2>&1)
+	[[ $before != *"warning"* ]] || { echo "$before"; return 1; }
+	! dd "if=$anchor" bs=4096 count=2 iflag=direct status=none | grep -a qvault-ctl
+}
+
+for closed in "" 0 1 2 01 02 12 012; do
+	shown=0
+	case $closed in *1*) shown=1 ;; esac
+	try "without streams '$closed': attach" with_closed "$closed" \
+		"$ctl" attach v $data $anchor -d $key
+	dd if=/tmp/pattern of=/dev/mapper/v bs=1M count=1 oflag=direct status=none
+	status=0
+	with_closed "$closed" "$ctl" attach w $data $anchor -d $key 2>/tmp/err || status=$?
+	same "without streams '$closed': attach once more is refused" 5 $status
+	status=0
+	with_closed "$closed" "$ctl" status v >/tmp/out 2>/tmp/err || status=$?
+	same "without streams '$closed': status" $shown $status
+	status=0
+	with_closed "$closed" "$ctl" dump $anchor >/tmp/out 2>/tmp/err || status=$?
+	same "without streams '$closed': dump" $shown $status
+	try "without streams '$closed': commit" with_closed "$closed" "$ctl" commit v
+	try "without streams '$closed': the anchor is whole" anchor_is_whole
+	try "without streams '$closed': detach" with_closed "$closed" "$ctl" detach v
+	status=0
+	with_closed "$closed" "$ctl" detach v 2>/tmp/err || status=$?
+	same "without streams '$closed': detach what is gone" 4 $status
+	try "without streams '$closed': it still is" anchor_is_whole
+done
+
+# ---- /dev/mapper ------------------------------------------------------------
+
+echo "no vault" >/dev/mapper/v
+refused "attach where a file stands" 5 '/dev/mapper/v exists already: a regular file' attach v $data $anchor
+rm /dev/mapper/v
+ln -s /nowhere/at/all /dev/mapper/v
+refused "attach where a link leads nowhere" 4 '/dev/mapper/v is not the vault but missing, so it was detached again' attach v $data $anchor
+rm -f /dev/mapper/v
+must "attach" attach v $data $anchor
+mv /dev/mapper/v /tmp/node
+echo "no vault" >/dev/mapper/v
+refused "status where a file stands" 4 'but /dev/mapper/v is not that: a regular file' "$ctl" status v
+cp -a /dev/ram3 /dev/mapper/another
+mv /dev/mapper/another /dev/mapper/v
+refused "status where another device stands" 4 'is not that: another device' "$ctl" status v --json
+rm /dev/mapper/v
+refused "status where nothing stands" 4 'is not that: missing' "$ctl" status v
+echo "no vault" >/dev/mapper/v
+refused "detach where a file stands" 4 'at /dev/mapper/v stands a regular file: what was written there is not in the vault' "$ctl" detach v
+same "the file is left to its owner" "no vault" "$(cat /dev/mapper/v)"
+rm /dev/mapper/v
+must "detach where nothing stands" "$ctl" detach v
+
+must "attach" attach v $data $anchor
+exec 7</dev/mapper/v
+expect_fail "remove it by force while it is open" dmsetup remove --force v
+exec 7<&-
+refused "what it is now is said by status" 4 'no vault any more: .* table of type error .*detach removes it' "$ctl" status v
+refused "and by commit" 4 'no vault any more' "$ctl" commit v
+expect_fail "detach it" "$ctl" detach v
+same "exits with 6" 6 "$tally_last"
+expect_said "says what it found" 'v is removed; it was no vault any more, but a device of type error'
+same "it is gone" 0 "$(dmsetup ls | grep -cw v || true)"
+
+# ---- udev -------------------------------------------------------------------
+
+# A udev that answers, and tells what it was told about a new vault.
+cat >/tmp/udev.py <<'END'
+import socket, subprocess
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 15)
+s.bind((0, 1))
+print("ready", flush=True)
+while True:
+    words = s.recv(8192).split(b"\0")
+    cookies = [int(word[10:]) for word in words if word.startswith(b"DM_COOKIE=")]
+    if not cookies:
+        continue
+    if b"ACTION=change" in words:
+        print("flags %#x" % (cookies[0] >> 16), flush=True)
+    subprocess.run(["dmsetup", "udevcomplete", str(cookies[0])], check=True)
+END
+# libdevmapper takes this for a udev that runs.
+mkdir -p /run/udev
+touch /run/udev/control
+semaphores() { sed 1d /proc/sysvipc/sem; }
+with_udev() { env -u DM_DISABLE_UDEV "$@"; }
+
+# told_udev FLAGS OPTION...
+told_udev() {
+	local flags=$1 listener
+	shift
+	env -u DM_DISABLE_UDEV python3 -B /tmp/udev.py >/tmp/udev &
+	listener=$!
+	until grep -q ready /tmp/udev; do sleep 0.1; done
+	try "attach ${1:-} with udev" with_udev "$ctl" attach v $data $anchor -d $key "$@"
+	try "detach it with udev" with_udev "$ctl" detach v
+	kill $listener
+	wait $listener 2>/dev/null || true
+	same "what udev is told of it" "flags $flags" "$(grep flags /tmp/udev | head -n 1)"
+	same "no semaphore is left behind" "" "$(semaphores)"
+}
+
+told_udev 0x40
+told_udev 0x4e --private
+
+# Nobody answers now.
+try "attach when udev does not answer" with_udev timeout 60 "$ctl" attach v $data $anchor -d $key
+expect_said "says so" 'warning: udev does not answer \(gave up\)'
+try "the vault is there" "$ctl" status v
+same "no semaphore is left behind" "" "$(semaphores)"
+try "detach when udev does not answer" with_udev timeout 60 "$ctl" detach v
+same "it is gone, with its node" "" "$(dmsetup ls | grep -w v; ls /dev/mapper/v 2>/dev/null)"
+expect_fail "end attach while it waits for udev" with_udev timeout 2 "$ctl" attach v $data $anchor -d $key
+same "it ends at once, by the signal" 124 "$tally_last"
+expect_said "it says why" 'interrupted: v was detached again'
+same "nothing is left behind" "" "$(dmsetup ls | grep -w v; ls /dev/mapper/v 2>/dev/null; semaphores)"
+rm -r /run/udev
+
+# ---- names that are long ----------------------------------------------------
+
+long=$(printf 'x%.0s' {1..126})
+must "ephemeral, a name of 127 characters" "$ctl" attach --ephemeral "${long}1" /dev/mapper/data1 --force
+must "another that differs in the last" "$ctl" attach --ephemeral "${long}2" /dev/ram4 --force
+same "their UUIDs differ" 2 "$(dmsetup info -c --noheadings -o uuid "${long}1" "${long}2" | sort -u | wc -l)"
+must "detach" "$ctl" detach "${long}1"
+must "detach" "$ctl" detach "${long}2"
+must "format again what that overwrote" "$ctl" format /dev/mapper/data1 /dev/mapper/anchor1 -d $key --force
+
+# ---- one slot of two --------------------------------------------------------
+
+dm_create half "0 8 linear /dev/ram0 8192
+8 8 error"
+try "dump an anchor of which one slot cannot be read" "$ctl" dump /dev/mapper/half -d $key
+expect_said "warns" 'warning: slot 1 of anchor /dev/mapper/half cannot be read \(Input/output error\): .*one record back'
+dm_remove half
+dm_create half "0 16 error"
+refused "an anchor that cannot be read" 4 'cannot read anchor device' "$ctl" dump /dev/mapper/half
+dm_remove half
+
+# ---- a copy -----------------------------------------------------------------
+
+must "attach" attach v $data $anchor
+"$ctl" commit v
+dd if=/dev/ram0 of=/dev/ram5 bs=1M iflag=direct oflag=direct status=none
+linear copy-data /dev/ram5 0 8192
+linear copy-anchor /dev/ram5 8192 16
+refused "attach a copy beside the original" 5 'already attached, as v' attach w /dev/mapper/copy-data /dev/mapper/copy-anchor
+try "attach it read-only" attach w /dev/mapper/copy-data /dev/mapper/copy-anchor --read-only
+must "detach" "$ctl" detach w
+must "detach" "$ctl" detach v
+dm_remove copy-data
+dm_remove copy-anchor
+
+# ---- storage that is dead ---------------------------------------------------
+
+must "attach" attach v $data $anchor
+exec 7<>/dev/mapper/v
+dmsetup suspend --noflush --nolockfs data0
+dd if=/tmp/pattern of=/dev/mapper/v bs=64K count=4 conv=notrunc status=none
+began=$SECONDS
+expect_fail "detach what is open while its storage is dead" timeout -s KILL 60 "$ctl" detach v
+same "says busy" 5 "$tally_last"
+same "within ten seconds" yes "$([ $((SECONDS - began)) -le 10 ] && echo yes || echo $((SECONDS - began)))"
+try "detach it deferred" timeout -s KILL 60 "$ctl" detach --deferred v
+dmsetup resume data0
+exec 7<&-
+same "gone when its last user is" inactive "$("$ctl" status v >/tmp/out || sed 's/.* is //; s/\.$//' /tmp/out)"
 
 before=$(sha256sum /dev/ram0)
 must "attach read-only" attach v $data $anchor --read-only
@@ -198,8 +385,10 @@ dd if=/tmp/pattern of=/dev/mapper/v bs=1M oflag=direct status=none
 dmsetup suspend anchor0
 dmsetup load anchor0 --table "0 16 error"
 dmsetup resume anchor0
-try "detach when the anchor is broken" "$ctl" detach v
-expect_said "warns" 'warning: v: writes since the last flush could not be made durable'
+expect_fail "detach when the anchor is broken" "$ctl" detach v
+same "exits with 6" 6 "$tally_last"
+expect_said "says what may be lost" '^qvault-ctl: v is detached, but writes since the last flush may be lost: '
+same "it is gone" 0 "$(dmsetup ls | grep -cw v || true)"
 dmsetup suspend anchor0
 dmsetup load anchor0 --table "0 16 linear /dev/ram0 8192"
 dmsetup resume anchor0

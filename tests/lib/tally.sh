@@ -60,6 +60,7 @@ expect_fail() {
 	else
 		pass "$name"
 	fi
+	tally_last=$status
 }
 
 # expect_said NAME PATTERN: the last try or expect_fail printed this.

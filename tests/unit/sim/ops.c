@@ -19,8 +19,7 @@
 void __real_qvault_stream_append(struct qvault *v, u64 logical,
 				 const struct qvault_ptr *ptr, u32 count);
 void __real_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
-void __real_qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
-			      struct qvault_cut *cut);
+bool __real_qvault_stream_cut(struct qvault *v, struct qvault_page *spare);
 void __real_qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
 			       struct qvault_delta *to, u32 level, u64 index);
 
@@ -174,16 +173,16 @@ void __wrap_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count)
 		check_log(v);
 }
 
-void __wrap_qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
-			      struct qvault_cut *cut)
+bool __wrap_qvault_stream_cut(struct qvault *v, struct qvault_page *spare)
 {
 	struct world *world = v->platform;
+	bool dirty = __real_qvault_stream_cut(v, spare);
 
-	__real_qvault_stream_cut(v, spare, cut);
 	if (!world)
-		return;
+		return dirty;
 	world->oracle.cut = world->oracle.now;
 	trace(world, spare ? "freeze" : "cut", 0, ~0ull, 0, 0);
+	return dirty;
 }
 
 /* ---- Writes ---- */
@@ -269,10 +268,16 @@ static void check_error(struct world *world, const char *what, int err,
 		return;
 	if ((err == -EILSEQ || err == -EIO) && world->expect_corruption)
 		return;
+	if (err == -EILSEQ && world->expect_data_loss)
+		return;
+	/* Whoever finds that somebody else goes on. */
+	if ((err == -ESTALE || err == -EIO) && world->taken)
+		return;
 	if (err == -EIO && world->v.mode == QVAULT_MODE_FAILED &&
 	    world->expect_corruption)
 		return;
-	if (err == -ENOMEM && world->expect_no_memory)
+	if (err == -ENOMEM && (world->expect_no_memory ||
+			       (world->rotten && world->shortage)))
 		return;
 	/*
 	 * What a failed write was to fill is set aside, and may be all there is;
@@ -313,7 +318,10 @@ static int write_run(struct client *c, u64 logical, u32 *count)
 	err = write_blocks(c, w, value);
 	if (err)
 		check_error(world, "a write of data", err, 0, 0);
+	/* All that it needs was promised at the beginning. */
+	task_current->ends = true;
 	err = qvault_write_end(&world->v, w, err);
+	task_current->ends = false;
 	list_del(&active.list);
 	if (err)
 		check_error(world, "write_end", err, 0, 0);
@@ -479,6 +487,13 @@ int op_read(struct client *c, u64 logical, u32 count)
 
 /* ---- Commit ---- */
 
+static void acknowledged(struct world *world, u64 time)
+{
+	if (world->fork)
+		fork_acked(world->fork, time);
+	world->oracle.acked = max(world->oracle.acked, time);
+}
+
 int op_commit(struct client *c)
 {
 	struct oracle *o = &c->world->oracle;
@@ -488,7 +503,7 @@ int op_commit(struct client *c)
 	if (err)
 		check_error(c->world, "commit", err, 0, 0);
 	else
-		o->acked = max(o->acked, now);
+		acknowledged(c->world, now);
 	return err;
 }
 
@@ -504,7 +519,7 @@ int op_checkpoint(struct client *c)
 	} else if (err)
 		check_error(c->world, "checkpoint", err, 0, 0);
 	else
-		o->acked = max(o->acked, now);
+		acknowledged(c->world, now);
 	return err;
 }
 

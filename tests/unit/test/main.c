@@ -53,6 +53,7 @@ static const struct test {
 	{ "alloc: long pieces first, also after short ones", test_alloc_pieces },
 	{ "alloc: freed and in use again", test_alloc_reuse },
 	{ "alloc: a checkpoint before blocks are short", test_alloc_low },
+	{ "alloc: more groups than there is memory for", test_alloc_memory },
 	{ "life: each I/O of it failing once", test_life_fail_io },
 	{ "life: each allocation of it failing once", test_life_fail_alloc },
 	{ "life: each anchor record torn in all 254 ways", test_life_tear },
@@ -97,12 +98,13 @@ void bare_vault_exit(struct qvault *v)
 static void fixture_task(void *arg)
 {
 	struct fixture *f = arg;
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 
 	CHECK(!qvault_init(f->v));
 	if (CHECK(!qvault_attach(f->v, record)))
 		f->fn(f);
-	qvault_buf_put(record);
+	kfree(record);
 	qvault_detach(f->v);
 	qvault_exit(f->v);
 }

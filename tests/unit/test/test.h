@@ -61,6 +61,7 @@ void test_alloc_runs(void);
 void test_alloc_pieces(void);
 void test_alloc_reuse(void);
 void test_alloc_low(void);
+void test_alloc_memory(void);
 void test_life_fail_io(void);
 void test_life_fail_alloc(void);
 void test_life_tear(void);
