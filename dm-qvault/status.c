@@ -52,7 +52,8 @@ static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
  * <blocks read> <blocks written> <blocks unmapped>
  * <anchor records written> <flushes of the data device>
  * <log blocks written> <node and map blocks written>
- * <checkpoints> <corruptions> <anchor slots with a record>
+ * <checkpoints> <corruptions> <anchor slots>
+ * <leaked blocks> <damaged nodes>
  *
  * The number of mapped blocks is that of the last checkpoint.  New fields come
  * at the end; readers must not mind more than they know.
