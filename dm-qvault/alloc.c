@@ -28,7 +28,7 @@ static void group_free(struct qvault_group *g)
 
 static struct qvault_group *group_alloc(gfp_t gfp)
 {
-	struct qvault_group *g = kzalloc(sizeof(*g), gfp);
+	struct qvault_group *g = qvault_kmalloc(sizeof(*g), gfp | __GFP_ZERO);
 
 	if (!g)
 		return NULL;

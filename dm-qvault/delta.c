@@ -30,7 +30,7 @@ static struct qvault_delta_node *alloc_node(u32 capacity, gfp_t gfp)
 {
 	struct qvault_delta_node *node;
 
-	node = kmalloc(struct_size(node, ptr, capacity), gfp);
+	node = qvault_kmalloc(struct_size(node, ptr, capacity), gfp);
 	if (!node)
 		return NULL;
 	memset(node, 0, sizeof(*node));

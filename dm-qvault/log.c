@@ -24,6 +24,12 @@ u32 qvault_stream_blocks(u64 bytes)
 	return DIV_ROUND_UP_ULL(bytes, BYTES_OF_PAGE) + 2;
 }
 
+/* For v->page_pool. */
+void *qvault_page_alloc(gfp_t gfp, void *unused)
+{
+	return qvault_kmalloc(sizeof(struct qvault_page), gfp);
+}
+
 void qvault_stream_init(struct qvault_stream *stream)
 {
 	memset(stream, 0, sizeof(*stream));
@@ -92,7 +98,7 @@ static struct qvault_page *try_page(struct qvault *v)
 {
 	struct qvault_page *page;
 
-	page = kmalloc(sizeof(*page), GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	page = qvault_kmalloc(sizeof(*page), GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	if (page)
 		return page;
 	return mempool_alloc(v->page_pool, GFP_NOWAIT | __GFP_NOWARN);

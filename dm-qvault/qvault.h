@@ -166,6 +166,27 @@ static inline int qvault_unseal(struct qvault *v, enum qvault_kind kind, u64 id,
 	return qvault_unseal_blocks(v, kind, id, 1, ptr, &cipher, &plain, &scratch);
 }
 
+/*
+ * Memory that may not be there.  In a build with QVAULT_NO_MEMORY it never is, if
+ * one asks without waiting for it: then everything lives on the reserves.
+ */
+#ifdef QVAULT_NO_MEMORY
+static inline bool qvault_no_memory(gfp_t gfp)
+{
+	return gfp & __GFP_NORETRY || !gfpflags_allow_blocking(gfp);
+}
+#else
+static inline bool qvault_no_memory(gfp_t gfp)
+{
+	return false;
+}
+#endif
+
+static inline void *qvault_kmalloc(size_t size, gfp_t gfp)
+{
+	return qvault_no_memory(gfp) ? NULL : kmalloc(size, gfp);
+}
+
 /* ---- Delta (delta.c) ---------------------------------------------------- */
 
 /*
@@ -306,6 +327,7 @@ struct qvault_stream {
 /* Worst case of what entries for so many blocks, or for one unmap, take. */
 #define QVAULT_ENTRY_WORST	(sizeof(struct qvault_disk_entry) + QVAULT_TAG_SIZE)
 u32 qvault_stream_blocks(u64 bytes);
+void *qvault_page_alloc(gfp_t gfp, void *unused);
 void qvault_stream_init(struct qvault_stream *stream);
 void qvault_stream_exit(struct qvault *v);
 bool qvault_stream_reserve(struct qvault *v, u32 bytes);

@@ -407,8 +407,8 @@ int qvault_init(struct qvault *v)
 	/* What a checkpoint needs even when there is no memory left. */
 	v->changes = kvcalloc(QVAULT_MAX_CHANGES, sizeof(*v->changes),
 			      GFP_KERNEL);
-	v->page_pool = mempool_create_kmalloc_pool(QVAULT_PAGES,
-						  sizeof(struct qvault_page));
+	v->page_pool = mempool_create(QVAULT_PAGES, qvault_page_alloc, mempool_kfree,
+				      NULL);
 	err = qvault_stock_init(v) ?: qvault_checkpoint_init(v);
 	return err ?: v->changes && v->page_pool ? 0 : -ENOMEM;
 }

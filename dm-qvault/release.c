@@ -96,7 +96,7 @@ static void free_run(struct qvault *v, u64 block, u32 count)
 
 static void set_run_aside(struct qvault *v, u64 block, u32 count)
 {
-	struct aside *run = kmalloc(sizeof(*run), GFP_NOWAIT | __GFP_NOWARN);
+	struct aside *run = qvault_kmalloc(sizeof(*run), GFP_NOWAIT | __GFP_NOWARN);
 
 	if (!run) {
 		/* To keep away from a bad place is worth no memory that is short. */

@@ -279,12 +279,15 @@ static void choose_faults(struct life *life)
 	totals.faults++;
 	life->world.expect_no_memory = true;
 	f->fail_anchor = rng_chance(rng, 50);
-	switch (rng_below(rng, 3)) {
+	switch (rng_below(rng, 4)) {
 	case 0:
 		f->fail_io_at = 1 + rng_below(rng, 600);
 		break;
 	case 1:
 		f->fail_io = 1;
+		break;
+	case 3:				/* again and again, and none of them stops it */
+		f->fail_meta = 5 + rng_below(rng, 30);
 		break;
 	case 2:
 		life->world.sched.fail_alloc = 1 + rng_below(rng, 30);

@@ -148,6 +148,15 @@ static void choose(struct params *p, u64 seed)
 	if (p->ephemeral)
 		p->lives = 1;
 	p->ghash = rng_chance(&rng, 30);
+	/* Long lives in which something fails all the time, and slowly. */
+	if (p->faults && rng_chance(&rng, 15)) {
+		p->faults = 100;
+		p->commits = 40;
+		p->slow = 60;
+		p->clients = 6;
+		p->ops = 100 + rng_below(&rng, 100);
+		p->explore = 5;
+	}
 	p->reserve = rng_chance(&rng, 50) ? 0 : 30;
 	p->rot = rng_chance(&rng, 30) ? 60 : 0;
 	for (i = 0; i < ARRAY_SIZE(options); i++)

@@ -597,6 +597,9 @@ void op_random(struct client *c)
 	u32 what = rng_below(&c->rng, 100), n;
 
 	totals.ops++;
+	/* Told of another life, of which nothing comes. */
+	if (rng_chance(&c->rng, 1))
+		qvault_forked(&c->world->v);
 	logical = random_block(c, blocks);
 	n = min_t(u64, random_length(c, sim->p.max_len), blocks - logical);
 	if (what < 5 && rng_chance(&c->rng, sim->p.bursts))

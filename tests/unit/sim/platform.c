@@ -23,6 +23,15 @@ static u32 nr_events(void *arg)
 	return world->nr_inflight;
 }
 
+static bool is_metadata(struct world *world, const struct io *io)
+{
+	u64 group;
+	u32 bit;
+
+	return io->kind == IO_WRITE && io->dev == &world->data &&
+	       !qvault_locate(&world->v.geo, io->block, &group, &bit);
+}
+
 static bool io_fails(struct world *world, const struct io *io)
 {
 	const struct faults *f = &world->faults;
@@ -31,6 +40,9 @@ static bool io_fails(struct world *world, const struct io *io)
 	if (io->dev == &world->anchor && !f->fail_anchor)
 		return false;
 	if (f->fail_io_at == world->nr_ios)
+		return true;
+	if (f->fail_meta && is_metadata(world, io) &&
+	    rng_chance(&world->sched.rng, f->fail_meta))
 		return true;
 	return f->fail_io && rng_chance(&world->sched.rng, f->fail_io);
 }
