@@ -5,7 +5,7 @@
  * The anchored map says what the anchored tree uses.  On top of that, groups in
  * memory know the blocks allocated since (fresh).  A group without fresh blocks
  * can be dropped at any time and read again, so memory does not grow with the
- * volume.
+ * volume; and since a checkpoint leaves none fresh, a few groups will do.
  *
  * alloc_mutex serializes searches and the loading of groups; alloc_lock guards
  * every bit and list, because blocks are superseded under map_lock.
@@ -14,55 +14,74 @@
 
 #include "alloc.h"
 
-int qvault_alloc_init(struct qvault *v, u32 limit)
-{
-	struct qvault_alloc *a = &v->alloc;
-
-	memset(a, 0, sizeof(*a));
-	INIT_LIST_HEAD(&a->lru);
-	INIT_LIST_HEAD(&a->release[0]);
-	INIT_LIST_HEAD(&a->release[1]);
-	a->limit = limit;
-	a->bucket_shift = 8;
-	a->buckets = kvcalloc(1ul << a->bucket_shift, sizeof(*a->buckets),
-			      GFP_KERNEL);
-	return a->buckets ? 0 : -ENOMEM;
-}
+/* For memory that one can do without. */
+#define TRY	(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
 
 static void group_free(struct qvault_group *g)
 {
-	qvault_buf_put(g->busy);
-	qvault_buf_put(g->fresh);
-	qvault_buf_put(g->superseded[0]);
-	qvault_buf_put(g->superseded[1]);
+	kfree(g->busy);
+	kfree(g->fresh);
+	kfree(g->superseded[0]);
+	kfree(g->superseded[1]);
 	kfree(g);
 }
 
-static unsigned long *new_bitmap(bool must)
+static struct qvault_group *group_alloc(gfp_t gfp)
 {
-	unsigned long *bits = must ? qvault_buf_get() : qvault_buf_try();
+	struct qvault_group *g = kzalloc(sizeof(*g), gfp);
 
-	if (bits)
-		bitmap_zero(bits, QVAULT_MAP_BITS);
-	return bits;
-}
-
-/* NULL, unless there @must be one, if memory is short. */
-static struct qvault_group *group_new(bool must)
-{
-	struct qvault_group *g;
-
-	g = kzalloc(sizeof(*g), GFP_NOIO | __GFP_NOFAIL);
+	if (!g)
+		return NULL;
 	INIT_LIST_HEAD(&g->release[0]);
 	INIT_LIST_HEAD(&g->release[1]);
-	g->busy = new_bitmap(must);
-	g->fresh = new_bitmap(must);
-	g->superseded[0] = new_bitmap(must);
-	g->superseded[1] = new_bitmap(must);
+	g->busy = kzalloc(QVAULT_BLOCK_SIZE, gfp);
+	g->fresh = kzalloc(QVAULT_BLOCK_SIZE, gfp);
+	g->superseded[0] = kzalloc(QVAULT_BLOCK_SIZE, gfp);
+	g->superseded[1] = kzalloc(QVAULT_BLOCK_SIZE, gfp);
 	if (g->busy && g->fresh && g->superseded[0] && g->superseded[1])
 		return g;
 	group_free(g);
 	return NULL;
+}
+
+/* Some are kept, so that there is memory for a group when there is none else. */
+static void group_put(struct qvault_alloc *a, struct qvault_group *g)
+{
+	if (!g)
+		return;
+	if (a->nr_spare == QVAULT_GROUPS) {
+		group_free(g);
+		return;
+	}
+	list_add(&g->lru, &a->spare);
+	a->nr_spare++;
+}
+
+int qvault_alloc_init(struct qvault *v, u32 limit)
+{
+	struct qvault_alloc *a = &v->alloc;
+	struct qvault_group *g;
+
+	memset(a, 0, sizeof(*a));
+	INIT_LIST_HEAD(&a->lru);
+	INIT_LIST_HEAD(&a->spare);
+	INIT_LIST_HEAD(&a->release[0]);
+	INIT_LIST_HEAD(&a->release[1]);
+	INIT_LIST_HEAD(&a->aside[0]);
+	INIT_LIST_HEAD(&a->aside[1]);
+	a->limit = limit;
+	a->bucket_shift = 8;
+	a->buckets = kvcalloc(1ul << a->bucket_shift, sizeof(*a->buckets),
+			      GFP_KERNEL);
+	if (!a->buckets)
+		return -ENOMEM;
+	while (a->nr_spare < QVAULT_GROUPS) {
+		g = group_alloc(GFP_KERNEL);
+		if (!g)
+			return -ENOMEM;
+		group_put(a, g);
+	}
+	return 0;
 }
 
 void qvault_alloc_exit(struct qvault *v)
@@ -71,6 +90,8 @@ void qvault_alloc_exit(struct qvault *v)
 
 	if (!v->alloc.buckets)
 		return;
+	qvault_alloc_forget_aside(&v->alloc);
+	list_splice(&v->alloc.spare, &v->alloc.lru);
 	list_for_each_entry_safe(g, next, &v->alloc.lru, lru)
 		group_free(g);
 	kvfree(v->alloc.buckets);
@@ -103,27 +124,59 @@ void __qvault_group_fresh(struct qvault *v, struct qvault_group *g, u32 nr)
 	g->nr_fresh = nr;
 }
 
-/* Drop groups that hold nothing but what can be read again. */
-static void shrink(struct qvault *v)
+/*
+ * Take out, of the groups that hold nothing but what can be read again, the one
+ * that was not used for longest; or NULL.
+ */
+static struct qvault_group *evict(struct qvault *v)
 {
-	struct qvault_alloc *a = &v->alloc;
-	struct qvault_group *g, *next;
-	LIST_HEAD(out);
+	struct qvault_group *g, *idle = NULL;
 
 	lockdep_assert_held(&v->alloc_mutex);
 	spin_lock(&v->alloc_lock);
-	list_for_each_entry_safe(g, next, &a->lru, lru) {
-		if (a->nr_groups < a->limit)
-			break;
+	list_for_each_entry(g, &v->alloc.lru, lru) {
 		if (g->nr_fresh)
 			continue;
 		hlist_del(&g->hash);
-		list_move(&g->lru, &out);
-		a->nr_groups--;
+		list_del(&g->lru);
+		v->alloc.nr_groups--;
+		idle = g;
+		break;
 	}
 	spin_unlock(&v->alloc_lock);
-	list_for_each_entry_safe(g, next, &out, lru)
-		group_free(g);
+	return idle;
+}
+
+/* Make place for another group within the limit, if that can be. */
+static void shrink(struct qvault *v)
+{
+	struct qvault_group *g;
+
+	while (v->alloc.nr_groups >= v->alloc.limit) {
+		g = evict(v);
+		if (!g)
+			break;
+		group_put(&v->alloc, g);
+	}
+}
+
+/*
+ * Memory for a group.  When memory is short one that is idle gives way; if there is
+ * none, NULL: after a checkpoint there will be.
+ */
+static struct qvault_group *group_get(struct qvault *v, gfp_t gfp)
+{
+	struct qvault_alloc *a = &v->alloc;
+	struct qvault_group *g;
+
+	shrink(v);
+	g = list_first_entry_or_null(&a->spare, struct qvault_group, lru);
+	if (g) {
+		list_del(&g->lru);
+		a->nr_spare--;
+		return g;
+	}
+	return group_alloc(gfp) ?: evict(v);
 }
 
 /**
@@ -155,7 +208,8 @@ int qvault_map_read(struct qvault *v, const struct qvault_ptr *root, u64 index,
 			bitmap_zero(bits, QVAULT_MAP_BITS);
 			return 0;
 		}
-		err = qvault_node_get(v, QVAULT_KIND_MAP, 0, index, &ptr, &node);
+		err = qvault_node_get(v, QVAULT_USE_MAP, QVAULT_KIND_MAP, 0, index,
+				      &ptr, &node);
 	}
 	if (err)
 		return err == -EILSEQ ?
@@ -175,8 +229,8 @@ void qvault_map_root(struct qvault *v, struct qvault_ptr *root)
 	read_unlock(&v->map_lock);
 }
 
-/* Find a group or read it; -ENOMEM only if it need not be this one. */
-static int load(struct qvault *v, u64 index, bool must,
+/* Find a group or read it; -ENOMEM if there is no memory, and all hold fresh blocks. */
+static int load(struct qvault *v, u64 index, gfp_t gfp,
 		struct qvault_group **result)
 {
 	struct qvault_alloc *a = &v->alloc;
@@ -192,19 +246,19 @@ static int load(struct qvault *v, u64 index, bool must,
 		spin_unlock(&v->alloc_lock);
 		return 0;
 	}
-	shrink(v);
-	g = group_new(must);
+	g = group_get(v, gfp);
 	if (!g)
 		return -ENOMEM;
 	qvault_map_root(v, &root);
 	err = qvault_map_read(v, &root, index, g->busy, &g->version);
 	if (err) {
-		group_free(g);
+		group_put(a, g);
 		return err;
 	}
 	g->index = index;
 	g->nr_data = qvault_group_data(&v->geo, index);
 	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
+	g->cursor = 0;
 	g->longest = g->nr_data;
 	spin_lock(&v->alloc_lock);
 	hlist_add_head(&g->hash, bucket_of(a, index));
@@ -321,6 +375,17 @@ static int has_free(struct qvault *v, u64 index, bool *result)
 	return 0;
 }
 
+/* Take blocks of the groups in memory, wherever they are. */
+static u32 take_at_hand(struct qvault *v, u32 count, struct qvault_ptr *ptr)
+{
+	struct qvault_group *g;
+	u32 n = 0;
+
+	list_for_each_entry(g, &v->alloc.lru, lru)
+		n += take_from(v, g, count - n, ptr + n);
+	return n;
+}
+
 /* Take blocks anywhere, from the hint on. */
 static int take_anywhere(struct qvault *v, u32 count, struct qvault_ptr *ptr)
 {
@@ -333,7 +398,11 @@ static int take_anywhere(struct qvault *v, u32 count, struct qvault_ptr *ptr)
 	for (i = 0; n < count && i < v->geo.groups; i++) {
 		err = has_free(v, index, &ok);
 		if (!err && ok)
-			err = load(v, index, true, &g);
+			err = load(v, index, TRY, &g);
+		if (err == -ENOMEM)
+			n += take_at_hand(v, count - n, ptr + n);
+		if (err == -ENOMEM && !n)
+			return -ENOSPC;
 		if (err)
 			return n ?: err;
 		if (ok)
@@ -365,7 +434,8 @@ static bool crowded(struct qvault *v)
  * else close by, in long runs.
  *
  * Context: sleeps; no spinlock held.
- * Return: how many, 1..@count; -ENOSPC; or another negative errno.
+ * Return: how many, 1..@count; -ENOSPC if there are none, or none within reach
+ * while memory is short: a checkpoint may help; or another negative errno.
  */
 int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 			struct qvault_ptr *ptr)
@@ -379,7 +449,7 @@ int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 	if (!qvault_locate(&v->geo, qvault_home(&v->geo, logical), &index, &bit))
 		err = -EUCLEAN;
 	else if (__qvault_group_find(v, index) || !crowded(v))
-		err = load(v, index, false, &g);
+		err = load(v, index, TRY, &g);
 	if (err == -ENOMEM)
 		err = 0;
 	if (!err && g) {
@@ -415,7 +485,7 @@ int qvault_alloc_replay(struct qvault *v, u64 block)
 
 	mutex_lock(&v->alloc_mutex);
 	if (qvault_locate(&v->geo, block, &index, &bit))
-		err = load(v, index, true, &g);
+		err = load(v, index, GFP_NOIO, &g);
 	if (!err && test_bit(bit, g->busy))
 		err = -EUCLEAN;
 	if (!err) {

@@ -13,6 +13,7 @@ struct qvault_group *__qvault_group_find(struct qvault *v, u64 index);
 void __qvault_group_fresh(struct qvault *v, struct qvault_group *g, u32 nr);
 int qvault_map_read(struct qvault *v, const struct qvault_ptr *root, u64 index,
 		    unsigned long *bits, u64 *version);
+void qvault_alloc_forget_aside(struct qvault_alloc *a);
 void qvault_map_root(struct qvault *v, struct qvault_ptr *root);
 
 #endif

@@ -14,36 +14,6 @@ static int refuse(struct qvault *v, const char *reason, int err)
 	return err;
 }
 
-/* ---- Versions ---- */
-
-/**
- * qvault_new_versions() - take versions that were never used
- * @v: vault
- * @count: how many, consecutive
- *
- * Each anchor record leases the versions below its lease field: whoever reads
- * it starts from there.  So no version repeats, whatever a crash cuts off.
- *
- * Context: Any.
- * Return: the first one.
- */
-u64 qvault_new_versions(struct qvault *v, u32 count)
-{
-	u64 first = atomic64_fetch_add(count, &v->version);
-
-	/* Cannot be: writers ask for a new lease at half of it. */
-	if (WARN_ON_ONCE(first + count > READ_ONCE(v->anchor.lease)))
-		qvault_fail(v, "versions ran out", -EOVERFLOW);
-	return first;
-}
-
-/* Is it time for an anchor record, to get a new lease? */
-bool qvault_lease_low(const struct qvault *v)
-{
-	return atomic64_read(&v->version) + QVAULT_LEASE / 2 >
-	       READ_ONCE(v->anchor.lease);
-}
-
 /* ---- Reading ---- */
 
 static bool has_magic(const struct qvault_disk_anchor *disk)
@@ -51,16 +21,8 @@ static bool has_magic(const struct qvault_disk_anchor *disk)
 	return !memcmp(disk->magic, QVAULT_ANCHOR_MAGIC, sizeof(disk->magic));
 }
 
-static int read_slot(struct qvault *v, u32 slot, struct qvault_disk_anchor *disk)
+static int check_format(struct qvault *v, const struct qvault_disk_anchor *disk)
 {
-	void *buf = qvault_buf_get();
-	int err;
-
-	err = qvault_dev_read(v->anchor_dev, slot, buf);
-	memcpy(disk, buf, sizeof(*disk));
-	qvault_buf_put(buf);
-	if (err)
-		return refuse(v, "cannot read the anchor", err);
 	if (has_magic(disk) &&
 	    le32_to_cpu(disk->format) != QVAULT_FORMAT_VERSION)
 		return refuse(v, "the anchor has a format version unknown to this module",
@@ -68,12 +30,18 @@ static int read_slot(struct qvault *v, u32 slot, struct qvault_disk_anchor *disk
 	return 0;
 }
 
-/*
- * Does the slot hold a record?  One that a crash tore has no valid MAC: it is
- * as good as none, -ENODATA.
+/**
+ * qvault_anchor_check() - does this block hold a record of the volume?
+ * @v: vault with derived keys
+ * @disk: the block
+ * @slot: where it was read
+ *
+ * Context: sleeps.
+ * Return: 0; -ENODATA: no, or one that a crash tore, whose MAC is not valid;
+ * -EUCLEAN: one of the other slot; or another negative errno.
  */
-static int check_slot(struct qvault *v, u32 slot,
-		      const struct qvault_disk_anchor *disk)
+int qvault_anchor_check(struct qvault *v, const struct qvault_disk_anchor *disk,
+			u32 slot)
 {
 	u8 mac[QVAULT_ANCHOR_MAC_SIZE];
 	int err;
@@ -91,44 +59,92 @@ static int check_slot(struct qvault *v, u32 slot,
 	return 0;
 }
 
-/* Choose among two slots that were read; the newest ends up in slot[0]. */
-static int choose_slot(struct qvault *v, struct qvault_disk_anchor *slot[2])
+/*
+ * Which of two blocks that were read is the newest record?  @err says of each that
+ * it cannot be read, and then whether it is one.
+ */
+static int choose_slot(struct qvault *v, struct qvault_disk_anchor *slot[2],
+		       int err[2], u32 *newest)
 {
-	int err[2], i;
+	u32 i;
+	int e;
 
 	if (!has_magic(slot[0]) && !has_magic(slot[1]))
-		return refuse(v, "this is not an anchor, or it was never formatted",
-			      -ENODATA);
+		return refuse(v, err[0] || err[1] ? "cannot read the anchor" :
+			      "this is not an anchor, or it was never formatted",
+			      err[0] ?: err[1] ?: -ENODATA);
 	/* Both are of one volume, for format clears what was there. */
-	err[0] = qvault_crypto_derive(v->crypto, has_magic(slot[0]) ?
-				      slot[0]->uuid : slot[1]->uuid);
-	if (err[0])
-		return refuse(v, "cannot derive the keys", err[0]);
+	e = qvault_crypto_derive(v->crypto, has_magic(slot[0]) ?
+				 slot[0]->uuid : slot[1]->uuid);
+	if (e)
+		return refuse(v, "cannot derive the keys", e);
 	for (i = 0; i < 2; i++) {
-		err[i] = check_slot(v, i, slot[i]);
-		if (err[i] && err[i] != -ENODATA)
+		if (!err[i])
+			err[i] = qvault_anchor_check(v, slot[i], i);
+		if (err[i] == -EUCLEAN || err[i] == -ENOMEM)
 			return err[i];
 	}
 	if (err[0] && err[1])
 		return refuse(v, "wrong key, or the anchor is damaged",
 			      -EKEYREJECTED);
-	if (err[0] || (!err[1] && le64_to_cpu(slot[1]->sequence) >
-				  le64_to_cpu(slot[0]->sequence)))
-		memcpy(slot[0], slot[1], sizeof(*slot[0]));
+	*newest = err[0] || (!err[1] && le64_to_cpu(slot[1]->sequence) >
+					le64_to_cpu(slot[0]->sequence));
 	return 0;
+}
+
+/*
+ * With one slot alone the record in it may be one behind: the newest was in the
+ * other, unless a crash tore it and it never counted.  Nobody can tell, so it is
+ * said.  A slot that cannot even be read was not torn; who only looks may go on.
+ */
+static int judge_slots(struct qvault *v, const struct qvault_disk_anchor *newest,
+		       const int err[2])
+{
+	u32 bad = err[0] ? 0 : 1;
+
+	v->good_slots = !err[0] + !err[1];
+	if (v->good_slots == 2 || le64_to_cpu(newest->sequence) <= 1)
+		return 0;
+	qvault_report_slot(v, bad, err[bad]);
+	if (err[bad] == -ENODATA || v->read_only)
+		return 0;
+	return refuse(v, "a slot of the anchor cannot be read, and the newest record may be in it; a read-only attach takes the other one",
+		      err[bad]);
+}
+
+static int read_slots(struct qvault *v, struct qvault_disk_anchor *slot[2],
+		      int err[2])
+{
+	u32 i;
+	int e = 0;
+
+	for (i = 0; i < 2; i++) {
+		err[i] = qvault_dev_read(v->anchor_dev, i, slot[i]);
+		/* What a failed read leaves in memory is nothing. */
+		if (err[i])
+			memset(slot[i], 0, sizeof(*slot[i]));
+		memcpy(v->line.known[i], slot[i]->mac, sizeof(slot[i]->mac));
+		e = e ?: check_format(v, slot[i]);
+	}
+	return e;
 }
 
 static int read_newest(struct qvault *v, struct qvault_disk_anchor *newest)
 {
-	struct qvault_disk_anchor *slot[2] = { newest, qvault_buf_get() };
-	int err;
+	struct qvault_disk_anchor *slot[2] = { qvault_buf_get(v, QVAULT_USE_COMMIT),
+					       qvault_buf_get(v, QVAULT_USE_COMMIT) };
+	int err, errs[2];
+	u32 which;
 
-	err = read_slot(v, 0, slot[0]);
+	err = read_slots(v, slot, errs);
 	if (!err)
-		err = read_slot(v, 1, slot[1]);
-	if (!err)
-		err = choose_slot(v, slot);
+		err = choose_slot(v, slot, errs, &which);
+	if (!err) {
+		memcpy(newest, slot[which], sizeof(*newest));
+		err = judge_slots(v, newest, errs);
+	}
 	qvault_buf_put(slot[1]);
+	qvault_buf_put(slot[0]);
 	return err;
 }
 
@@ -187,8 +203,8 @@ static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
 				 le32_to_cpu(disk->log_blocks)) ||
 	    !possible_state(v, disk))
 		return refuse(v, "the anchor record makes no sense", -EUCLEAN);
-	if (v->logical_blocks && v->logical_blocks != v->geo.logical_blocks)
-		return refuse(v, "the table line does not map the size of the volume",
+	if (v->logical_blocks > v->geo.logical_blocks)
+		return refuse(v, "the table line maps more than the volume holds",
 			      -EMSGSIZE);
 	if (v->geo.data_blocks > qvault_dev_blocks(v->data))
 		return refuse(v, "the data device is smaller than when it was formatted",
@@ -270,7 +286,17 @@ int qvault_new_anchor(struct qvault_disk_anchor *disk, const u8 *uuid,
 	return 0;
 }
 
-static void fill_record(struct qvault *v, struct qvault_disk_anchor *disk,
+/**
+ * qvault_anchor_fill() - the record of a state
+ * @v: vault
+ * @disk: filled in, but for the MAC
+ * @a: the state
+ * @entries: inline entries
+ * @bytes: of them
+ *
+ * Context: Any.
+ */
+void qvault_anchor_fill(struct qvault *v, struct qvault_disk_anchor *disk,
 			const struct qvault_anchor *a, const void *entries,
 			u32 bytes)
 {
@@ -292,53 +318,15 @@ static void fill_record(struct qvault *v, struct qvault_disk_anchor *disk,
 		memcpy(disk->inline_entries, entries, bytes);
 }
 
-static int write_record(struct qvault *v, const struct qvault_anchor *next,
-			const void *entries, u32 bytes)
-{
-	struct qvault_disk_anchor *disk;
-	int err;
-
-	if (qvault_ephemeral(v))
-		return 0;
-	disk = qvault_buf_get();
-	fill_record(v, disk, next, entries, bytes);
-	err = qvault_crypto_anchor_mac(v->crypto, disk, MAC_COVERS, disk->mac);
-	if (!err)
-		err = qvault_dev_write_fua(v->anchor_dev, next->sequence & 1,
-					   disk);
-	qvault_buf_put(disk);
-	return err;
-}
-
 /**
- * qvault_anchor_write() - make a new state the durable one
- * @v: vault
- * @next: the state; sequence and lease are set here
- * @entries: inline entries
- * @bytes: of them
+ * qvault_anchor_seal() - set the MAC of a record
+ * @v: vault with derived keys
+ * @disk: complete but for it
  *
- * All that @next reaches must be durable already.  The record goes into the
- * slot of the record before the newest, so a torn write costs nothing.
- *
- * Context: commit_mutex, or nobody else uses the vault; sleeps.
- * Return: 0: it is durable, and is v->anchor.  A negative errno: it may be
- * durable or not, and the caller must stop the vault.
+ * Context: sleeps.
+ * Return: 0 or a negative errno.
  */
-int qvault_anchor_write(struct qvault *v, struct qvault_anchor *next,
-			const void *entries, u32 bytes)
+int qvault_anchor_seal(struct qvault *v, struct qvault_disk_anchor *disk)
 {
-	int err;
-
-	next->sequence = v->anchor.sequence + 1;
-	next->lease = max_t(u64, next->lease,
-			    atomic64_read(&v->version) + QVAULT_LEASE);
-	err = write_record(v, next, entries, bytes);
-	if (err)
-		return err;
-	write_lock(&v->map_lock);
-	v->anchor = *next;
-	v->stream.nr_cut = 0;
-	write_unlock(&v->map_lock);
-	atomic64_inc(&v->counters.commits);
-	return 0;
+	return qvault_crypto_anchor_mac(v->crypto, disk, MAC_COVERS, disk->mac);
 }

@@ -102,7 +102,7 @@ static struct qvault_run *run_begin(struct qvault_span *span, u32 i)
 	struct bio *bio;
 
 	bio = bio_alloc_bioset(dev->bdev, span->end - i, span->opf, GFP_NOIO,
-			       dev->bios);
+			       &span->lane->bios);
 	bio->bi_iter.bi_sector = (span->block + i - span->first) *
 				 QVAULT_SECTORS;
 	bio->bi_end_io = span->end_io;
@@ -116,38 +116,38 @@ static struct qvault_run *run_begin(struct qvault_span *span, u32 i)
 }
 
 /*
- * A page within the vault's budget, or NULL.  Who comes at the same time may
+ * A page within the lane's budget, or NULL.  Who comes at the same time may
  * overdraw it by a page each, which is little.
  */
-static struct page *try_page(struct qvault_volume *vol, gfp_t gfp)
+static struct page *try_page(struct qvault_lane *lane, gfp_t gfp)
 {
 	struct page *page;
 
-	if (atomic_read(&vol->nr_pages) >= vol->max_pages)
+	if (atomic_read(&lane->nr_pages) >= lane->max_pages)
 		return NULL;
-	page = mempool_alloc(&vol->pages, gfp);
+	page = mempool_alloc(&lane->pages, gfp);
 	if (page)
-		atomic_inc(&vol->nr_pages);
+		atomic_inc(&lane->nr_pages);
 	return page;
 }
 
 /* The same, waiting for those that are out: the device gives them back. */
-static struct page *wait_page(struct qvault_volume *vol)
+static struct page *wait_page(struct qvault_lane *lane)
 {
 	struct page *page;
 
 	do {
-		wait_event(vol->page_wait,
-			   atomic_read(&vol->nr_pages) < vol->max_pages);
-		page = try_page(vol, GFP_NOIO);
+		wait_event(lane->wait,
+			   atomic_read(&lane->nr_pages) < lane->max_pages);
+		page = try_page(lane, GFP_NOIO);
 	} while (!page);
 	return page;
 }
 
-static void free_page_of(struct qvault_volume *vol, struct page *page)
+static void free_page_of(struct qvault_lane *lane, struct page *page)
 {
-	mempool_free(page, &vol->pages);
-	atomic_dec(&vol->nr_pages);
+	mempool_free(page, &lane->pages);
+	atomic_dec(&lane->nr_pages);
 }
 
 static void *run_add(struct qvault_span *span, struct page *page)
@@ -178,12 +178,12 @@ u32 qvault_span_add(struct qvault_span *span, u32 i, u32 n, void *block[])
 	u32 got = 0;
 
 	while (got < n) {
-		page = span->run ? try_page(span->vol, GFP_NOWAIT | __GFP_NOWARN) : NULL;
+		page = span->run ? try_page(span->lane, GFP_NOWAIT | __GFP_NOWARN) : NULL;
 		if (!page && got)
 			break;
 		if (!page) {
 			qvault_span_submit(span);
-			page = wait_page(span->vol);
+			page = wait_page(span->lane);
 			span->run = run_begin(span, i);
 		}
 		block[got++] = run_add(span, page);
@@ -216,28 +216,28 @@ void qvault_span_drop(struct qvault_span *span)
 {
 	if (!span->run)
 		return;
-	qvault_run_free(span->vol, span->run);
+	qvault_run_free(span->lane, span->run);
 	span->run = NULL;
 	atomic_dec(span->pending);
 }
 
 /**
  * qvault_run_free() - free a run and its pages
- * @vol: whose it is
+ * @lane: that it was made for
  * @run: ended or never submitted
  *
  * Context: Any.
  */
-void qvault_run_free(struct qvault_volume *vol, struct qvault_run *run)
+void qvault_run_free(struct qvault_lane *lane, struct qvault_run *run)
 {
 	struct bio *bio = &run->bio;
 	u32 i;
 
 	for (i = 0; i < run->count; i++)
-		free_page_of(vol, bio->bi_io_vec[i].bv_page);
+		free_page_of(lane, bio->bi_io_vec[i].bv_page);
 	bio_put(bio);
-	if (wq_has_sleeper(&vol->page_wait))
-		wake_up(&vol->page_wait);
+	if (wq_has_sleeper(&lane->wait))
+		wake_up(&lane->wait);
 }
 
 /* ---- In and out --------------------------------------------------------- */
@@ -256,6 +256,14 @@ void qvault_bio_end(struct qvault_volume *vol, struct bio *bio, blk_status_t sta
 	bio_endio(bio);
 	if (atomic_dec_and_test(&vol->inflight))
 		wake_up_var(&vol->inflight);
+}
+
+static bool ends_with_commit(const struct bio *bio)
+{
+	/* dm sends the flush of a PREFLUSH write first; one that came here is safe. */
+	if (bio->bi_opf & (REQ_FUA | REQ_PREFLUSH))
+		return true;
+	return op_is_write(bio_op(bio)) && qvault_write_through();
 }
 
 /**
@@ -278,11 +286,25 @@ void qvault_io_put(struct qvault_io *io, int err)
 		qvault_read_free(io);
 	else if (!io->status)
 		qvault_flush_arm(vol);
-	/* dm sends the flush of a PREFLUSH write first; one that came here is safe. */
-	if (bio->bi_opf & (REQ_FUA | REQ_PREFLUSH) && !io->status)
+	if (ends_with_commit(bio) && !io->status)
 		qvault_flush_bio(vol, bio);
 	else
 		qvault_bio_end(vol, bio, io->status);
+}
+
+/* What is asked of a vault that knows it; the block layer asks for nothing else. */
+static bool known(const struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+	case REQ_OP_WRITE:
+	case REQ_OP_FLUSH:
+	case REQ_OP_DISCARD:
+	case REQ_OP_WRITE_ZEROES:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static bool aligned(struct qvault_volume *vol, struct bio *bio)
@@ -291,7 +313,7 @@ static bool aligned(struct qvault_volume *vol, struct bio *bio)
 		     (QVAULT_SECTORS - 1))))
 		return true;
 	DMERR_LIMIT("%s: I/O of %u sectors at %llu is not in blocks of %u bytes",
-		    dm_table_device_name(vol->ti->table), bio_sectors(bio),
+		    dm_device_name(vol->md), bio_sectors(bio),
 		    (unsigned long long)bio->bi_iter.bi_sector,
 		    QVAULT_BLOCK_SIZE);
 	return false;
@@ -304,8 +326,8 @@ static void start(struct qvault_volume *vol, struct bio *bio,
 
 	io->vol = vol;
 	io->iter = bio->bi_iter;
-	io->logical = dm_target_offset(vol->ti, bio->bi_iter.bi_sector) /
-		      QVAULT_SECTORS;
+	/* The target is alone in its table, and so begins where that does. */
+	io->logical = bio->bi_iter.bi_sector / QVAULT_SECTORS;
 	io->count = bio_sectors(bio) / QVAULT_SECTORS;
 	atomic_set(&io->pending, 1);
 	io->status = BLK_STS_OK;
@@ -332,30 +354,20 @@ static bool writable(struct qvault_volume *vol)
  */
 int qvault_map_bio(struct qvault_volume *vol, struct bio *bio)
 {
-	if (!aligned(vol, bio))
+	if (!known(bio) || !aligned(vol, bio))
 		return DM_MAPIO_KILL;
-	if (op_is_write(bio_op(bio)) && bio_sectors(bio) && !writable(vol))
+	if (op_is_write(bio_op(bio)) && bio_sectors(bio) &&
+	    (!writable(vol) || qvault_is_image(vol, bio)))
 		return DM_MAPIO_KILL;
 
 	atomic_inc(&vol->inflight);
-	if (!bio_sectors(bio)) {
+	if (!bio_sectors(bio))
 		qvault_flush_bio(vol, bio);
-		return DM_MAPIO_SUBMITTED;
-	}
-	switch (bio_op(bio)) {
-	case REQ_OP_READ:
+	else if (bio_op(bio) == REQ_OP_READ)
 		start(vol, bio, vol->read_wq, qvault_read_work);
-		break;
-	case REQ_OP_WRITE:
+	else if (bio_op(bio) == REQ_OP_WRITE)
 		start(vol, bio, vol->write_wq, qvault_write_work);
-		break;
-	case REQ_OP_DISCARD:
-	case REQ_OP_WRITE_ZEROES:
+	else
 		start(vol, bio, vol->write_wq, qvault_unmap_work);
-		break;
-	default:
-		atomic_dec(&vol->inflight);
-		return DM_MAPIO_KILL;
-	}
 	return DM_MAPIO_SUBMITTED;
 }

@@ -5,6 +5,8 @@
  * Commits go on meanwhile, against the old tree and with a new, empty delta in
  * front of the frozen one.
  */
+#include <linux/jiffies.h>
+
 #include "qvault.h"
 
 struct merge {
@@ -17,11 +19,18 @@ struct merge {
 	u64 unmapped_end;
 };
 
+/* What a checkpoint works with: one at a time, and it must not wait for memory. */
+int qvault_checkpoint_init(struct qvault *v)
+{
+	v->merge = kmalloc(sizeof(*v->merge), GFP_KERNEL);
+	return v->merge ? 0 : -ENOMEM;
+}
+
 static void merge_init(struct merge *m, struct qvault *v)
 {
 	memset(m, 0, sizeof(*m));
 	m->v = v;
-	m->batch = qvault_batch_begin(v, v->data);
+	m->batch = qvault_batch_begin(v, v->data, QVAULT_USE_CHECKPOINT);
 	qvault_cursor_init(&m->tree, v, QVAULT_KIND_NODE, &v->anchor.tree,
 			   m->batch);
 	qvault_cursor_init(&m->map, v, QVAULT_KIND_MAP, &v->anchor.map,
@@ -158,65 +167,71 @@ static int merge_delta(struct merge *m, struct qvault_delta *delta)
 }
 
 /*
- * The commit that sets the delta aside.  Sets @head to the log's head at it,
- * and says in @idle whether there is nothing in the log up to there.
+ * The commit that sets the delta aside; or one that makes sure that a delta which
+ * was set aside by an earlier checkpoint stands in the log.  Says in @idle whether
+ * there is nothing in the log up to there.
  */
-static int freeze(struct qvault *v, u64 *head, bool *idle)
+static int freeze(struct qvault *v, bool *idle)
 {
-	struct qvault_page *spare;
+	struct qvault_page *spare = NULL;
 	int err;
 
 	mutex_lock(&v->commit_mutex);
 	err = qvault_may_write(v);
 	if (!err) {
 		/* One of those that this commit writes takes its place. */
-		spare = v->freeze_page;
-		v->freeze_page = NULL;
+		if (!v->frozen)
+			swap(spare, v->freeze_page);
 		err = __qvault_commit(v, spare);
 	}
-	*head = v->anchor.log_head;
-	*idle = !qvault_log_used(v);
+	/* That may have had nothing to write; what follows has. */
+	if (!err)
+		err = qvault_line_look(v);
+	*idle = v->freeze_head + 1 == v->anchor.log_tail;
 	mutex_unlock(&v->commit_mutex);
 	return err;
 }
 
-static int anchor(struct qvault *v, const struct merge *m, u64 head)
+static int anchor(struct qvault *v, const struct merge *m)
 {
 	struct qvault_anchor next;
 	int err;
 
 	mutex_lock(&v->commit_mutex);
 	err = qvault_may_write(v);
+	/*
+	 * What a commit has cut and failed to write may have been inline in the
+	 * durable record, and would be in no log and no record after this one.
+	 */
+	if (!err && !list_empty(&v->stream.cut))
+		err = __qvault_commit(v, NULL);
 	if (err)
 		goto out;
 	next = v->anchor;
 	next.tree = m->tree.root;
 	next.map = m->map.root;
-	next.log_tail = head + 1;
+	next.log_tail = v->freeze_head + 1;
 	if (next.log_head < next.log_tail)
 		memset(&next.log, 0, sizeof(next.log));
 	err = __qvault_anchor_tree(v, &next);
-	if (err)
-		qvault_fail(v, "checkpoint", err);
 out:
 	mutex_unlock(&v->commit_mutex);
 	return err;
 }
 
-static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta,
-			    u64 head)
+static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta)
 {
-	struct merge *m = kzalloc(sizeof(*m), GFP_NOIO | __GFP_NOFAIL);
+	struct merge *m = v->merge;
 	int err;
 
 	merge_init(m, v);
 	err = merge_delta(m, delta);
-	if (err)
+	/* Damage, or a mistake of ours: more checkpoints would only fail as well. */
+	if (err == -EILSEQ || err == -EUCLEAN)
 		qvault_fail(v, "checkpoint", err);
-	else
-		err = anchor(v, m, head);
+	if (!err)
+		err = anchor(v, m);
 	merge_exit(m);
-	kfree(m);
 	return err;
 }
 
@@ -230,31 +245,65 @@ static void thaw(struct qvault *v, struct qvault_delta *delta)
 }
 
 /*
- * After a failure the delta stays frozen: what it holds can still be read.
+ * One round: freeze, merge, anchor.  After a failure the delta stays frozen, so what it holds
+ * can still be read, and the next checkpoint merges it again: into nodes that no
+ * record names yet, under new versions.
  */
-static int checkpoint(struct qvault *v)
+static int one_round(struct qvault *v)
 {
-	struct qvault_delta *delta = &v->delta[v->live];
+	struct qvault_delta *delta;
 	struct qvault_ptr old_map;
 	bool idle;
-	u64 head;
 	int err;
 
-	lockdep_assert_held(&v->checkpoint_mutex);
-	err = qvault_may_write(v);
-	if (!err)
-		err = freeze(v, &head, &idle);
+	err = freeze(v, &idle);
 	if (err)
 		return err;
+	delta = &v->delta[!v->live];
 	/* Only checkpoints move the roots. */
 	old_map = v->anchor.map;
+	qvault_alloc_frozen(v);
 	if (!idle || !qvault_delta_empty(delta)) {
-		err = merge_and_anchor(v, delta, head);
+		err = merge_and_anchor(v, delta);
 		if (err)
 			return err;
 	}
 	thaw(v, delta);
 	qvault_alloc_anchored(v, &old_map);
+	return 0;
+}
+
+/* Until all that was written so far is merged. */
+static int rounds(struct qvault *v)
+{
+	bool left;
+	int err;
+
+	do {
+		/* By one that failed: what was written since is not in it. */
+		left = v->frozen;
+		err = one_round(v);
+		/* Versions ran out in the middle; the next round's commit brings more. */
+	} while (err == -EAGAIN || (!err && left));
+	return err;
+}
+
+/* Says in v->troubled whether it makes sense to begin one unasked. */
+static int checkpoint(struct qvault *v)
+{
+	int err;
+
+	lockdep_assert_held(&v->checkpoint_mutex);
+	err = qvault_may_write(v);
+	if (err)
+		return err;
+	err = rounds(v);
+	if (err) {
+		qvault_report_trouble(v, "a checkpoint", err);
+		WRITE_ONCE(v->troubled, jiffies | 1);
+		return err;
+	}
+	WRITE_ONCE(v->troubled, 0);
 	atomic64_inc(&v->counters.checkpoints);
 	wake_up_all(&v->room_wait);
 	return 0;
@@ -265,8 +314,8 @@ static int checkpoint(struct qvault *v)
  * @v: vault
  *
  * Context: sleeps; no lock held.
- * Return: 0 or a negative errno; the vault has failed then, unless it did not
- * accept writes anyway.
+ * Return: 0 or a negative errno: nothing is lost then, and if the vault still accepts
+ * writes the next checkpoint tries again.
  */
 int qvault_checkpoint(struct qvault *v)
 {

@@ -4,36 +4,45 @@
  */
 #include "qvault.h"
 
-/* Cut the stream, the superseded blocks and, to freeze, the delta at one point. */
-static void cut_all(struct qvault *v, struct qvault_page *spare,
-		    struct qvault_cut *cut)
+/*
+ * Cut the stream, the superseded blocks and, to freeze, the delta at one point.
+ * Says whether there is anything to commit.
+ */
+static bool cut_all(struct qvault *v, struct qvault_page *spare)
 {
+	bool dirty;
+
 	write_lock(&v->map_lock);
-	qvault_stream_cut(v, spare, cut);
+	dirty = qvault_stream_cut(v, spare);
 	qvault_alloc_cut(v);
 	if (spare) {
 		v->live = !v->live;
 		v->frozen = true;
+		v->freeze_head = v->anchor.log_head + v->stream.nr_cut;
 	}
 	write_unlock(&v->map_lock);
+	return dirty;
 }
 
 /*
- * Flush, then anchor: what an anchor record reaches is durable before it.
+ * What was cut becomes durable: the log, a flush, and the record that reaches it.
  * Nothing may be acknowledged, and no block reused, before this has returned.
  */
-static int flush_and_anchor(struct qvault *v, struct qvault_anchor *next)
+static int commit_cut(struct qvault *v)
 {
-	int err;
+	struct qvault_anchor next;
+	int err = 0;
 
-	if (!qvault_ephemeral(v)) {
-		err = qvault_dev_flush(v->data);
-		if (err)
-			return err;
-		atomic64_inc(&v->counters.flushes);
-	}
-	return qvault_anchor_write(v, next, qvault_stream_inline(v),
-				   v->stream.inline_bytes);
+	if (qvault_lease_out(v))
+		err = qvault_line_repeat(v);
+	if (!err && !list_empty(&v->stream.cut))
+		err = qvault_line_look(v);
+	if (err)
+		return err;
+	next = v->anchor;
+	next.commit++;
+	err = qvault_log_append(v, &next);
+	return err ?: qvault_line_write(v, &next, true);
 }
 
 /**
@@ -44,32 +53,29 @@ static int flush_and_anchor(struct qvault *v, struct qvault_anchor *next)
  *	each pointer of it stands in the log before the tail to be, and in no
  *	later record
  *
+ * After an error what was cut stays, in its order, and the next commit writes it
+ * again: to the same places, which no record names yet, under new versions.
+ *
  * Context: commit_mutex; sleeps.
- * Return: 0, or a negative errno, and then the vault has failed.
+ * Return: 0, or a negative errno: then nothing has changed, or the vault accepts no
+ * more writes.
  */
 int __qvault_commit(struct qvault *v, struct qvault_page *spare)
 {
-	struct qvault_anchor next;
-	struct qvault_cut cut;
 	int err;
 
 	lockdep_assert_held(&v->commit_mutex);
-	next = v->anchor;
-
 	/* What happens from here on belongs to the next commit. */
-	cut_all(v, spare, &cut);
-	if (!cut.dirty)
-		return 0;
-	next.commit++;
-
-	err = qvault_log_append(v, &cut, &next);
-	if (!err)
-		err = flush_and_anchor(v, &next);
+	if (!cut_all(v, spare))
+		return qvault_lease_low(v) ? qvault_line_repeat(v) : 0;
+	do
+		err = commit_cut(v);
+	while (err == -EAGAIN);
 	if (err) {
-		qvault_fail(v, "commit", err);
+		qvault_stream_uncommitted(v);
 		return err;
 	}
-
+	qvault_stream_committed(v);
 	/* The anchored state names none of them any more. */
 	qvault_alloc_release(v);
 	return 0;
@@ -81,12 +87,12 @@ int __qvault_commit(struct qvault *v, struct qvault_page *spare)
  * @next: v->anchor with new roots and a new tail of the log
  *
  * Context: commit_mutex; sleeps.
- * Return: 0 or a negative errno; the caller fails the vault.
+ * Return: 0 or a negative errno, as __qvault_commit().
  */
 int __qvault_anchor_tree(struct qvault *v, struct qvault_anchor *next)
 {
 	lockdep_assert_held(&v->commit_mutex);
-	return flush_and_anchor(v, next);
+	return qvault_line_write(v, next, true);
 }
 
 /**
@@ -96,7 +102,8 @@ int __qvault_anchor_tree(struct qvault *v, struct qvault_anchor *next)
  * Callers that come while one is under way share the next one.
  *
  * Context: sleeps; no lock held.
- * Return: 0: they are durable.  A negative errno: they may not be.
+ * Return: 0: they are durable.  A negative errno: they may not be; if the vault
+ * still accepts writes, the next commit tries again.
  */
 int qvault_commit(struct qvault *v)
 {

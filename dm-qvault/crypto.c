@@ -8,12 +8,12 @@
  * slower would silently be picked.  Hence requests on the heap and a wait, which
  * costs nothing when the driver answers at once, as it does in process context.
  */
+#include <asm/archrandom.h>
 #include <crypto/algapi.h>
 #include <crypto/hash.h>
 #include <crypto/skcipher.h>
 #include <linux/scatterlist.h>
-
-#include <asm/archrandom.h>
+#include <linux/hash.h>
 #include <linux/random.h>
 #include <linux/timekeeping.h>
 
@@ -36,6 +36,7 @@ struct qvault_crypto {
 	/* Written by qvault_crypto_derive() only, before anything else. */
 	bool derived;
 	u8 uuid[QVAULT_UUID_SIZE];	/* for which the keys were derived */
+	u8 check[SHA256_SIZE];		/* by which the master key is known again */
 	u8 master[QVAULT_MASTER_KEY_SIZE];	/* until then */
 };
 
@@ -225,12 +226,21 @@ static int set_ghash_keys(struct qvault_ghash *ghash, struct crypto_shash *prk)
 	return err;
 }
 
+/* Never leaves memory, and says nothing of the keys that have other labels. */
+static int derive_check(struct crypto_shash *prk, const u8 *uuid,
+			const u8 master[QVAULT_MASTER_KEY_SIZE], u8 check[SHA256_SIZE])
+{
+	int err = hkdf_extract(prk, uuid, master);
+
+	return err ?: hkdf_expand(prk, QVAULT_LABEL_CHECK, check, SHA256_SIZE);
+}
+
 static int derive_keys(struct qvault_crypto *crypto, struct crypto_shash *prk,
 		       const u8 *uuid)
 {
 	int err;
 
-	err = hkdf_extract(prk, uuid, crypto->master);
+	err = derive_check(prk, uuid, crypto->master, crypto->check);
 	if (!err)
 		err = set_xts_key(crypto->xts[0], prk, QVAULT_LABEL_DATA);
 	if (!err)
@@ -249,9 +259,9 @@ static int derive_keys(struct qvault_crypto *crypto, struct crypto_shash *prk,
  * @crypto: from qvault_crypto_new()
  * @uuid: of the volume, QVAULT_UUID_SIZE bytes
  *
- * The master key is wiped once it has served.  A vault that is suspended and
- * resumed comes here again and finds its keys in place; if its anchor names
- * another volume meanwhile, it is refused, and the table must be loaded anew.
+ * The master key is wiped once it has served.  Who comes here again, after an attach
+ * that failed later, finds his keys in place; if the anchor names another vault
+ * meanwhile, it is refused, and the table must be loaded anew.
  *
  * Context: May sleep.  Nothing else uses @crypto meanwhile.
  * Return: 0 or a negative errno; -EKEYREJECTED if the keys are another's.
@@ -275,6 +285,32 @@ int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid)
 	crypto->derived = true;
 	memzero_explicit(crypto->master, sizeof(crypto->master));
 	return 0;
+}
+
+/**
+ * qvault_crypto_same_key() - is this the master key that the keys come from?
+ * @crypto: with derived keys
+ * @master: the other one
+ *
+ * Context: May sleep.
+ * Return: 0; -EKEYREJECTED if it is another one; or another negative errno.
+ */
+int qvault_crypto_same_key(const struct qvault_crypto *crypto,
+			   const u8 master[QVAULT_MASTER_KEY_SIZE])
+{
+	struct crypto_shash *prk;
+	u8 check[SHA256_SIZE];
+	int err;
+
+	prk = crypto_alloc_shash("hmac(sha256)", 0, QVAULT_CRYPTO_UNWANTED);
+	if (IS_ERR(prk))
+		return PTR_ERR(prk);
+	err = derive_check(prk, crypto->uuid, master, check);
+	if (!err && crypto_memneq(check, crypto->check, sizeof(check)))
+		err = -EKEYREJECTED;
+	crypto_free_shash(prk);
+	memzero_explicit(check, sizeof(check));
+	return err;
 }
 
 /* ---- Blocks ------------------------------------------------------------- */
@@ -398,7 +434,7 @@ bool qvault_tags_differ(const void *a, const void *b, size_t bytes)
  *
  * So that two lives that began from one record, unknown to each other, hardly ever
  * seal under the same version.  A memory that was copied may have copied the state
- * of its generator too, hence the clock, and the processor's own if it has one.
+ * of the generator too; hence the clock, and the processor's own if it has one.
  *
  * Context: Any.
  * Return: Below 2^44.
@@ -408,8 +444,9 @@ u64 qvault_random_jump(void)
 	u64 jump = get_random_u64();
 	unsigned long word;
 
-	if (arch_get_random_longs(&word, 1))
+	/* User Mode Linux has it for the kernel only, not for modules. */
+	if (!IS_ENABLED(CONFIG_UML) && arch_get_random_longs(&word, 1))
 		jump ^= word;
-	jump ^= ktime_get_real_ns() * 0x9e3779b97f4a7c15ull;
+	jump ^= ktime_get_real_ns() * GOLDEN_RATIO_64;
 	return jump >> (64 - QVAULT_JUMP_BITS);
 }

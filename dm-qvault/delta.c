@@ -24,13 +24,148 @@ int qvault_delta_init(struct qvault_delta *delta, u32 bucket_shift)
 	return delta->buckets ? 0 : -ENOMEM;
 }
 
+/* ---- Nodes, promised before they are needed ---- */
+
+static struct qvault_delta_node *alloc_node(u32 capacity, gfp_t gfp)
+{
+	struct qvault_delta_node *node;
+
+	node = kmalloc(struct_size(node, ptr, capacity), gfp);
+	if (!node)
+		return NULL;
+	memset(node, 0, sizeof(*node));
+	node->capacity = capacity;
+	return node;
+}
+
+static void add_to_stock(struct qvault_stock *stock,
+			 struct qvault_delta_node *node)
+{
+	list_add(&node->list, &stock->nodes);
+	stock->nr++;
+}
+
+static struct qvault_delta_node *take_from_stock(struct qvault_stock *stock)
+{
+	struct qvault_delta_node *node;
+
+	node = list_first_entry(&stock->nodes, struct qvault_delta_node, list);
+	list_del(&node->list);
+	stock->nr--;
+	memset(node, 0, sizeof(*node));
+	node->capacity = QVAULT_FANOUT;
+	return node;
+}
+
+int qvault_stock_init(struct qvault *v)
+{
+	struct qvault_delta_node *node;
+
+	INIT_LIST_HEAD(&v->stock.nodes);
+	while (v->stock.nr < QVAULT_STOCK) {
+		node = alloc_node(QVAULT_FANOUT, GFP_KERNEL);
+		if (!node)
+			return -ENOMEM;
+		add_to_stock(&v->stock, node);
+	}
+	return 0;
+}
+
+/* A vault that is half-built will do. */
+void qvault_stock_exit(struct qvault *v)
+{
+	while (v->stock.nr)
+		kfree(take_from_stock(&v->stock));
+}
+
+/**
+ * qvault_stock_promise() - promise nodes to a change
+ * @v: vault
+ * @nr: leaves or subtrees that it touches
+ *
+ * All or none, so that nobody who waits for nodes holds any.  There are
+ * QVAULT_STOCK at least in the stock and the deltas together, and a checkpoint
+ * gives back what is in the deltas.  While a vault is being attached there is
+ * nothing to wait for, so the allocator must try hard then.
+ *
+ * Context: May sleep; no lock held.
+ * Return: true, and qvault_stock_release() must follow; or false if memory is
+ * short and the stock is used up.
+ */
+bool qvault_stock_promise(struct qvault *v, u32 nr)
+{
+	struct qvault_stock *stock = &v->stock;
+	gfp_t gfp = GFP_NOIO | __GFP_NOWARN;
+	struct qvault_delta_node *node;
+	bool enough;
+
+	if (!qvault_may_write(v))
+		gfp |= __GFP_NORETRY;
+	write_lock(&v->map_lock);
+	while (stock->nr < stock->promised + nr) {
+		write_unlock(&v->map_lock);
+		node = alloc_node(QVAULT_FANOUT, gfp);
+		write_lock(&v->map_lock);
+		if (!node)
+			break;
+		add_to_stock(stock, node);
+	}
+	enough = stock->nr >= stock->promised + nr;
+	if (enough)
+		WRITE_ONCE(stock->promised, stock->promised + nr);
+	write_unlock(&v->map_lock);
+	return enough;
+}
+
+/**
+ * qvault_stock_release() - take back a promise, kept or not
+ * @v: vault
+ * @nr: as promised
+ *
+ * Context: map_lock for writing.
+ */
+void qvault_stock_release(struct qvault *v, u32 nr)
+{
+	struct qvault_stock *stock = &v->stock;
+
+	lockdep_assert_held_write(&v->map_lock);
+	WRITE_ONCE(stock->promised, stock->promised - nr);
+	while (stock->nr > stock->promised + QVAULT_STOCK)
+		kfree(take_from_stock(stock));
+}
+
+static u32 round_capacity(u32 need)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(capacities); i++)
+		if (capacities[i] >= need)
+			break;
+	return capacities[i];
+}
+
+/* A node for a change that was promised one.  Context: map_lock for writing. */
+static struct qvault_delta_node *new_node(struct qvault *v, u32 need)
+{
+	struct qvault_delta_node *node;
+
+	node = alloc_node(round_capacity(need), GFP_NOWAIT | __GFP_NOWARN);
+	return node ?: take_from_stock(&v->stock);
+}
+
+/* The stock comes first: see qvault_stock_promise().  Context: as above. */
 static void free_node(struct qvault *v, struct qvault_delta_node *node)
 {
-	if (node->pooled)
-		mempool_free(node, v->node_pool);
+	struct qvault_stock *stock = &v->stock;
+
+	if (node->capacity == QVAULT_FANOUT &&
+	    stock->nr < stock->promised + QVAULT_STOCK)
+		add_to_stock(stock, node);
 	else
 		kfree(node);
 }
+
+/* ---- Nodes, in a delta ---- */
 
 /* Empties a delta that nobody looks at any more. */
 void qvault_delta_clear(struct qvault *v, struct qvault_delta *delta)
@@ -40,7 +175,9 @@ void qvault_delta_clear(struct qvault *v, struct qvault_delta *delta)
 	list_for_each_entry_safe(node, next, &delta->nodes, list) {
 		hlist_del(&node->hash);
 		list_del(&node->list);
+		write_lock(&v->map_lock);
 		free_node(v, node);
+		write_unlock(&v->map_lock);
 		cond_resched();
 	}
 	memset(delta->marks, 0, sizeof(delta->marks));
@@ -147,113 +284,7 @@ enum qvault_hit qvault_delta_lookup(const struct qvault *v,
 	return QVAULT_HIT;
 }
 
-/* ---- Nodes, before the lock is taken ---- */
-
-void qvault_reserve_init(struct qvault_reserve *reserve)
-{
-	INIT_LIST_HEAD(&reserve->nodes);
-	reserve->lacks = 0;
-	reserve->pooled = false;
-}
-
-static u32 round_capacity(u32 need)
-{
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(capacities); i++)
-		if (capacities[i] >= need)
-			break;
-	return capacities[i];
-}
-
-/*
- * A node of the pool, once checkpoints have given one back.  One writer at a
- * time: several that each hold some and lack one more would wait for each other
- * for ever.  What one needs is far less than the pool.
- *
- * Ask for a checkpoint again and again: what the last one gave back may have
- * gone to others, who are past this.
- */
-static struct qvault_delta_node *pool_node(struct qvault *v,
-					   struct qvault_reserve *reserve)
-{
-	struct qvault_delta_node *node;
-
-	if (!reserve->pooled)
-		mutex_lock(&v->node_mutex);
-	reserve->pooled = true;
-	for (;;) {
-		node = mempool_alloc(v->node_pool, GFP_NOWAIT | __GFP_NOWARN);
-		if (node || qvault_may_write(v))
-			return node;
-		qvault_kick_checkpoint(v);
-		wait_event_timeout(v->room_wait, qvault_may_write(v), HZ / 50);
-	}
-}
-
-/**
- * qvault_reserve_fill() - allocate the node that was lacking
- * @v: vault
- * @reserve: as qvault_delta_prepare() left it
- *
- * When memory is short, waits for a node of the pool.  While a vault is being
- * attached there is nothing to wait for, so the allocator must try hard then.
- *
- * Context: May sleep; no lock held but node_mutex, by an earlier call.
- * Return: true; false if the vault accepts no writes, and memory is short.
- */
-bool qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve)
-{
-	u32 capacity = round_capacity(reserve->lacks);
-	gfp_t gfp = GFP_NOIO | __GFP_NOWARN;
-	struct qvault_delta_node *node;
-	bool pooled = false;
-
-	if (!qvault_may_write(v))
-		gfp |= __GFP_NORETRY;
-	node = kmalloc(struct_size(node, ptr, capacity), gfp);
-	if (!node) {
-		node = pool_node(v, reserve);
-		capacity = QVAULT_FANOUT;
-		pooled = true;
-	}
-	if (!node)
-		return false;
-	memset(node, 0, sizeof(*node));
-	node->capacity = capacity;
-	node->pooled = pooled;
-	list_add(&node->list, &reserve->nodes);
-	return true;
-}
-
-/* Gives back what was not needed. */
-void qvault_reserve_exit(struct qvault *v, struct qvault_reserve *reserve)
-{
-	struct qvault_delta_node *node, *next;
-
-	list_for_each_entry_safe(node, next, &reserve->nodes, list) {
-		list_del(&node->list);
-		free_node(v, node);
-	}
-	if (reserve->pooled)
-		mutex_unlock(&v->node_mutex);
-	reserve->pooled = false;
-}
-
-static struct qvault_delta_node *take(struct qvault_reserve *reserve,
-				      u32 capacity)
-{
-	struct qvault_delta_node *node;
-
-	list_for_each_entry(node, &reserve->nodes, list) {
-		if (node->capacity >= capacity) {
-			list_del(&node->list);
-			return node;
-		}
-	}
-	reserve->lacks = max(capacity, 1u);
-	return NULL;
-}
+/* ---- Changes ---- */
 
 /* Put a larger node into the place of @old. */
 static void replace(struct qvault *v, struct qvault_delta *delta,
@@ -270,9 +301,8 @@ static void replace(struct qvault *v, struct qvault_delta *delta,
 	add(delta, node);
 }
 
-static bool prepare_leaf(struct qvault *v, struct qvault_delta *delta, u64 leaf,
-			 u32 first, u32 count, bool mapped,
-			 struct qvault_reserve *reserve)
+static void prepare_leaf(struct qvault *v, struct qvault_delta *delta, u64 leaf,
+			 u32 first, u32 count, bool mapped)
 {
 	struct qvault_delta_node *old = find(delta, 0, leaf);
 	struct qvault_delta_node *node;
@@ -283,67 +313,46 @@ static bool prepare_leaf(struct qvault *v, struct qvault_delta *delta, u64 leaf,
 		if (mapped)
 			need -= rank(old, first + count) - rank(old, first);
 		if (need <= old->capacity)
-			return true;
+			return;
 	}
-	node = take(reserve, need);
-	if (!node)
-		return false;
+	node = new_node(v, need);
 	if (old) {
 		replace(v, delta, old, node);
-		return true;
+		return;
 	}
 	node->level = 0;
 	node->index = leaf;
 	if (under_mark(v, delta, 0, leaf))
 		bitmap_fill(node->present, QVAULT_FANOUT);
 	add(delta, node);
-	return true;
 }
 
 /**
- * qvault_delta_prepare() - make sure that a change of a range cannot fail
+ * qvault_delta_prepare() - make room for a change of a range
  * @v: vault
  * @delta: delta
  * @logical: first block
  * @count: number of blocks
  * @mapped: they will be mapped, not unmapped
- * @reserve: where nodes come from
  *
- * Leaves that it adds are empty and change no lookup.
+ * Leaves that it adds are empty and change no lookup.  Takes a node for each leaf
+ * at most.
  *
- * Context: map_lock for writing.
- * Return: true, or false with reserve->lacks set.
+ * Context: map_lock for writing; as many nodes promised.
  */
-bool qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
-			  u64 logical, u32 count, bool mapped,
-			  struct qvault_reserve *reserve)
+void qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
+			  u64 logical, u32 count, bool mapped)
 {
 	while (count) {
 		u32 first = logical & (QVAULT_FANOUT - 1);
 		u32 n = min(count, QVAULT_FANOUT - first);
 
-		if (!prepare_leaf(v, delta, logical >> QVAULT_FANOUT_SHIFT,
-				  first, n, mapped, reserve))
-			return false;
+		prepare_leaf(v, delta, logical >> QVAULT_FANOUT_SHIFT, first, n,
+			     mapped);
 		logical += n;
 		count -= n;
 	}
-	return true;
 }
-
-/* The same for qvault_delta_mark(). */
-bool qvault_delta_prepare_mark(struct qvault *v, struct qvault_delta *delta,
-			       struct qvault_reserve *reserve)
-{
-	struct qvault_delta_node *node = take(reserve, 0);
-
-	if (!node)
-		return false;
-	list_add(&node->list, &reserve->nodes);
-	return true;
-}
-
-/* ---- Changes ---- */
 
 static void drop_ptr(struct qvault *v, struct qvault_delta_node *node, u32 bit)
 {
@@ -448,12 +457,11 @@ static void remove_level(struct qvault *v, struct qvault_delta *delta,
  * @delta: delta
  * @level: of the subtree's root, above the leaves
  * @index: of the subtree's root
- * @reserve: prepared by qvault_delta_prepare_mark()
  *
- * Context: map_lock for writing.
+ * Context: map_lock for writing; a node promised.
  */
 void qvault_delta_mark(struct qvault *v, struct qvault_delta *delta, u32 level,
-		       u64 index, struct qvault_reserve *reserve)
+		       u64 index)
 {
 	struct qvault_delta_node *node;
 	u32 below;
@@ -463,7 +471,7 @@ void qvault_delta_mark(struct qvault *v, struct qvault_delta *delta, u32 level,
 			remove_level(v, delta, below, level, index);
 	if (find(delta, level, index) || under_mark(v, delta, level, index))
 		return;
-	node = take(reserve, 0);
+	node = new_node(v, 0);
 	node->level = level;
 	node->index = index;
 	add(delta, node);
@@ -500,29 +508,20 @@ void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
  * @v: vault
  * @delta: delta
  * @piece: piece
- * @reserve: where nodes come from
  *
- * Context: map_lock for writing.
- * Return: false, with nothing changed, if the reserve must be filled first.
+ * Context: map_lock for writing; a node promised.
  */
-bool qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
-			      const struct qvault_piece *piece,
-			      struct qvault_reserve *reserve)
+void qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
+			      const struct qvault_piece *piece)
 {
+	u32 shift = QVAULT_FANOUT_SHIFT * (piece->level + 1);
+
 	if (piece->level) {
-		if (!qvault_delta_prepare_mark(v, delta, reserve))
-			return false;
-		qvault_delta_mark(v, delta, piece->level,
-				  piece->logical >> (QVAULT_FANOUT_SHIFT *
-						     (piece->level + 1)),
-				  reserve);
-		return true;
+		qvault_delta_mark(v, delta, piece->level, piece->logical >> shift);
+		return;
 	}
-	if (!qvault_delta_prepare(v, delta, piece->logical, piece->count, false,
-				  reserve))
-		return false;
+	qvault_delta_prepare(v, delta, piece->logical, piece->count, false);
 	qvault_delta_unmap(v, delta, piece->logical, piece->count);
-	return true;
 }
 
 /* ---- In order, for a checkpoint ---- */

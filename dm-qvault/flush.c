@@ -69,6 +69,9 @@ static void commit_work(struct work_struct *work)
 	start = ktime_get_ns();
 	status = errno_to_blk_status(qvault_commit(&vol->v));
 	vol->commit_ns = ktime_get_ns() - start;
+	/* What was not asked for by anybody is not tried again by anybody else. */
+	if (status && !qvault_may_write(&vol->v) && READ_ONCE(vol->active))
+		qvault_flush_arm(vol);
 	vol->flushes_expected = nr + READ_ONCE(vol->nr_flushes);
 	while ((bio = bio_list_pop(&waiting)))
 		qvault_bio_end(vol, bio, status);
@@ -162,11 +165,23 @@ void qvault_flush_bio(struct qvault_volume *vol, struct bio *bio)
  */
 void qvault_flush_arm(struct qvault_volume *vol)
 {
-	if (!vol->args.commit_seconds || qvault_ephemeral(&vol->v) ||
+	if (!vol->commit_seconds || qvault_ephemeral(&vol->v) ||
 	    delayed_work_pending(&vol->commit_timer))
 		return;
 	queue_delayed_work(vol->commit_wq, &vol->commit_timer,
-			   vol->args.commit_seconds * HZ);
+			   vol->commit_seconds * HZ);
+}
+
+/**
+ * qvault_flush_kick() - commit soon, on another thread
+ * @vol: the volume
+ *
+ * Context: Any.
+ */
+void qvault_flush_kick(struct qvault_volume *vol)
+{
+	if (READ_ONCE(vol->active))
+		queue_work(vol->commit_wq, &vol->commit_work);
 }
 
 /**
@@ -215,6 +230,6 @@ void qvault_kick_readahead(struct qvault *v, u64 leaf)
 	struct qvault_ahead *ahead = &vol->ahead[leaf % QVAULT_LEAVES_AHEAD];
 
 	WRITE_ONCE(ahead->leaf, leaf);
-	if (READ_ONCE(vol->active))
+	if (READ_ONCE(vol->active) && !qvault_quiet())
 		queue_work(vol->read_wq, &ahead->work);
 }

@@ -204,5 +204,6 @@ static_assert(offsetof(struct qvault_disk_anchor, mac) == 4064);
 #define QVAULT_LABEL_GHASH	"qvault block ghash"	/* 16 bytes */
 #define QVAULT_LABEL_GHASH_AES	"qvault block ghash aes"	/* 32 bytes */
 #define QVAULT_LABEL_ANCHOR	"qvault anchor mac"	/* 32 bytes */
+#define QVAULT_LABEL_CHECK	"qvault key check"	/* 32 bytes, in memory only */
 
 #endif

@@ -40,10 +40,44 @@ int qvault_may_write(struct qvault *v)
 	case QVAULT_MODE_READ_ONLY:
 		return -EROFS;
 	case QVAULT_MODE_FAILED:
+	case QVAULT_MODE_TAKEN:
 		return -EIO;
 	default:
 		return -ENODEV;
 	}
+}
+
+/**
+ * qvault_may_read() - ask whether reads are answered
+ * @v: vault
+ *
+ * Context: Any.
+ * Return: 0, or -EIO if the blocks may be somebody else's by now.
+ */
+int qvault_may_read(const struct qvault *v)
+{
+	return READ_ONCE(v->mode) == QVAULT_MODE_TAKEN ? -EIO : 0;
+}
+
+/**
+ * qvault_taken() - somebody else goes on from our record: stop at once
+ * @v: vault
+ * @epoch: of the record that was found
+ * @sequence: of it
+ *
+ * Nothing is written to either device any more, and nothing is read: what the
+ * other has freed it may have used again.
+ *
+ * Context: sleeps.
+ */
+void qvault_taken(struct qvault *v, u64 epoch, u64 sequence)
+{
+	enum qvault_mode mode = READ_ONCE(v->mode);
+
+	qvault_report_taken(v, epoch, sequence);
+	if (mode != QVAULT_MODE_DETACHED)
+		WRITE_ONCE(v->mode, QVAULT_MODE_TAKEN);
+	wake_up_all(&v->room_wait);
 }
 
 /**

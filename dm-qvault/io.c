@@ -5,6 +5,7 @@
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/completion.h>
 #include <linux/mm.h>
 
 #include "platform.h"
@@ -30,6 +31,16 @@ u64 qvault_dev_blocks(struct qvault_dev *dev)
 	return bdev_nr_sectors(dev->bdev) >> (QVAULT_BLOCK_SHIFT - SECTOR_SHIFT);
 }
 
+static void init_block(struct bio *bio, struct bio_vec *vec,
+		       struct qvault_dev *dev, u64 block, void *buf,
+		       blk_opf_t opf)
+{
+	bio_init(bio, dev->bdev, vec, 1, opf);
+	bio->bi_iter.bi_sector = sector_of(block);
+	__bio_add_page(bio, virt_to_page(buf), QVAULT_BLOCK_SIZE,
+		       offset_in_page(buf));
+}
+
 static int single_block(struct qvault_dev *dev, u64 block, void *buf,
 			blk_opf_t opf)
 {
@@ -37,10 +48,7 @@ static int single_block(struct qvault_dev *dev, u64 block, void *buf,
 	struct bio bio;
 	int err;
 
-	bio_init(&bio, dev->bdev, &vec, 1, opf);
-	bio.bi_iter.bi_sector = sector_of(block);
-	__bio_add_page(&bio, virt_to_page(buf), QVAULT_BLOCK_SIZE,
-		       offset_in_page(buf));
+	init_block(&bio, &vec, dev, block, buf, opf);
 	err = submit_bio_wait(&bio);
 	bio_uninit(&bio);
 	return err;
@@ -87,19 +95,68 @@ int qvault_dev_flush(struct qvault_dev *dev)
 	return blkdev_issue_flush(dev->bdev);
 }
 
+static void wake_reader(struct bio *bio)
+{
+	complete(bio->bi_private);
+}
+
+/**
+ * qvault_dev_flush_and_read() - flush one device and meanwhile read of another
+ * @dev: to flush
+ * @other: to read of
+ * @block: its number there
+ * @buf: linear memory
+ * @read: set to 0 or a negative errno for the read
+ *
+ * The read takes no time of its own: a flush takes longer.
+ *
+ * Context: May sleep.
+ * Return: 0 or a negative errno for the flush.
+ */
+int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
+			      u64 block, void *buf, int *read)
+{
+	DECLARE_COMPLETION_ONSTACK(done);
+	struct bio_vec vec;
+	struct bio bio;
+	int err;
+
+	init_block(&bio, &vec, other, block, buf,
+		   REQ_OP_READ | REQ_SYNC | REQ_META);
+	bio.bi_private = &done;
+	bio.bi_end_io = wake_reader;
+	submit_bio(&bio);
+	err = qvault_dev_flush(dev);
+	wait_for_completion_io(&done);
+	*read = blk_status_to_errno(bio.bi_status);
+	bio_uninit(&bio);
+	return err;
+}
+
 /**
  * qvault_dev_discard() - tell a device that blocks hold nothing any more
  * @dev: the device
  * @block: the first one
- * @count: how many
+ * @count: how many, not more than a group has
  *
  * Context: May sleep.
  */
 void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
 {
-	if (bdev_max_discard_sectors(dev->bdev))
-		blkdev_issue_discard(dev->bdev, sector_of(block),
-				     sector_of(count), GFP_NOIO);
+	struct bio bio;
+
+	if (!bdev_max_discard_sectors(dev->bdev))
+		return;
+	/*
+	 * One of our own, which whoever it comes to splits as it needs:
+	 * blkdev_issue_discard() would wait for bios that everybody shares, also who
+	 * waits for us.
+	 */
+	bio_init(&bio, dev->bdev, NULL, 0, REQ_OP_DISCARD);
+	bio.bi_iter.bi_sector = sector_of(block);
+	bio.bi_iter.bi_size = count << QVAULT_BLOCK_SHIFT;
+	submit_bio_wait(&bio);
+	bio_uninit(&bio);
 }
 
 /* ---- Batches ------------------------------------------------------------ */
@@ -107,6 +164,7 @@ void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
 struct qvault_batch {
 	struct qvault_volume *vol;
 	struct qvault_dev *dev;
+	enum qvault_use use;
 	struct bio *bio;		/* being filled, or NULL */
 	u64 next;			/* block that would continue it */
 
@@ -125,11 +183,13 @@ size_t qvault_batch_size(void)
  * qvault_batch_begin() - begin a batch of writes
  * @v: the vault
  * @dev: to which device
+ * @use: whose reserve its buffers come from when memory is short
  *
  * Context: May sleep.
  * Return: The batch; never NULL.
  */
-struct qvault_batch *qvault_batch_begin(struct qvault *v, struct qvault_dev *dev)
+struct qvault_batch *qvault_batch_begin(struct qvault *v, struct qvault_dev *dev,
+					enum qvault_use use)
 {
 	struct qvault_volume *vol = qvault_volume_of(v);
 	struct qvault_batch *batch = mempool_alloc(&vol->batches, GFP_NOIO);
@@ -137,6 +197,7 @@ struct qvault_batch *qvault_batch_begin(struct qvault *v, struct qvault_dev *dev
 	memset(batch, 0, sizeof(*batch));
 	batch->vol = vol;
 	batch->dev = dev;
+	batch->use = use;
 	spin_lock_init(&batch->lock);
 	init_waitqueue_head(&batch->wait);
 	return batch;
@@ -172,16 +233,38 @@ static void batch_submit(struct qvault_batch *batch)
 	submit_bio(bio);
 }
 
+/**
+ * qvault_batch_buf() - get a buffer for a batch
+ * @batch: the batch that it will be written by
+ *
+ * If there is none at once, what there is so far is submitted before waiting for
+ * one: the reserve may be just that.
+ *
+ * Context: May sleep.
+ * Return: Linear memory, contents undefined; never NULL.
+ */
+void *qvault_batch_buf(struct qvault_batch *batch)
+{
+	void *buf = qvault_buf_try();
+
+	if (likely(buf))
+		return buf;
+	batch_submit(batch);
+	return qvault_buf_get(&batch->vol->v, batch->use);
+}
+
 static void batch_open(struct qvault_batch *batch, u64 block)
 {
+	struct bio_set *bios = &batch->vol->checkpoint_bios;
 	struct bio *bio;
 
+	if (batch->use == QVAULT_USE_COMMIT)
+		bios = &batch->vol->commit_bios;
 	spin_lock_irq(&batch->lock);
 	wait_event_lock_irq(batch->wait, batch->inflight < BATCH_LIMIT, batch->lock);
 	spin_unlock_irq(&batch->lock);
 	bio = bio_alloc_bioset(batch->dev->bdev, BATCH_RUN,
-			       REQ_OP_WRITE | REQ_SYNC | REQ_META, GFP_NOIO,
-			       batch->dev->bios);
+			       REQ_OP_WRITE | REQ_SYNC | REQ_META, GFP_NOIO, bios);
 	bio->bi_iter.bi_sector = sector_of(block);
 	bio->bi_end_io = batch_end_io;
 	bio->bi_private = batch;
@@ -203,7 +286,7 @@ static void batch_add(struct qvault_batch *batch, void *buf)
  * qvault_batch_write() - write a block
  * @batch: as part of this
  * @block: where to
- * @buf: from qvault_buf_get(); is given back when the write has ended
+ * @buf: from qvault_batch_buf(); is given back when the write has ended
  *
  * Blocks that follow each other become one bio, which is submitted when it is
  * full, when another block comes, or by qvault_batch_wait().

@@ -27,6 +27,7 @@ void qvault_stream_init(struct qvault_stream *stream)
 	memset(stream, 0, sizeof(*stream));
 	INIT_LIST_HEAD(&stream->pages);
 	INIT_LIST_HEAD(&stream->spare);
+	INIT_LIST_HEAD(&stream->cut);
 }
 
 /* The first page that a commit is done with is kept for the next freeze. */
@@ -53,6 +54,7 @@ void qvault_stream_exit(struct qvault *v)
 {
 	free_pages_of(v, &v->stream.pages);
 	free_pages_of(v, &v->stream.spare);
+	free_pages_of(v, &v->stream.cut);
 	qvault_stream_init(&v->stream);
 }
 
@@ -299,28 +301,26 @@ void qvault_stream_restore(struct qvault *v, const void *entries, u32 bytes)
  * @v: vault
  * @spare: NULL; or a page, to leave nothing inline, in place of the one that
  *	is then closed early
- * @cut: set; the pages in it belong to the caller
  *
  * If everything fits into the anchor record the page stays in the stream, and
- * stream.inline_bytes says how much of it the record carries.
+ * stream.inline_bytes says how much of it the record carries.  But not behind pages
+ * that an earlier commit has cut and failed to make durable.
  *
  * Context: map_lock for writing, commit_mutex.
+ * Return: whether there is anything that no durable record covers.
  */
-void qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
-		       struct qvault_cut *cut)
+bool qvault_stream_cut(struct qvault *v, struct qvault_page *spare)
 {
 	struct qvault_stream *stream = &v->stream;
 	struct qvault_page *first;
+	bool dirty = stream->dirty || (spare && stream->nr_pages);
 
 	lockdep_assert_held_write(&v->map_lock);
-	INIT_LIST_HEAD(&cut->pages);
-	cut->nr_pages = 0;
-	cut->dirty = stream->dirty || (spare && stream->nr_pages);
 	stream->dirty = false;
 	if (!stream->nr_pages) {
 		if (spare)
 			put_page_back(v, spare);
-		return;
+		return dirty;
 	}
 	if (spare) {
 		list_add(&spare->list, &stream->spare);
@@ -330,14 +330,43 @@ void qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
 	if (!spare && stream->nr_pages == 1 &&
 	    first->bytes <= QVAULT_INLINE_SIZE) {
 		stream->inline_bytes = first->bytes;
-		return;
+		return dirty;
 	}
-	list_splice_init(&stream->pages, &cut->pages);
-	cut->nr_pages = stream->nr_pages;
+	list_splice_tail_init(&stream->pages, &stream->cut);
 	/* Their room in the log stays taken until the record says so itself. */
 	stream->nr_cut += stream->nr_pages;
 	stream->nr_pages = 0;
 	stream->inline_bytes = 0;
+	return dirty;
+}
+
+/**
+ * qvault_stream_uncommitted() - what was cut is not durable after all
+ * @v: vault
+ *
+ * Context: commit_mutex.
+ */
+void qvault_stream_uncommitted(struct qvault *v)
+{
+	write_lock(&v->map_lock);
+	v->stream.dirty = true;
+	write_unlock(&v->map_lock);
+}
+
+/**
+ * qvault_stream_committed() - all that was cut stands in the log of a durable record
+ * @v: vault
+ *
+ * Context: commit_mutex.
+ */
+void qvault_stream_committed(struct qvault *v)
+{
+	struct qvault_page *page, *next;
+
+	list_for_each_entry_safe(page, next, &v->stream.cut, list) {
+		list_del(&page->list);
+		put_page_back(v, page);
+	}
 }
 
 /*
@@ -360,23 +389,40 @@ const void *qvault_stream_inline(struct qvault *v)
 
 /* ---- The log ---- */
 
-/* Seal one page as the log block after @next->log. */
-static int append_page(struct qvault *v, struct qvault_page *page,
-		       struct qvault_anchor *next, struct qvault_batch *batch)
+/* Seal a page, which is on no list, as the log block after @next->log. */
+static int seal_page(struct qvault *v, struct qvault_page *page, u32 bytes,
+		     const struct qvault_anchor *next, struct qvault_ptr *ptr,
+		     void *cipher)
 {
 	struct qvault_disk_log_head head = {};
-	void *cipher = qvault_buf_get();
+
+	ptr->where = next->log_head + 1;
+	ptr->version = qvault_new_versions(v, 1);
+	if (!ptr->version)
+		return qvault_may_write(v) ?: -EAGAIN;
+	qvault_ptr_to_disk(&head.prev, &next->log);
+	head.sequence = cpu_to_le64(ptr->where);
+	head.bytes = cpu_to_le32(bytes);
+	memset(page->payload + bytes, 0, QVAULT_LOG_PAYLOAD - bytes);
+	page->head = head;
+	return qvault_seal(v, QVAULT_KIND_LOG, ptr->where, ptr, page, cipher);
+}
+
+/* Write one page, which then is an entry of @done again. */
+static int append_page(struct qvault *v, struct qvault_page *page,
+		       struct qvault_anchor *next, struct qvault_batch *batch,
+		       struct list_head *done)
+{
+	void *cipher = qvault_batch_buf(batch);
+	u32 bytes = page->bytes;
 	struct qvault_ptr ptr;
 	int err;
 
-	ptr.where = next->log_head + 1;
-	ptr.version = qvault_new_versions(v, 1);
-	qvault_ptr_to_disk(&head.prev, &next->log);
-	head.sequence = cpu_to_le64(ptr.where);
-	head.bytes = cpu_to_le32(page->bytes);
-	memset(page->payload + page->bytes, 0, QVAULT_LOG_PAYLOAD - page->bytes);
-	page->head = head;
-	err = qvault_seal(v, QVAULT_KIND_LOG, ptr.where, &ptr, page, cipher);
+	list_del(&page->list);
+	err = seal_page(v, page, bytes, next, &ptr, cipher);
+	/* The block's head took the place of these. */
+	page->bytes = bytes;
+	list_add_tail(&page->list, done);
 	if (err) {
 		qvault_buf_put(cipher);
 		return err;
@@ -388,42 +434,45 @@ static int append_page(struct qvault *v, struct qvault_page *page,
 	return 0;
 }
 
+static int append_pages(struct qvault *v, struct qvault_anchor *next)
+{
+	struct qvault_batch *batch = qvault_batch_begin(v, v->data, QVAULT_USE_COMMIT);
+	struct qvault_page *page, *tmp;
+	LIST_HEAD(done);
+	int err = 0, err2;
+
+	list_for_each_entry_safe(page, tmp, &v->stream.cut, list) {
+		err = append_page(v, page, next, batch, &done);
+		if (err)
+			break;
+	}
+	list_splice(&done, &v->stream.cut);
+	err2 = qvault_batch_wait(batch);
+	qvault_batch_end(batch);
+	return err ?: err2;
+}
+
 /**
  * qvault_log_append() - write what was cut out of the stream
  * @v: vault
- * @cut: its pages are freed in any case
  * @next: the anchor record to be; head and pointer of the log move on
  *
- * When it returns, the writes have ended but are not durable.
+ * When it returns, the writes have ended but are not durable.  The pages stay until
+ * qvault_stream_committed().
  *
  * Context: commit_mutex; sleeps.
- * Return: 0 or a negative errno.
+ * Return: 0; -EAGAIN if a record must bring a new lease first; or another negative
+ * errno.
  */
-int qvault_log_append(struct qvault *v, struct qvault_cut *cut,
-		      struct qvault_anchor *next)
+int qvault_log_append(struct qvault *v, struct qvault_anchor *next)
 {
-	struct qvault_page *page, *tmp;
-	struct qvault_batch *batch = NULL;
-	int err = 0, err2 = 0;
-
-	if (list_empty(&cut->pages))
+	if (list_empty(&v->stream.cut))
 		return 0;
 	if (!qvault_ephemeral(v))
-		batch = qvault_batch_begin(v, v->data);
-	list_for_each_entry_safe(page, tmp, &cut->pages, list) {
-		list_del(&page->list);
-		if (batch && !err)
-			err = append_page(v, page, next, batch);
-		put_page_back(v, page);
-	}
-	if (batch) {
-		err2 = qvault_batch_wait(batch);
-		qvault_batch_end(batch);
-	} else {
-		/* No log; but its length still bounds the delta. */
-		next->log_head += cut->nr_pages;
-	}
-	return err ?: err2;
+		return append_pages(v, next);
+	/* No log; but its length still bounds the delta. */
+	next->log_head += v->stream.nr_cut;
+	return 0;
 }
 
 void qvault_log_free(struct list_head *pages)
@@ -478,7 +527,7 @@ int qvault_log_read(struct qvault *v, const struct qvault_anchor *anchor,
 		    struct list_head *pages)
 {
 	struct qvault_ptr ptr = anchor->log;
-	void *cipher = qvault_buf_get();
+	void *cipher = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	struct qvault_page *page;
 	u64 sequence;
 	int err = 0;

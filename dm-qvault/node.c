@@ -28,7 +28,10 @@ int qvault_cache_init(struct qvault *v, u32 limit)
 static void free_node(struct qvault_node *node)
 {
 	qvault_buf_put(node->data);
-	kfree(node);
+	if (node->lent)
+		qvault_buf_put(node);
+	else
+		kfree(node);
 }
 
 void qvault_cache_exit(struct qvault *v)
@@ -110,60 +113,98 @@ static void free_list(struct list_head *nodes)
 	}
 }
 
-/*
- * A buffer for a node.  When memory is short the cache becomes smaller with
- * each node that it takes: it must not live on the reserve.
- */
-static void *node_buf(struct qvault_cache *cache)
+/* ---- Memory for a node ---- */
+
+/* Memory is short: the cache becomes smaller with each node that finds none. */
+static void give_up_some(struct qvault_cache *cache)
 {
-	void *buf = qvault_buf_try();
 	LIST_HEAD(out);
 
-	if (buf)
-		return buf;
 	spin_lock(&cache->lock);
 	__shrink(cache, cache->nr > 2 ? cache->nr - 2 : 0, &out);
 	spin_unlock(&cache->lock);
 	free_list(&out);
-	return qvault_buf_get();
+}
+
+/* What it takes to read a node. */
+struct room {
+	struct qvault_node *node;
+	void *data;
+	void *cipher;
+};
+
+static void free_room(struct room *room)
+{
+	qvault_buf_put(room->cipher);
+	qvault_buf_put(room->data);
+	kfree(room->node);
+}
+
+static bool try_room(struct room *room)
+{
+	room->node = kmalloc(sizeof(*room->node),
+			     GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	room->data = room->node ? qvault_buf_try() : NULL;
+	room->cipher = room->data ? qvault_buf_try() : NULL;
+	if (likely(room->cipher))
+		return true;
+	free_room(room);
+	return false;
 }
 
 /*
- * What reading a node takes: a buffer that the cache keeps, and one that comes back
- * after the read.  When memory is short one thread at a time waits for both; many
- * that each hold one would wait for each other.
+ * From a reserve: two buffers, both or none.  Of all that look up blocks one waits
+ * for them at a time, and the other users are alone.  The head of a node will
+ * stand where its ciphertext was, so that there is no third thing to wait for.
  */
-static void get_bufs(struct qvault *v, void **data, void **cipher)
+static void lend_room(struct qvault *v, enum qvault_use use, struct room *room)
 {
-	*data = qvault_buf_try();
-	*cipher = *data ? qvault_buf_try() : NULL;
-	if (likely(*cipher))
-		return;
-	qvault_buf_put(*data);
-	mutex_lock(&v->buf_mutex);
-	*data = node_buf(&v->cache);
-	*cipher = qvault_buf_get();
-	mutex_unlock(&v->buf_mutex);
+	if (use == QVAULT_USE_READ)
+		mutex_lock(&v->buf_mutex);
+	room->node = NULL;
+	room->data = qvault_buf_get(v, use);
+	room->cipher = qvault_buf_get(v, use);
+	if (use == QVAULT_USE_READ)
+		mutex_unlock(&v->buf_mutex);
 }
 
-/* A node for @data, which it takes over; one that was there already wins. */
-static struct qvault_node *insert(struct qvault *v, u64 version, void *data)
+static void get_room(struct qvault *v, enum qvault_use use, struct room *room)
+{
+	if (likely(try_room(room)))
+		return;
+	give_up_some(&v->cache);
+	lend_room(v, use, room);
+}
+
+/* The node in whose room there are its contents now. */
+static struct qvault_node *node_in(struct room *room, u64 version)
+{
+	struct qvault_node *node = room->node ?: room->cipher;
+
+	if (room->node)
+		qvault_buf_put(room->cipher);
+	memset(node, 0, sizeof(*node));
+	INIT_LIST_HEAD(&node->lru);
+	node->version = version;
+	node->data = room->data;
+	node->refs = 1;
+	node->lent = !room->node;
+	return node;
+}
+
+/* Into the cache, unless it is lent; one that was there already wins. */
+static struct qvault_node *insert(struct qvault *v, struct qvault_node *node)
 {
 	struct qvault_cache *cache = &v->cache;
-	struct qvault_node *node, *there;
+	struct qvault_node *there;
 	LIST_HEAD(out);
 
-	/* Small, and asked for with GFP_NOIO: the allocator does not give up. */
-	node = kzalloc(sizeof(*node), GFP_NOIO | __GFP_NOFAIL);
-	node->version = version;
-	node->data = data;
-	node->refs = 1;
-	INIT_LIST_HEAD(&node->lru);
-
+	if (node->lent)
+		return node;
 	spin_lock(&cache->lock);
-	there = __find(cache, version);
+	there = __find(cache, node->version);
 	if (!there) {
-		hlist_add_head(&node->hash, bucket_of(cache, version));
+		hlist_add_head(&node->hash, bucket_of(cache, node->version));
 		cache->nr++;
 	}
 	__shrink(cache, cache->limit, &out);
@@ -179,6 +220,7 @@ static struct qvault_node *insert(struct qvault *v, u64 version, void *data)
 /**
  * qvault_node_get() - a node, from the cache or from the device
  * @v: vault
+ * @use: whose reserve to use when memory is short
  * @kind: QVAULT_KIND_NODE or QVAULT_KIND_MAP
  * @level: of the node
  * @index: of the node
@@ -190,30 +232,29 @@ static struct qvault_node *insert(struct qvault *v, u64 version, void *data)
  * more (not reported: the caller knows whether @ptr is still valid); or
  * another negative errno.
  */
-int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
-		    u64 index, const struct qvault_ptr *ptr,
-		    struct qvault_node **node)
+int qvault_node_get(struct qvault *v, enum qvault_use use,
+		    enum qvault_kind kind, u32 level, u64 index,
+		    const struct qvault_ptr *ptr, struct qvault_node **node)
 {
-	void *cipher, *data;
+	struct room room;
 	int err;
 
 	*node = qvault_node_find(v, ptr->version);
 	if (*node)
 		return 0;
-	get_bufs(v, &data, &cipher);
+	get_room(v, use, &room);
 	err = qvault_dev_read(v->data,
 			      qvault_node_block(&v->geo, kind, level, index,
 						qvault_node_slot(ptr)),
-			      cipher);
+			      room.cipher);
 	if (!err)
 		err = qvault_unseal(v, kind, qvault_node_id(level, index), ptr,
-				    cipher, data, data);
-	qvault_buf_put(cipher);
+				    room.cipher, room.data, room.data);
 	if (err) {
-		qvault_buf_put(data);
+		free_room(&room);
 		return err;
 	}
-	*node = insert(v, ptr->version, data);
+	*node = insert(v, node_in(&room, ptr->version));
 	return 0;
 }
 
@@ -223,19 +264,23 @@ int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
  * @version: under which it was sealed
  * @data: its contents, copied
  *
+ * When memory is short it is not remembered.
+ *
  * Context: May sleep.
- * Return: the node; give it back with qvault_node_put().
  */
-struct qvault_node *qvault_node_add(struct qvault *v, u64 version,
-				    const void *data)
+void qvault_node_add(struct qvault *v, u64 version, const void *data)
 {
-	void *copy = node_buf(&v->cache);
 	struct qvault_node *node;
+	struct room room;
 
-	memcpy(copy, data, QVAULT_BLOCK_SIZE);
-	node = insert(v, version, copy);
-	WRITE_ONCE(node->ahead, true);
-	return node;
+	if (!try_room(&room)) {
+		give_up_some(&v->cache);
+		return;
+	}
+	memcpy(room.data, data, QVAULT_BLOCK_SIZE);
+	node = node_in(&room, version);
+	node->ahead = true;
+	qvault_node_put(v, insert(v, node));
 }
 
 void qvault_node_put(struct qvault *v, struct qvault_node *node)
@@ -245,6 +290,10 @@ void qvault_node_put(struct qvault *v, struct qvault_node *node)
 
 	if (!node)
 		return;
+	if (node->lent) {
+		free_node(node);
+		return;
+	}
 	spin_lock(&cache->lock);
 	if (!--node->refs) {
 		list_add_tail(&node->lru, &cache->lru);

@@ -4,6 +4,9 @@
  * reserves.  The engine (qvault.h) sees of it only struct qvault_dev and the
  * functions at the end of that header.
  *
+ * A volume is what runs: engine, threads, reserves, keys.  It belongs to the
+ * mapped device and outlives a table; a target is what one table says of it.
+ *
  * Threads.  Each kind of work has a queue of its own with its own rescuer,
  * since one may wait for another but never in a circle:
  *
@@ -42,18 +45,40 @@
 #define QVAULT_IO_BLOCKS	64u
 static_assert(QVAULT_IO_BLOCKS <= QVAULT_MAX_RUN);
 
-/* A device that a vault uses; at most one vault may use it at a time. */
+/* Works of a kind that run at a time: as many as the kernel likes. */
+#ifdef QVAULT_FAMINE
+#define QVAULT_WORKERS	1
+#else
+#define QVAULT_WORKERS	0
+#endif
+
+/*
+ * A device that a volume uses, or a vault that it may write records of; at most
+ * one volume may at a time.
+ */
 struct qvault_claim {
 	struct list_head list;		/* Locking: registry.c */
-	dev_t dev;
-	const void *owner;		/* a mapped device; NULL: not claimed */
+	dev_t dev;			/* 0: that of a vault */
+	u8 uuid[QVAULT_UUID_SIZE];
+	const struct qvault_volume *owner;	/* NULL: not claimed */
 };
 
 struct qvault_dev {
-	struct dm_dev *dm_dev;		/* NULL: there is none */
-	struct block_device *bdev;
-	struct bio_set *bios;
+	/* The live table holds it open, as does any that takes the volume over. */
+	struct block_device *bdev;	/* NULL: there is none */
 	struct qvault_claim claim;
+};
+
+/*
+ * What bios of ours take in one direction.  Reads have one and writes another, so
+ * that neither waits for the other.
+ */
+struct qvault_lane {
+	struct bio_set bios;		/* front pad: struct qvault_run */
+	mempool_t pages;		/* ciphertext on its way */
+	atomic_t nr_pages;		/* of them that are out */
+	u32 max_pages;			/* an eighth of the vault's memory */
+	wait_queue_head_t wait;		/* until fewer are out */
 };
 
 /* A leaf to be read ahead. */
@@ -63,34 +88,44 @@ struct qvault_ahead {
 	u64 leaf;			/* no lock: torn, it is a wrong guess */
 };
 
+struct qvault_request;
+
 struct qvault_volume {
 	struct qvault v;
-	struct dm_target *ti;
-	struct qvault_args args;
+	struct list_head list;		/* Locking: volume.c */
+	u32 targets;			/* that refer to it.  Locking: volume.c */
+	struct mapped_device *md;
 	struct qvault_dev data;
 	struct qvault_dev anchor;
+	struct qvault_claim claim;
+	enum qvault_mac mac;		/* of an ephemeral vault */
+	u32 commit_seconds;		/* as of the table that was resumed last */
+	char refusal[DM_NAME_LEN + 64];	/* see qvault_claim_line() */
 
 	struct workqueue_struct *write_wq;
 	struct workqueue_struct *read_wq;
 	struct workqueue_struct *end_wq;
+	struct workqueue_struct *again_wq;
 	struct workqueue_struct *commit_wq;
 	struct workqueue_struct *checkpoint_wq;
 
-	struct bio_set bios;		/* front pad: struct qvault_run */
-	mempool_t pages;		/* ciphertext on its way */
-	atomic_t nr_pages;		/* of them that are out */
-	u32 max_pages;			/* a quarter of the vault's memory */
-	wait_queue_head_t page_wait;	/* until fewer are out */
+	struct qvault_lane in;		/* for reads */
+	struct qvault_lane out;		/* for writes */
 	mempool_t scratch;		/* struct qvault_scratch */
 	mempool_t writes;		/* of QVAULT_IO_BLOCKS */
 	mempool_t reads;		/* of QVAULT_IO_BLOCKS */
-	mempool_t batches;
-	bool buffers;			/* qvault_buffers_add() done */
+	mempool_t batches;		/* one for commits, one for checkpoints */
+	struct bio_set commit_bios;	/* of their batches */
+	struct bio_set checkpoint_bios;
+	mempool_t buffers[QVAULT_NR_USES];	/* the engine's */
 	bool engine;			/* qvault_init() was called */
 
-	/* Attach, detach and messages exclude each other. */
+	/* Attach, detach, suspend, resume; and messages only begin outside of them. */
 	struct mutex life_mutex;
-	bool attached;			/* Locking: life_mutex */
+	/* The live table, for events; NULL: none.  Changes while nothing is active. */
+	struct dm_table *table;
+	/* Written under life_mutex.  Without it a load only sees it too late. */
+	bool attached;
 	/*
 	 * Whether the threads may start work by themselves.  Read without a
 	 * lock: who clears it flushes the queues afterwards.
@@ -113,7 +148,22 @@ struct qvault_volume {
 	struct work_struct checkpoint_work;
 	struct qvault_ahead ahead[QVAULT_LEAVES_AHEAD];
 
+	/* Was a page swapped out to it?  Hint: a stale one is no worse than a race. */
+	bool swapped;
+	struct qvault_request *request;	/* of machine.c */
+
 	struct ratelimit_state events;
+};
+
+/* What a table says of a volume. */
+struct qvault_target {
+	struct dm_target *ti;
+	struct qvault_args args;
+	struct dm_dev *data;
+	struct dm_dev *anchor;		/* NULL: ephemeral */
+	bool read_only;
+	u64 logical_blocks;
+	struct qvault_volume *vol;
 };
 
 static inline struct qvault_volume *qvault_volume_of(struct qvault *v)
@@ -156,11 +206,42 @@ static inline struct qvault_run *qvault_run_of(struct bio *bio)
 	return container_of(bio, struct qvault_run, bio);
 }
 
+/* ---- volume.c ----------------------------------------------------------- */
+
+/* All volumes there are, from their first table on. */
+extern struct mutex qvault_volumes_mutex;
+extern spinlock_t qvault_volumes_lock;
+extern struct list_head qvault_volumes;	/* Locking: either; to change it, both */
+
+struct qvault_volume *qvault_volume_new(struct qvault_target *tgt,
+					struct qvault_crypto *crypto);
+bool qvault_volume_writes(const struct mapped_device *md);
+struct qvault_volume *qvault_volume_running(const struct mapped_device *md);
+void qvault_volume_put(struct qvault_volume *vol, const struct dm_table *table);
+int qvault_volume_resume(struct qvault_volume *vol, struct qvault_target *tgt);
+void qvault_volume_suspend(struct qvault_volume *vol);
+
 /* ---- registry.c --------------------------------------------------------- */
 
-int qvault_claim(struct qvault_claim *claim, dev_t dev, const void *owner);
+int qvault_claim_device(struct qvault_claim *claim, dev_t dev,
+			const struct qvault_volume *owner, char holder[DM_NAME_LEN]);
 void qvault_unclaim(struct qvault_claim *claim);
-bool qvault_claimed(dev_t dev, const void *except);
+bool qvault_claimed(dev_t dev, const struct mapped_device *except);
+
+/* ---- request.c ---------------------------------------------------------- */
+
+struct qvault_request *qvault_request(struct qvault_volume *vol,
+				      int (*run)(struct qvault *v));
+int qvault_request_wait(struct qvault_request *request, bool killable,
+			unsigned long timeout);
+
+/* ---- machine.c ---------------------------------------------------------- */
+
+int qvault_machine_init(void);
+void qvault_machine_exit(void);
+bool qvault_write_through(void);
+bool qvault_quiet(void);
+bool qvault_is_image(struct qvault_volume *vol, const struct bio *bio);
 
 /* ---- hmac.c ------------------------------------------------------------- */
 
@@ -199,16 +280,15 @@ int qvault_ghash_mac(struct qvault_ghash *g, const struct qvault_disk_seal *head
 
 struct qvault_crypto *qvault_crypto_new(const u8 master[QVAULT_MASTER_KEY_SIZE]);
 void qvault_crypto_free(struct qvault_crypto *crypto);
+int qvault_crypto_same_key(const struct qvault_crypto *crypto,
+			   const u8 master[QVAULT_MASTER_KEY_SIZE]);
 int qvault_key_get(const struct qvault_args *args,
 		   u8 master[QVAULT_MASTER_KEY_SIZE], char **error);
 
 /* ---- io.c, pool.c ------------------------------------------------------- */
 
-int qvault_buffers_init(void);
-void qvault_buffers_exit(void);
-int qvault_buffers_add(void);
-void qvault_buffers_remove(void);
 int qvault_pools_init(struct qvault_volume *vol);
+void qvault_pools_limit(struct qvault_volume *vol, u32 memory_mib);
 void qvault_pools_exit(struct qvault_volume *vol);
 size_t qvault_batch_size(void);
 
@@ -217,6 +297,7 @@ size_t qvault_batch_size(void);
 /* Blocks that follow each other on the data device, being cut into runs. */
 struct qvault_span {
 	struct qvault_volume *vol;
+	struct qvault_lane *lane;
 	void *owner;			/* becomes that of the runs */
 	atomic_t *pending;		/* counts them */
 	u64 block;			/* on the device, of block @first */
@@ -231,7 +312,7 @@ struct qvault_span {
 u32 qvault_span_add(struct qvault_span *span, u32 i, u32 n, void *block[]);
 void qvault_span_submit(struct qvault_span *span);
 void qvault_span_drop(struct qvault_span *span);
-void qvault_run_free(struct qvault_volume *vol, struct qvault_run *run);
+void qvault_run_free(struct qvault_lane *lane, struct qvault_run *run);
 
 void *qvault_bio_block(struct bio *bio, struct bvec_iter iter);
 void qvault_bio_gather(struct bio *bio, struct bvec_iter iter, void *to);
@@ -270,6 +351,11 @@ void qvault_flush_init(struct qvault_volume *vol);
 void qvault_flush_bio(struct qvault_volume *vol, struct bio *bio);
 void qvault_flush_arm(struct qvault_volume *vol);
 void qvault_flush_stop(struct qvault_volume *vol);
+void qvault_flush_kick(struct qvault_volume *vol);
+
+/* ---- report.c ----------------------------------------------------------- */
+
+void qvault_report_loss(struct qvault *v, int err);
 
 /* ---- status.c ----------------------------------------------------------- */
 

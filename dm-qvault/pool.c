@@ -7,100 +7,22 @@
 
 #include "platform.h"
 
-/* Blocks of the engine that one vault may hold before any comes back. */
-#define BUFFERS_PER_VAULT	128
-
-#define MIN_PAGES	64
-#define MIN_SCRATCH	2
-#define MIN_CHUNKS	2
-#define MIN_BATCHES	2
-#define MIN_BIOS	16
-
 /*
- * The engine's buffers.  One pool serves all vaults, also those that stand on
- * other vaults, so each vault adds as much to it as it may hold.
+ * How many of each.  With the least of them everything still works, as
+ * tests/checks/famine.sh shows: then one comes and goes at a time.
  */
-static mempool_t buffers;
-static DEFINE_MUTEX(buffers_mutex);
-static unsigned int buffer_users;	/* Locking: buffers_mutex */
-
-int qvault_buffers_init(void)
-{
-	return mempool_init_page_pool(&buffers, BUFFERS_PER_VAULT, 0);
-}
-
-void qvault_buffers_exit(void)
-{
-	mempool_exit(&buffers);
-}
-
-/**
- * qvault_buffers_add() - make the pool large enough for one more vault
- *
- * Context: May sleep.
- * Return: 0 or -ENOMEM.
- */
-int qvault_buffers_add(void)
-{
-	int err;
-
-	mutex_lock(&buffers_mutex);
-	err = mempool_resize(&buffers, BUFFERS_PER_VAULT * (buffer_users + 1));
-	if (!err)
-		buffer_users++;
-	mutex_unlock(&buffers_mutex);
-	return err;
-}
-
-/**
- * qvault_buffers_remove() - undo qvault_buffers_add()
- *
- * Context: May sleep.
- */
-void qvault_buffers_remove(void)
-{
-	mutex_lock(&buffers_mutex);
-	buffer_users--;
-	/* Making it smaller cannot fail; if it did, it would only be larger. */
-	(void)mempool_resize(&buffers, BUFFERS_PER_VAULT * max(buffer_users, 1u));
-	mutex_unlock(&buffers_mutex);
-}
-
-/**
- * qvault_buf_get() - get a buffer of one block
- *
- * Context: May sleep.
- * Return: Linear memory, contents undefined; never NULL.
- */
-void *qvault_buf_get(void)
-{
-	struct page *page = mempool_alloc(&buffers, GFP_NOIO);
-
-	return page_address(page);
-}
-
-/**
- * qvault_buf_try() - get a buffer, but not from the reserve
- *
- * Context: May sleep.
- * Return: Linear memory, contents undefined; NULL if memory is short.
- */
-void *qvault_buf_try(void)
-{
-	return (void *)__get_free_page(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
-}
-
-/**
- * qvault_buf_put() - give a buffer back
- * @buf: from qvault_buf_get(), or NULL
- *
- * Context: Any.
- */
-void qvault_buf_put(void *buf)
-{
-	if (buf)
-		mempool_free(virt_to_page(buf), &buffers);
-}
+#ifdef QVAULT_FAMINE
+#define LEAST_OR(usual)	1
+#define MORE_BUFFERS	0
+#else
+#define LEAST_OR(usual)	(usual)
+#define MORE_BUFFERS	16
+#endif
+#define MIN_PAGES	LEAST_OR(64)	/* of a lane */
+#define MIN_BIOS	LEAST_OR(8)	/* of a lane, and of a kind of batch */
+#define MIN_SCRATCH	LEAST_OR(2)
+#define MIN_CHUNKS	LEAST_OR(2)
+#define MIN_BATCHES	2
 
 /*
  * What is in the reserves comes back as I/O ends, so who finds them empty waits.
@@ -112,6 +34,103 @@ static gfp_t no_search(gfp_t gfp)
 {
 	return gfp & __GFP_IO ? gfp : gfp & ~__GFP_DIRECT_RECLAIM;
 }
+
+/* ---- The engine's buffers ----------------------------------------------- */
+
+/*
+ * A page of a reserve knows it, and comes back to it: what one user has taken
+ * must not end up in the reserve of another.
+ */
+static void *alloc_buffer(gfp_t gfp, void *pool)
+{
+	struct page *page = alloc_page(no_search(gfp));
+
+	if (page)
+		set_page_private(page, (unsigned long)pool);
+	return page;
+}
+
+static void free_buffer(void *page, void *pool)
+{
+	set_page_private(page, 0);
+	__free_page(page);
+}
+
+/**
+ * qvault_buf_get() - get a buffer of one block
+ * @v: the vault
+ * @use: whose reserve to use when memory is short
+ *
+ * Context: May sleep.
+ * Return: Linear memory, contents undefined; never NULL.
+ */
+void *qvault_buf_get(struct qvault *v, enum qvault_use use)
+{
+	struct qvault_volume *vol = qvault_volume_of(v);
+
+	return page_address(mempool_alloc(&vol->buffers[use], GFP_NOIO));
+}
+
+/**
+ * qvault_buf_try() - get a buffer, but not from a reserve
+ *
+ * Context: May sleep.
+ * Return: Linear memory, contents undefined; NULL if memory is short.
+ */
+void *qvault_buf_try(void)
+{
+	struct page *page = alloc_page(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+
+	if (!page)
+		return NULL;
+	set_page_private(page, 0);
+	return page_address(page);
+}
+
+/**
+ * qvault_buf_put() - give a buffer back
+ * @buf: from qvault_buf_get() or qvault_buf_try(), or NULL
+ *
+ * Context: Any.
+ */
+void qvault_buf_put(void *buf)
+{
+	struct page *page;
+	mempool_t *pool;
+
+	if (!buf)
+		return;
+	page = virt_to_page(buf);
+	pool = (mempool_t *)page_private(page);
+	if (pool)
+		mempool_free(page, pool);
+	else
+		__free_page(page);
+}
+
+static int buffers_init(struct qvault_volume *vol)
+{
+	mempool_t *pool;
+	int err = 0;
+	u32 use;
+
+	for (use = 0; use < QVAULT_NR_USES && !err; use++) {
+		pool = &vol->buffers[use];
+		err = mempool_init(pool, qvault_least_buffers(use) + MORE_BUFFERS,
+				   alloc_buffer, free_buffer, pool);
+	}
+	return err;
+}
+
+static void buffers_exit(struct qvault_volume *vol)
+{
+	u32 use;
+
+	for (use = 0; use < QVAULT_NR_USES; use++)
+		mempool_exit(&vol->buffers[use]);
+}
+
+/* ---- All reserves of a vault -------------------------------------------- */
 
 static void *alloc_bytes(gfp_t gfp, void *size)
 {
@@ -138,6 +157,37 @@ static int pool_of_pages(mempool_t *pool, int min)
 	return mempool_init(pool, min, alloc_one_page, free_one_page, NULL);
 }
 
+static int lane_init(struct qvault_lane *lane)
+{
+	int err;
+
+	init_waitqueue_head(&lane->wait);
+	err = bioset_init(&lane->bios, MIN_BIOS, offsetof(struct qvault_run, bio),
+			  BIOSET_NEED_BVECS);
+	return err ?: pool_of_pages(&lane->pages, MIN_PAGES);
+}
+
+static void lane_exit(struct qvault_lane *lane)
+{
+	mempool_exit(&lane->pages);
+	bioset_exit(&lane->bios);
+}
+
+/**
+ * qvault_pools_limit() - say how much memory a vault may use for bios of its own
+ * @vol: the volume
+ * @memory_mib: of the vault
+ *
+ * Context: Any.
+ */
+void qvault_pools_limit(struct qvault_volume *vol, u32 memory_mib)
+{
+	u32 pages = max_t(u32, QVAULT_MAX_RUN, memory_mib << (20 - PAGE_SHIFT - 3));
+
+	WRITE_ONCE(vol->in.max_pages, pages);
+	WRITE_ONCE(vol->out.max_pages, pages);
+}
+
 /**
  * qvault_pools_init() - set up the reserves of a vault
  * @vol: all zeros as far as they are concerned
@@ -149,10 +199,13 @@ int qvault_pools_init(struct qvault_volume *vol)
 {
 	int err;
 
-	err = bioset_init(&vol->bios, MIN_BIOS, offsetof(struct qvault_run, bio),
-			  BIOSET_NEED_BVECS);
+	err = lane_init(&vol->in);
 	if (!err)
-		err = pool_of_pages(&vol->pages, MIN_PAGES);
+		err = lane_init(&vol->out);
+	if (!err)
+		err = bioset_init(&vol->commit_bios, MIN_BIOS, 0, BIOSET_NEED_BVECS);
+	if (!err)
+		err = bioset_init(&vol->checkpoint_bios, MIN_BIOS, 0, BIOSET_NEED_BVECS);
 	if (!err)
 		err = pool_of_bytes(&vol->scratch, MIN_SCRATCH, sizeof(struct qvault_scratch));
 	if (!err)
@@ -162,9 +215,7 @@ int qvault_pools_init(struct qvault_volume *vol)
 	if (!err)
 		err = pool_of_bytes(&vol->batches, MIN_BATCHES, qvault_batch_size());
 	if (!err)
-		err = qvault_buffers_add();
-	if (!err)
-		vol->buffers = true;
+		err = buffers_init(vol);
 	return err;
 }
 
@@ -176,13 +227,13 @@ int qvault_pools_init(struct qvault_volume *vol)
  */
 void qvault_pools_exit(struct qvault_volume *vol)
 {
-	if (vol->buffers)
-		qvault_buffers_remove();
-	vol->buffers = false;
+	buffers_exit(vol);
 	mempool_exit(&vol->batches);
 	mempool_exit(&vol->reads);
 	mempool_exit(&vol->writes);
 	mempool_exit(&vol->scratch);
-	mempool_exit(&vol->pages);
-	bioset_exit(&vol->bios);
+	bioset_exit(&vol->checkpoint_bios);
+	bioset_exit(&vol->commit_bios);
+	lane_exit(&vol->out);
+	lane_exit(&vol->in);
 }

@@ -7,7 +7,6 @@
  * Lock order, outermost first:
  *
  *	page_mutex		one writer waits for pages of the stream at a time
- *	node_mutex		one writer takes delta nodes from the pool at a time
  *	checkpoint_mutex	one checkpoint at a time; freeze to anchored
  *	  commit_mutex		one writer of the log and of the anchor
  *	    alloc_mutex		choosing data blocks, loading groups
@@ -46,6 +45,8 @@
 #define QVAULT_LEASE		0x100000000ull
 /* How far, at most, versions jump when a record is read that is not our own. */
 #define QVAULT_JUMP_BITS	44
+/* Above this the versions of a volume count as used up. */
+#define QVAULT_LAST_LEASE	(~0ull << (QVAULT_JUMP_BITS + 1))
 
 struct qvault_ptr {
 	u64 version;			/* 0: unmapped, reads as zeros */
@@ -61,12 +62,67 @@ enum qvault_mode {
 	QVAULT_MODE_WRITE,
 	QVAULT_MODE_READ_ONLY,		/* as asked for */
 	QVAULT_MODE_FAILED,		/* reads of verified state may go on */
+	QVAULT_MODE_TAKEN,		/* somebody else goes on from our record */
 };
 
 struct qvault;
 
+/* ---- Reserves ----------------------------------------------------------- */
+
+/*
+ * Who wants a buffer, and so whose reserve it may come from when memory is
+ * short.  Each vault has one of each, so that nobody waits for a buffer but
+ * those that do the same.
+ */
+enum qvault_use {
+	QVAULT_USE_READ,		/* to look up blocks in the tree */
+	QVAULT_USE_MAP,			/* to look at the map, under alloc_mutex */
+	QVAULT_USE_COMMIT,		/* under commit_mutex, and to attach */
+	QVAULT_USE_CHECKPOINT,		/* to make new trees, under checkpoint_mutex */
+	QVAULT_NR_USES
+};
+
+/* What one user may hold at once, and so the least that a reserve must have. */
+static inline u32 qvault_least_buffers(enum qvault_use use)
+{
+	const u32 inner = QVAULT_MAX_LEVELS - 1, node = 2;
+
+	switch (use) {
+	case QVAULT_USE_READ:
+		return node;
+	case QVAULT_USE_MAP:
+		/* Three bitmaps; two paths through the map; what is read. */
+		return 3 + 2 * inner * node + node;
+	case QVAULT_USE_COMMIT:
+		/* A log block, or a record; both slots when attaching. */
+		return 2;
+	case QVAULT_USE_CHECKPOINT:
+		/* Two cursors, each with new nodes and old ones; as above; and a write. */
+		return 2 * (QVAULT_MAX_LEVELS + inner * node) + node + 1;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * What the engine puts by for when memory is short: nodes of the delta, pages of
+ * the stream, and groups of the map.  The least is what the largest write takes, and
+ * for the stream the page that the last commit has left in it.
+ */
+#ifdef QVAULT_FAMINE
+#define QVAULT_STOCK		3u
+#define QVAULT_PAGES		10
+#define QVAULT_GROUPS		1u
+#else
+#define QVAULT_STOCK		16u
+#define QVAULT_PAGES		16
+#define QVAULT_GROUPS		4u
+#endif
+
 void qvault_fail(struct qvault *v, const char *what, int err);
 int qvault_may_write(struct qvault *v);
+int qvault_may_read(const struct qvault *v);
+void qvault_taken(struct qvault *v, u64 epoch, u64 sequence);
 int qvault_corrupt(struct qvault *v, enum qvault_kind kind, u64 id);
 
 /* ---- Sealing (seal.c) --------------------------------------------------- */
@@ -124,7 +180,6 @@ struct qvault_delta_node {
 	u8 level;
 	u8 used;			/* pointers in ptr[] */
 	u8 capacity;
-	u8 pooled;			/* came from the mempool */
 	/* Of the leaf's blocks: which are known here, and which are mapped. */
 	DECLARE_BITMAP(present, QVAULT_FANOUT);
 	DECLARE_BITMAP(mapped, QVAULT_FANOUT);
@@ -153,31 +208,36 @@ enum qvault_hit qvault_delta_lookup(const struct qvault *v,
 void qvault_delta_sort(struct qvault_delta *delta);
 
 /*
- * Nodes that a change may need, allocated before the spinlock is taken:
- * qvault_delta_prepare() says false and what it lacks, the caller drops the
- * lock, fills the reserve and tries again.
+ * Nodes for changes that have begun, so that their ends wait for none: for each
+ * leaf or subtree that is promised one there is one here, large enough for any.
+ * An end takes it only if the allocator has none that just fits.
  */
-struct qvault_reserve {
-	struct list_head nodes;
-	u32 lacks;			/* capacity of the node that was missing */
-	bool pooled;			/* holds node_mutex, and nodes of the pool */
+struct qvault_stock {
+	struct list_head nodes;		/* of full capacity */
+	u32 nr;
+	u32 promised;			/* of them */
 };
 
-void qvault_reserve_init(struct qvault_reserve *reserve);
-bool qvault_reserve_fill(struct qvault *v, struct qvault_reserve *reserve);
-void qvault_reserve_exit(struct qvault *v, struct qvault_reserve *reserve);
+int qvault_stock_init(struct qvault *v);
+void qvault_stock_exit(struct qvault *v);
+bool qvault_stock_promise(struct qvault *v, u32 nr);
+void qvault_stock_release(struct qvault *v, u32 nr);
 
-bool qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
-			  u64 logical, u32 count, bool mapped,
-			  struct qvault_reserve *reserve);
-bool qvault_delta_prepare_mark(struct qvault *v, struct qvault_delta *delta,
-			       struct qvault_reserve *reserve);
+/* As many nodes as blocks that are mapped may add to a delta. */
+static inline u32 qvault_leaves_of(u64 logical, u32 count)
+{
+	return ((logical + count - 1) >> QVAULT_FANOUT_SHIFT) -
+	       (logical >> QVAULT_FANOUT_SHIFT) + 1;
+}
+
+void qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
+			  u64 logical, u32 count, bool mapped);
 void qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
 			 u64 logical, const struct qvault_ptr *ptr);
 void qvault_delta_unmap(struct qvault *v, struct qvault_delta *delta,
 			u64 logical, u32 count);
 void qvault_delta_mark(struct qvault *v, struct qvault_delta *delta, u32 level,
-		       u64 index, struct qvault_reserve *reserve);
+		       u64 index);
 
 /*
  * The next piece of a range that is to be unmapped: blocks of one leaf
@@ -191,9 +251,8 @@ struct qvault_piece {
 
 void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
 		       u64 count, struct qvault_piece *piece);
-bool qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
-			      const struct qvault_piece *piece,
-			      struct qvault_reserve *reserve);
+void qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
+			      const struct qvault_piece *piece);
 
 /* ---- Stream and log (log.c) --------------------------------------------- */
 
@@ -220,19 +279,17 @@ static_assert(sizeof(struct qvault_page) == QVAULT_BLOCK_SIZE);
 struct qvault_stream {
 	struct list_head pages;		/* oldest first; only the last one grows */
 	struct list_head spare;		/* enough for all that is reserved */
+	/*
+	 * Closed by a cut, oldest first, and in no durable record's log yet: a
+	 * commit that fails leaves them to the next one.  Locking: commit_mutex
+	 */
+	struct list_head cut;
 	u32 nr_pages;
-	u32 nr_cut;			/* cut, and in no durable record's log yet */
+	u32 nr_cut;			/* pages on that list; Locking: map_lock too */
 	u32 nr_spare;
 	u64 reserved;			/* bytes of entries yet to come */
 	bool dirty;			/* has entries that no anchor record covers */
 	u32 inline_bytes;		/* of the first page, that the record carries */
-};
-
-/* What a commit takes out of the stream. */
-struct qvault_cut {
-	struct list_head pages;		/* to become log blocks */
-	u32 nr_pages;
-	bool dirty;
 };
 
 /* Worst case of what entries for so many blocks, or for one unmap, take. */
@@ -246,8 +303,9 @@ void qvault_stream_append(struct qvault *v, u64 logical,
 			  const struct qvault_ptr *ptr, u32 count);
 void qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
 void qvault_stream_restore(struct qvault *v, const void *entries, u32 bytes);
-void qvault_stream_cut(struct qvault *v, struct qvault_page *spare,
-		       struct qvault_cut *cut);
+bool qvault_stream_cut(struct qvault *v, struct qvault_page *spare);
+void qvault_stream_uncommitted(struct qvault *v);
+void qvault_stream_committed(struct qvault *v);
 const void *qvault_stream_inline(struct qvault *v);
 
 /* The entries of a log block or of an anchor record, decoded one by one. */
@@ -264,8 +322,7 @@ int qvault_entry_next(const struct qvault_geometry *geo, const u8 **pos,
 
 struct qvault_anchor;
 
-int qvault_log_append(struct qvault *v, struct qvault_cut *cut,
-		      struct qvault_anchor *next);
+int qvault_log_append(struct qvault *v, struct qvault_anchor *next);
 int qvault_log_read(struct qvault *v, const struct qvault_anchor *anchor,
 		    struct list_head *pages);
 void qvault_log_free(struct list_head *pages);
@@ -283,6 +340,7 @@ struct qvault_node {
 	struct list_head lru;		/* unused: the cache may drop it */
 	u64 version;
 	u32 refs;
+	bool lent;			/* from a reserve, and in no cache */
 	/* Of a leaf, for readahead; hints, and so without a lock. */
 	bool ahead;			/* came before it was asked for */
 	bool asked;			/* was read, from its beginning */
@@ -301,11 +359,10 @@ struct qvault_cache {
 int qvault_cache_init(struct qvault *v, u32 limit);
 void qvault_cache_exit(struct qvault *v);
 struct qvault_node *qvault_node_find(struct qvault *v, u64 version);
-int qvault_node_get(struct qvault *v, enum qvault_kind kind, u32 level,
-		    u64 index, const struct qvault_ptr *ptr,
-		    struct qvault_node **node);
-struct qvault_node *qvault_node_add(struct qvault *v, u64 version,
-				    const void *data);
+int qvault_node_get(struct qvault *v, enum qvault_use use,
+		    enum qvault_kind kind, u32 level, u64 index,
+		    const struct qvault_ptr *ptr, struct qvault_node **node);
+void qvault_node_add(struct qvault *v, u64 version, const void *data);
 void qvault_node_put(struct qvault *v, struct qvault_node *node);
 
 /* ---- Trees (tree.c) ----------------------------------------------------- */
@@ -393,10 +450,14 @@ struct qvault_alloc {
 	struct hlist_head *buckets;
 	u32 bucket_shift;
 	struct list_head lru;
+	struct list_head spare;		/* memory for groups; Locking: alloc_mutex */
+	u32 nr_spare;
 	struct list_head release[2];
 	u32 nr_groups;
 	u32 limit;
 	u32 nr_fresh;			/* blocks, in all groups */
+	/* Blocks whose write failed: [0] lately, [1] before the last freeze. */
+	struct list_head aside[2];
 	u64 hint;			/* group in which the last search succeeded */
 };
 
@@ -408,6 +469,8 @@ int qvault_alloc_replay(struct qvault *v, u64 block);
 bool qvault_alloc_low(const struct qvault *v);
 void qvault_alloc_supersede(struct qvault *v, u64 block);
 void qvault_alloc_cut(struct qvault *v);
+void qvault_alloc_set_aside(struct qvault *v, const struct qvault_ptr *ptr, u32 count);
+void qvault_alloc_frozen(struct qvault *v);
 void qvault_alloc_release(struct qvault *v);
 void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root);
 
@@ -445,14 +508,37 @@ struct qvault_anchor {
 };
 
 int qvault_anchor_read(struct qvault *v, struct qvault_disk_anchor *newest);
-int qvault_anchor_write(struct qvault *v, struct qvault_anchor *next,
-			const void *entries, u32 bytes);
+int qvault_anchor_check(struct qvault *v, const struct qvault_disk_anchor *disk,
+			u32 slot);
+void qvault_anchor_fill(struct qvault *v, struct qvault_disk_anchor *disk,
+			const struct qvault_anchor *a, const void *entries,
+			u32 bytes);
+int qvault_anchor_seal(struct qvault *v, struct qvault_disk_anchor *disk);
+
+/* ---- One line of records (line.c) --------------------------------------- */
+
+/* What this vault knows of the anchor device.  Locking: commit_mutex */
+struct qvault_line {
+	struct qvault_disk_anchor *record;	/* the newest durable one */
+	/* The last bytes of each slot: the MAC, if a record stands there. */
+	u8 known[QVAULT_ANCHOR_SLOTS][QVAULT_ANCHOR_MAC_SIZE];
+};
+
+int qvault_line_init(struct qvault *v);
+void qvault_line_exit(struct qvault *v);
+int qvault_line_begin(struct qvault *v, const struct qvault_disk_anchor *record);
+int qvault_line_write(struct qvault *v, struct qvault_anchor *next, bool flush);
+int qvault_line_look(struct qvault *v);
+int qvault_line_repeat(struct qvault *v);
+int qvault_line_unbroken(struct qvault *v);
 u64 qvault_new_versions(struct qvault *v, u32 count);
 bool qvault_lease_low(const struct qvault *v);
+bool qvault_lease_out(const struct qvault *v);
 
 /* ---- Commit, checkpoint, recovery --------------------------------------- */
 
 int qvault_commit(struct qvault *v);
+int qvault_checkpoint_init(struct qvault *v);
 int qvault_checkpoint(struct qvault *v);
 int qvault_checkpoint_since(struct qvault *v, u64 seen);
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record);
@@ -460,6 +546,7 @@ int qvault_detach(struct qvault *v);
 int qvault_suspend(struct qvault *v);
 int qvault_resume(struct qvault *v);
 void qvault_forked(struct qvault *v);
+void qvault_set_limits(struct qvault *v);
 
 /* commit.c, for checkpoint.c only. */
 int __qvault_commit(struct qvault *v, struct qvault_page *spare);
@@ -476,6 +563,7 @@ struct qvault_write {
 	u64 logical;
 	u32 count;			/* 1..QVAULT_MAX_RUN */
 	u32 reserved;			/* bytes of the log */
+	u32 nodes;			/* of the delta, promised */
 	struct qvault_ptr ptr[];
 };
 
@@ -511,7 +599,7 @@ struct qvault {
 	bool read_only;
 	bool allow_discards;
 	u32 memory_mib;
-	/* What the table line maps; attach refuses (-EMSGSIZE) others; 0: any. */
+	/* What the table line maps; attach refuses (-EMSGSIZE) more than there is. */
 	u64 logical_blocks;
 	void *platform;
 
@@ -527,7 +615,6 @@ struct qvault {
 	const char *reason;		/* why qvault_attach() refused, in words */
 
 	struct mutex page_mutex;	/* See the lock order at the top. */
-	struct mutex node_mutex;	/* See there. */
 	struct mutex checkpoint_mutex;	/* See there. */
 	struct mutex commit_mutex;	/* See there. */
 	struct mutex alloc_mutex;	/* See there. */
@@ -535,12 +622,17 @@ struct qvault {
 
 	/* Writers: commit_mutex and map_lock; readers: either. */
 	struct qvault_anchor anchor;
+	struct qvault_line line;
+	/* Slots of the anchor that held a record when they were last looked at. */
+	u32 good_slots;
 
 	rwlock_t map_lock;		/* See there. */
 	struct qvault_delta delta[2];	/* Locking: map_lock */
 	u8 live;			/* which of them takes writes */
 	bool frozen;			/* the other one is being merged */
+	u64 freeze_head;		/* log block in which the frozen one ends */
 	struct qvault_stream stream;	/* Locking: map_lock */
+	struct qvault_stock stock;	/* Locking: map_lock */
 
 	spinlock_t alloc_lock;		/* See there. */
 	struct qvault_alloc alloc;	/* Locking: alloc_lock; see alloc.c */
@@ -556,9 +648,11 @@ struct qvault {
 	atomic64_t ended;		/* that gave it back, ever */
 	atomic_t hurried;		/* that wait for a checkpoint */
 
+	struct merge *merge;		/* Locking: checkpoint_mutex; checkpoint.c */
 	u64 *changes;			/* Locking: checkpoint_mutex */
+	unsigned long troubled;		/* when a checkpoint failed last; 0: not since */
 	u32 log_limit;			/* blocks of the log that may be used */
-	mempool_t *node_pool;		/* delta nodes, of full capacity */
+	u32 node_limit;			/* about so many nodes are promised at most */
 	mempool_t *page_pool;		/* stream pages */
 	/* For the next freeze; only without it while one is under way. */
 	struct qvault_page *freeze_page;	/* Locking: commit_mutex */
@@ -589,26 +683,34 @@ u64 qvault_dev_blocks(struct qvault_dev *dev);
 int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf);
 int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf);
 int qvault_dev_flush(struct qvault_dev *dev);
+/* A flush, and beside it a read of @block of @other; what came of that: @read. */
+int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
+			      u64 block, void *buf, int *read);
 /* A hint; errors do not matter. */
 void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count);
 
 /*
- * A batch of single-block writes.  qvault_batch_write() takes @buf over and
- * gives it back to the pool when the write has ended; it may sleep to bound
- * what is in flight.  qvault_batch_wait() waits for all so far and returns the
- * first error since the batch began.  qvault_batch_end() waits and frees it.
+ * A batch of single-block writes.  qvault_batch_buf() is qvault_buf_get() for who
+ * has writes under way that must not wait for it in turn.  qvault_batch_write()
+ * takes @buf over and gives it back to its reserve when the write has ended; it
+ * may sleep to bound what is in flight.  qvault_batch_wait() waits for all so far
+ * and returns the first error since the batch began.  qvault_batch_end() waits and
+ * frees it.
  */
 struct qvault_batch *qvault_batch_begin(struct qvault *v,
-					struct qvault_dev *dev);
+					struct qvault_dev *dev,
+					enum qvault_use use);
+void *qvault_batch_buf(struct qvault_batch *batch);
 void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf);
 int qvault_batch_wait(struct qvault_batch *batch);
 void qvault_batch_end(struct qvault_batch *batch);
 
 /* Buffers of one block.  Never fail: they wait for one to be given back. */
-void *qvault_buf_get(void);
-/* The same for who can do without: NULL rather than from the reserve. */
+void *qvault_buf_get(struct qvault *v, enum qvault_use use);
+/* The same for who can do without: NULL rather than from a reserve. */
 void *qvault_buf_try(void);
-void qvault_buf_put(void *buf);	/* NULL is fine */
+/* Gives it back to where it came from; NULL is fine. */
+void qvault_buf_put(void *buf);
 
 /*
  * AES-256-XTS over one block, and the MACs of 1..QVAULT_MAX_SEAL blocks, each
@@ -655,6 +757,12 @@ void qvault_kick_readahead(struct qvault *v, u64 leaf);
 
 /* Says what went wrong, once or rate-limited; tells userspace. */
 void qvault_report_failure(struct qvault *v, const char *what, int err);
+/* Something went wrong that is tried again: nothing is lost, nothing is stopped. */
+void qvault_report_trouble(struct qvault *v, const char *what, int err);
+/* A record of another attachment stands where ours was to be. */
+void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence);
+/* A slot of the anchor holds no record, or cannot be read (@err). */
+void qvault_report_slot(struct qvault *v, u32 slot, int err);
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id);
 
 #endif

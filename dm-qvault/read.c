@@ -97,75 +97,13 @@ static int unseal_into(struct qvault_io *io, u32 i, u32 n,
 	return err;
 }
 
-/*
- * The tag of block @i did not match.  If the block has moved since it was
- * looked up, its old place may hold anything by now, and it is read again from
- * the new one.  If it has not, the device gave back what was never written.
- */
-static int look_again(struct qvault_io *io, u32 i, void *cipher,
-		      struct qvault_scratch *scratch)
-{
-	const void *const again[] = { cipher };
-	struct qvault_volume *vol = io->vol;
-	struct read_map *map = io->map;
-	struct qvault_ptr ptr;
-	int err;
-
-	for (;;) {
-		err = qvault_lookup(&vol->v, io->logical + i, 1, &ptr);
-		if (err)
-			return err;
-		if (ptr.version == map->ptr[i].version)
-			return qvault_corrupt(&vol->v, QVAULT_KIND_DATA,
-					      io->logical + i);
-		map->ptr[i] = ptr;
-		if (!ptr.version) {
-			qvault_bio_zero(qvault_io_bio(io), qvault_io_iter(io, i),
-					QVAULT_BLOCK_SIZE);
-			return 0;
-		}
-		err = qvault_dev_read(&vol->data, ptr.where & QVAULT_WHERE_MASK,
-				      cipher);
-		if (!err)
-			err = unseal_into(io, i, 1, &ptr, again, scratch);
-		if (err != -EILSEQ)
-			return err;
-	}
-}
-
-static int unseal_block(struct qvault_io *io, u32 i, void *cipher,
-			struct qvault_scratch *scratch)
-{
-	const struct read_map *map = io->map;
-	const void *const from[] = { cipher };
-	int err;
-
-	err = unseal_into(io, i, 1, &map->ptr[i], from, scratch);
-	return err == -EILSEQ ? look_again(io, i, cipher, scratch) : err;
-}
-
-/* If they do not all match, each is asked for itself. */
-static int unseal_blocks(struct qvault_io *io, u32 i, u32 n, void *const cipher[],
-			 struct qvault_scratch *scratch)
-{
-	const struct read_map *map = io->map;
-	int err;
-	u32 k;
-
-	err = unseal_into(io, i, n, &map->ptr[i], (const void *const *)cipher, scratch);
-	if (likely(err != -EILSEQ))
-		return err;
-	for (k = 0, err = 0; k < n && !err; k++)
-		err = unseal_block(io, i + k, cipher[k], scratch);
-	return err;
-}
-
 static int unseal_run(struct qvault_run *run)
 {
 	struct qvault_io *io = run->owner;
-	void *cipher[QVAULT_MAX_SEAL];
+	const struct read_map *map = io->map;
+	const void *cipher[QVAULT_MAX_SEAL];
 	struct qvault_scratch *scratch;
-	u32 i, k, n;
+	u32 i, k, n, block;
 	int err = 0;
 
 	scratch = mempool_alloc(&io->vol->scratch, GFP_NOIO);
@@ -173,12 +111,97 @@ static int unseal_run(struct qvault_run *run)
 		n = min(run->count - i, QVAULT_MAX_SEAL);
 		for (k = 0; k < n; k++)
 			cipher[k] = page_address(run->bio.bi_io_vec[i + k].bv_page);
-		err = unseal_blocks(io, run->first + i, n, cipher, scratch);
+		block = run->first + i;
+		err = unseal_into(io, block, n, &map->ptr[block], cipher, scratch);
 	}
 	mempool_free(scratch, &io->vol->scratch);
 	return err;
 }
 
+/* ---- Blocks that do not verify ------------------------------------------- */
+
+/* Scratch is held while computing, and not while waiting for a device. */
+static int unseal_one(struct qvault_io *io, u32 i, const void *cipher)
+{
+	const struct read_map *map = io->map;
+	struct qvault_scratch *scratch;
+	int err;
+
+	scratch = mempool_alloc(&io->vol->scratch, GFP_NOIO);
+	err = unseal_into(io, i, 1, &map->ptr[i], &cipher, scratch);
+	mempool_free(scratch, &io->vol->scratch);
+	return err;
+}
+
+/*
+ * The tag of block @i does not match.  If the block has moved since it was looked
+ * up, its old place may hold anything by now, and it is read again from the new
+ * one.  If it has not, the device gave back what was never written.
+ */
+static int look_again(struct qvault_io *io, u32 i, void *cipher)
+{
+	struct qvault_volume *vol = io->vol;
+	struct read_map *map = io->map;
+	struct qvault_ptr ptr;
+	int err;
+
+	err = qvault_lookup(&vol->v, io->logical + i, 1, &ptr);
+	if (err)
+		return err;
+	if (ptr.version == map->ptr[i].version)
+		return qvault_corrupt(&vol->v, QVAULT_KIND_DATA, io->logical + i);
+	map->ptr[i] = ptr;
+	if (ptr.version)
+		return qvault_dev_read(&vol->data, ptr.where & QVAULT_WHERE_MASK,
+				       cipher);
+	qvault_bio_zero(qvault_io_bio(io), qvault_io_iter(io, i), QVAULT_BLOCK_SIZE);
+	return 0;
+}
+
+static int read_again(struct qvault_io *io, u32 i, void *cipher)
+{
+	const struct read_map *map = io->map;
+	int err;
+
+	err = unseal_one(io, i, cipher);
+	while (err == -EILSEQ) {
+		err = look_again(io, i, cipher);
+		if (err || !map->ptr[i].version)
+			return err;
+		err = unseal_one(io, i, cipher);
+	}
+	return err;
+}
+
+/* ---- End ----------------------------------------------------------------- */
+
+static void run_put(struct qvault_run *run, int err)
+{
+	struct qvault_io *io = run->owner;
+
+	qvault_run_free(&io->vol->in, run);
+	qvault_io_put(io, err);
+}
+
+/* Of blocks that did not all verify, each by itself. */
+static void run_again_work(struct work_struct *work)
+{
+	struct qvault_run *run = container_of(work, struct qvault_run, work);
+	unsigned int noio = memalloc_noio_save();
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < run->count && !err; i++)
+		err = read_again(run->owner, run->first + i,
+				 page_address(run->bio.bi_io_vec[i].bv_page));
+	run_put(run, err);
+	memalloc_noio_restore(noio);
+}
+
+/*
+ * An end waits for the processor only, since others wait for it; who has to look
+ * again waits for devices, so that is done elsewhere.
+ */
 static void run_end_work(struct work_struct *work)
 {
 	struct qvault_run *run = container_of(work, struct qvault_run, work);
@@ -188,8 +211,12 @@ static void run_end_work(struct work_struct *work)
 
 	if (!err)
 		err = unseal_run(run);
-	qvault_run_free(io->vol, run);
-	qvault_io_put(io, err);
+	if (unlikely(err == -EILSEQ)) {
+		INIT_WORK(&run->work, run_again_work);
+		queue_work(io->vol->again_wq, &run->work);
+	} else {
+		run_put(run, err);
+	}
 	memalloc_noio_restore(noio);
 }
 
@@ -210,6 +237,7 @@ static void read_run(struct qvault_io *io, u32 first, u32 count)
 	struct bio *bio = qvault_io_bio(io);
 	struct qvault_span span = {
 		.vol = io->vol,
+		.lane = &io->vol->in,
 		.owner = io,
 		.pending = &io->pending,
 		.block = map->ptr[first].where & QVAULT_WHERE_MASK,

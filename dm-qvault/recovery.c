@@ -21,16 +21,16 @@ static int refuse(struct qvault *v, const char *reason, int err)
 
 /* ---- Replay ---- */
 
-static int replay_map(struct qvault *v, const struct qvault_entry *entry,
-		      struct qvault_reserve *reserve)
+static int replay_map(struct qvault *v, const struct qvault_entry *entry)
 {
+	u32 nodes = qvault_leaves_of(entry->logical, entry->count);
 	struct qvault_ptr ptr;
 	u64 i;
 
-	while (!qvault_delta_prepare(v, live(v), entry->logical, entry->count,
-				     true, reserve))
-		if (!qvault_reserve_fill(v, reserve))
-			return -ENOMEM;
+	if (!qvault_stock_promise(v, nodes))
+		return -ENOMEM;
+	write_lock(&v->map_lock);
+	qvault_delta_prepare(v, live(v), entry->logical, entry->count, true);
 	for (i = 0; i < entry->count; i++) {
 		ptr.version = entry->version + i;
 		ptr.where = entry->where + i;
@@ -38,20 +38,24 @@ static int replay_map(struct qvault *v, const struct qvault_entry *entry,
 		       QVAULT_TAG_SIZE);
 		qvault_delta_insert(v, live(v), entry->logical + i, &ptr);
 	}
+	qvault_stock_release(v, nodes);
+	write_unlock(&v->map_lock);
 	return 0;
 }
 
-static int replay_unmap(struct qvault *v, const struct qvault_entry *entry,
-			struct qvault_reserve *reserve)
+static int replay_unmap(struct qvault *v, const struct qvault_entry *entry)
 {
 	u64 logical = entry->logical, count = entry->count;
 	struct qvault_piece piece;
 
 	while (count) {
 		qvault_next_piece(&v->geo, logical, count, &piece);
-		while (!qvault_delta_unmap_piece(v, live(v), &piece, reserve))
-			if (!qvault_reserve_fill(v, reserve))
-				return -ENOMEM;
+		if (!qvault_stock_promise(v, 1))
+			return -ENOMEM;
+		write_lock(&v->map_lock);
+		qvault_delta_unmap_piece(v, live(v), &piece);
+		qvault_stock_release(v, 1);
+		write_unlock(&v->map_lock);
 		logical += piece.count;
 		count -= piece.count;
 	}
@@ -61,18 +65,15 @@ static int replay_unmap(struct qvault *v, const struct qvault_entry *entry,
 /* Apply entries in the order in which they took effect. */
 static int replay_entries(struct qvault *v, const u8 *pos, u32 left)
 {
-	struct qvault_reserve reserve;
 	struct qvault_entry entry;
 	int err;
 
-	qvault_reserve_init(&reserve);
 	while ((err = qvault_entry_next(&v->geo, &pos, &left, &entry)) > 0) {
-		err = entry.version ? replay_map(v, &entry, &reserve) :
-				      replay_unmap(v, &entry, &reserve);
+		err = entry.version ? replay_map(v, &entry) :
+				      replay_unmap(v, &entry);
 		if (err)
 			break;
 	}
-	qvault_reserve_exit(v, &reserve);
 	return err;
 }
 
@@ -124,7 +125,7 @@ static int check_root(struct qvault *v, enum qvault_kind kind, u32 level,
 
 	if (!root->version)
 		return 0;
-	err = qvault_node_get(v, kind, level, 0, root, &node);
+	err = qvault_node_get(v, QVAULT_USE_READ, kind, level, 0, root, &node);
 	if (err == -EILSEQ)
 		return qvault_corrupt(v, kind, qvault_node_id(level, 0));
 	if (!err)
@@ -144,25 +145,52 @@ static int check_roots(struct qvault *v)
 }
 
 /*
- * A new lease, durable before the first version of it is used: versions that
- * the last attach may have used without anchoring them are never used again.
+ * Versions begin far above all that the record allowed.  Whoever attaches a copy of
+ * it, or has one in a memory that was copied, begins elsewhere.
  */
-static int new_epoch(struct qvault *v)
+static int begin_versions(struct qvault *v)
 {
-	struct qvault_anchor next = v->anchor;
+	u64 jump = qvault_ephemeral(v) ? 0 : qvault_random_jump();
 
-	next.epoch++;
-	return qvault_anchor_write(v, &next, qvault_stream_inline(v),
-				   v->stream.inline_bytes);
+	if (v->anchor.lease > QVAULT_LAST_LEASE)
+		return refuse(v, "its versions are used up: copy the data to a new volume",
+			      -EOVERFLOW);
+	atomic64_set(&v->version, v->anchor.lease + jump);
+	return 0;
 }
 
-static void set_limits(struct qvault *v)
+static int begin_line(struct qvault *v, const struct qvault_disk_anchor *record)
+{
+	int err = qvault_line_begin(v, record);
+
+	switch (err) {
+	case 0:
+		return 0;
+	case -EBUSY:
+		return refuse(v, "this volume is attached on this machine already", err);
+	case -ESTALE:
+		return refuse(v, "somebody else attaches it at this moment", err);
+	}
+	return refuse(v, "cannot write the anchor", err);
+}
+
+/**
+ * qvault_set_limits() - as much memory as v->memory_mib allows, from now on
+ * @v: vault that is attached, or being attached
+ *
+ * Context: nothing else uses the vault.
+ */
+void qvault_set_limits(struct qvault *v)
 {
 	/* Half for the delta, in the worst case; a quarter for nodes. */
 	u32 log_limit = v->memory_mib * 32;
 
 	v->log_limit = clamp(log_limit, QVAULT_MIN_LOG_BLOCKS,
 			     v->geo.log_blocks);
+	v->cache.limit = max(v->memory_mib * 64, 64u);
+	v->alloc.limit = max(v->memory_mib * 8, 8u);
+	/* Of 8 KiB each: a sixteenth. */
+	v->node_limit = max(v->memory_mib * 8, QVAULT_STOCK);
 }
 
 /* Everything whose size depends on the volume or on an option. */
@@ -171,16 +199,18 @@ static int make_room(struct qvault *v)
 	u32 shift = 8;
 	int err;
 
-	set_limits(v);
+	qvault_set_limits(v);
 	while (shift < 16 && 1u << shift < 32 * v->log_limit)
 		shift++;
 	err = qvault_delta_init(&v->delta[0], shift);
 	if (!err)
 		err = qvault_delta_init(&v->delta[1], shift);
 	if (!err)
-		err = qvault_cache_init(v, max(v->memory_mib * 64, 64u));
+		err = qvault_cache_init(v, v->cache.limit);
 	if (!err)
-		err = qvault_alloc_init(v, max(v->memory_mib * 8, 8u));
+		err = qvault_alloc_init(v, v->alloc.limit);
+	if (!err)
+		err = qvault_line_init(v);
 	v->freeze_page = kmalloc(sizeof(*v->freeze_page), GFP_KERNEL);
 	return err ?: v->freeze_page ? 0 : -ENOMEM;
 }
@@ -195,6 +225,7 @@ static void drop_all(struct qvault *v)
 	v->freeze_page = NULL;
 	qvault_alloc_exit(v);
 	qvault_cache_exit(v);
+	qvault_line_exit(v);
 }
 
 static int recover(struct qvault *v, const struct qvault_disk_anchor *record)
@@ -213,12 +244,11 @@ static int recover(struct qvault *v, const struct qvault_disk_anchor *record)
 		return refuse(v, err == -EILSEQ ?
 			      "the data device is not the one of this anchor, or was changed" :
 			      "cannot read the volume", err);
-	atomic64_set(&v->version, v->anchor.lease);
 	if (v->read_only)
 		return 0;
 	qvault_stream_restore(v, record->inline_entries, inline_bytes);
-	err = new_epoch(v);
-	return err ? refuse(v, "cannot write the anchor", err) : 0;
+	err = begin_versions(v);
+	return err ?: begin_line(v, record);
 }
 
 static int attach(struct qvault *v, struct qvault_disk_anchor *record)
@@ -246,7 +276,8 @@ static int attach(struct qvault *v, struct qvault_disk_anchor *record)
  * Context: sleeps; nothing else uses the vault.
  * Return: 0; or a negative errno, with v->reason in words: -ENODATA no anchor;
  * -EKEYREJECTED wrong key; -EILSEQ wrong or changed data device; -ENXIO data
- * device too small; -EPROTONOSUPPORT; -EUCLEAN; -ENOMEM; or an I/O error.
+ * device too small; -EBUSY attached already; -ESTALE somebody else attaches it;
+ * -EOVERFLOW no versions left; -EPROTONOSUPPORT; -EUCLEAN; -ENOMEM; or an I/O error.
  */
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 {
@@ -255,14 +286,31 @@ int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 	v->reason = NULL;
 	v->live = 0;
 	v->frozen = false;
+	v->troubled = 0;
+	v->good_slots = QVAULT_ANCHOR_SLOTS;
 	err = attach(v, record);
 	if (err) {
 		drop_all(v);
 		return err;
 	}
+	/* Who writes has just written both. */
+	if (!v->read_only)
+		v->good_slots = QVAULT_ANCHOR_SLOTS;
 	WRITE_ONCE(v->mode, v->read_only ? QVAULT_MODE_READ_ONLY :
 					   QVAULT_MODE_WRITE);
 	return 0;
+}
+
+/* All is in the tree, and both slots say so. */
+static int rest(struct qvault *v)
+{
+	int err = qvault_checkpoint(v);
+
+	mutex_lock(&v->commit_mutex);
+	if (!err)
+		err = qvault_line_repeat(v);
+	mutex_unlock(&v->commit_mutex);
+	return err;
 }
 
 /**
@@ -284,7 +332,7 @@ int qvault_detach(struct qvault *v)
 	if (v->mode == QVAULT_MODE_DETACHED || qvault_ephemeral(v))
 		return 0;
 	if (v->mode != QVAULT_MODE_READ_ONLY)
-		err = qvault_checkpoint(v);
+		err = rest(v);
 	WRITE_ONCE(v->mode, QVAULT_MODE_DETACHED);
 	drop_all(v);
 	return err;
@@ -295,38 +343,40 @@ int qvault_detach(struct qvault *v)
  * @v: vault; no read, write or flush is under way
  *
  * Context: sleeps.
- * Return: 0; or the checkpoint's error: what could not be made durable stays in
- * memory, and may be tried again.
+ * Return: 0; or a negative errno: what could not be made durable stays in memory, and
+ * unless the vault has stopped the next commit or checkpoint tries again.
  */
 int qvault_suspend(struct qvault *v)
 {
-	return qvault_may_write(v) ? 0 : qvault_checkpoint(v);
+	if (v->mode == QVAULT_MODE_READ_ONLY)
+		return 0;
+	return qvault_checkpoint(v);
 }
 
 /**
  * qvault_resume() - go on after qvault_suspend()
  * @v: vault
  *
+ * A vault that has stopped goes on answering reads, and has nothing to compare.
+ *
  * Context: sleeps; nothing else uses the vault.
- * Return: 0; -ESTALE, with v->reason in words, if the anchor does not hold what
- * this vault left there; or another negative errno.
+ * Return: 0; -ESTALE, with v->reason in words, if the anchor does not hold what this
+ * vault left there; or another negative errno, likewise.
  */
 int qvault_resume(struct qvault *v)
 {
-	return 0;
-}
+	int err = 0;
 
-/**
- * qvault_forked() - this memory may live a second time elsewhere
- * @v: vault
- *
- * No version is taken from now on before an anchor record has been made that
- * leases others.
- *
- * Context: Any.
- */
-void qvault_forked(struct qvault *v)
-{
+	v->reason = NULL;
+	mutex_lock(&v->commit_mutex);
+	if (v->mode == QVAULT_MODE_WRITE || v->mode == QVAULT_MODE_READ_ONLY)
+		err = qvault_line_unbroken(v);
+	mutex_unlock(&v->commit_mutex);
+	if (!err)
+		return 0;
+	return refuse(v, err == -ESTALE ?
+		      "the anchor does not hold what this vault left there" :
+		      "cannot read the anchor", err);
 }
 
 /**
@@ -338,11 +388,9 @@ void qvault_forked(struct qvault *v)
  */
 int qvault_init(struct qvault *v)
 {
-	const size_t node_size = sizeof(struct qvault_delta_node) +
-				 QVAULT_FANOUT * sizeof(struct qvault_ptr);
+	int err;
 
 	mutex_init(&v->page_mutex);
-	mutex_init(&v->node_mutex);
 	mutex_init(&v->checkpoint_mutex);
 	mutex_init(&v->commit_mutex);
 	mutex_init(&v->alloc_mutex);
@@ -354,16 +402,18 @@ int qvault_init(struct qvault *v)
 	/* What a checkpoint needs even when there is no memory left. */
 	v->changes = kvcalloc(QVAULT_MAX_CHANGES, sizeof(*v->changes),
 			      GFP_KERNEL);
-	v->node_pool = mempool_create_kmalloc_pool(16, node_size);
-	v->page_pool = mempool_create_kmalloc_pool(16, sizeof(struct qvault_page));
-	return v->changes && v->node_pool && v->page_pool ? 0 : -ENOMEM;
+	v->page_pool = mempool_create_kmalloc_pool(QVAULT_PAGES,
+						  sizeof(struct qvault_page));
+	err = qvault_stock_init(v) ?: qvault_checkpoint_init(v);
+	return err ?: v->changes && v->page_pool ? 0 : -ENOMEM;
 }
 
 /* Frees what a vault has; it may be half-built, attached, or failed. */
 void qvault_exit(struct qvault *v)
 {
 	drop_all(v);
+	kfree(v->merge);
 	kvfree(v->changes);
-	mempool_destroy(v->node_pool);
+	qvault_stock_exit(v);
 	mempool_destroy(v->page_pool);
 }

@@ -53,11 +53,122 @@ void qvault_alloc_cut(struct qvault *v)
 
 	spin_lock(&v->alloc_lock);
 	list_for_each_entry_safe(g, next, &a->release[0], release[0]) {
-		swap(g->superseded[0], g->superseded[1]);
 		list_del_init(&g->release[0]);
-		list_add(&g->release[1], &a->release[1]);
+		if (list_empty(&g->release[1])) {
+			swap(g->superseded[0], g->superseded[1]);
+			list_add(&g->release[1], &a->release[1]);
+			continue;
+		}
+		/* The last commit failed, and has left its own. */
+		bitmap_or(g->superseded[1], g->superseded[1], g->superseded[0],
+			  QVAULT_MAP_BITS);
+		bitmap_zero(g->superseded[0], QVAULT_MAP_BITS);
 	}
 	spin_unlock(&v->alloc_lock);
+}
+
+/* ---- Blocks whose write failed ---- */
+
+struct aside {
+	struct list_head list;
+	u64 block;
+	u32 count;
+};
+
+/* Free a run of fresh blocks that no pointer has ever named. */
+static void free_run(struct qvault *v, u64 block, u32 count)
+{
+	struct qvault_group *g;
+	u32 bit;
+
+	spin_lock(&v->alloc_lock);
+	g = __find_block(v, block, &bit);
+	if (!WARN_ON_ONCE(!g)) {
+		bitmap_clear(g->busy, bit, count);
+		bitmap_clear(g->fresh, bit, count);
+		g->nr_busy -= count;
+		__qvault_group_fresh(v, g, g->nr_fresh - count);
+		g->longest = g->nr_data;
+	}
+	spin_unlock(&v->alloc_lock);
+}
+
+static void set_run_aside(struct qvault *v, u64 block, u32 count)
+{
+	struct aside *run = kmalloc(sizeof(*run), GFP_NOWAIT | __GFP_NOWARN);
+
+	if (!run) {
+		/* To keep away from a bad place is worth no memory that is short. */
+		free_run(v, block, count);
+		return;
+	}
+	run->block = block;
+	run->count = count;
+	spin_lock(&v->alloc_lock);
+	list_add_tail(&run->list, &v->alloc.aside[0]);
+	spin_unlock(&v->alloc_lock);
+}
+
+/**
+ * qvault_alloc_set_aside() - blocks were allocated, and could not be written
+ * @v: vault
+ * @ptr: where of each is set
+ * @count: how many
+ *
+ * The device may be bad there, or full, or gone for a while.  They come back once it
+ * has shown that it works: after a flush and a checkpoint.
+ *
+ * Context: Process, no spinlock held.
+ */
+void qvault_alloc_set_aside(struct qvault *v, const struct qvault_ptr *ptr, u32 count)
+{
+	u32 first = 0, n;
+
+	while (first < count) {
+		for (n = 1; first + n < count; n++)
+			if (ptr[first + n].where != ptr[first].where + n)
+				break;
+		set_run_aside(v, ptr[first].where, n);
+		first += n;
+	}
+}
+
+/**
+ * qvault_alloc_frozen() - a checkpoint begins: what was set aside may be freed by it
+ * @v: vault
+ *
+ * Context: checkpoint_mutex.
+ */
+void qvault_alloc_frozen(struct qvault *v)
+{
+	spin_lock(&v->alloc_lock);
+	list_splice_tail_init(&v->alloc.aside[0], &v->alloc.aside[1]);
+	spin_unlock(&v->alloc_lock);
+}
+
+static void take_aside_back(struct qvault *v)
+{
+	struct aside *run, *next;
+
+	/* Only a checkpoint changes this list. */
+	lockdep_assert_held(&v->checkpoint_mutex);
+	list_for_each_entry_safe(run, next, &v->alloc.aside[1], list) {
+		list_del(&run->list);
+		free_run(v, run->block, run->count);
+		kfree(run);
+	}
+}
+
+/* For a vault that ends. */
+void qvault_alloc_forget_aside(struct qvault_alloc *a)
+{
+	struct aside *run, *next;
+
+	list_splice_init(&a->aside[0], &a->aside[1]);
+	list_for_each_entry_safe(run, next, &a->aside[1], list) {
+		list_del(&run->list);
+		kfree(run);
+	}
 }
 
 static void discard_runs(struct qvault *v, u64 index, const unsigned long *bits)
@@ -179,8 +290,8 @@ static int get_node(struct qvault *v, u32 level, u64 index,
 		    const struct qvault_ptr *ptr, struct qvault_node **node)
 {
 	*node = NULL;
-	return ptr->version ? qvault_node_get(v, QVAULT_KIND_MAP, level, index,
-					      ptr, node) : 0;
+	return ptr->version ? qvault_node_get(v, QVAULT_USE_MAP, QVAULT_KIND_MAP,
+					      level, index, ptr, node) : 0;
 }
 
 static void child(const struct qvault_node *node, u32 i, struct qvault_ptr *ptr)
@@ -237,8 +348,8 @@ static void discard_freed(struct qvault *v, const struct qvault_ptr *old_root,
 		.v = v,
 		.old_root = *old_root,
 		.new_root = *new_root,
-		.old_map = qvault_buf_get(),
-		.new_map = qvault_buf_get(),
+		.old_map = qvault_buf_get(v, QVAULT_USE_MAP),
+		.new_map = qvault_buf_get(v, QVAULT_USE_MAP),
 	};
 
 	discard_changed(&f, v->geo.map.top, 0, old_root, new_root);
@@ -258,7 +369,7 @@ static void discard_freed(struct qvault *v, const struct qvault_ptr *old_root,
  */
 void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root)
 {
-	void *map = qvault_buf_get();
+	void *map = qvault_buf_get(v, QVAULT_USE_MAP);
 	struct qvault_group *g;
 	struct qvault_ptr root;
 
@@ -270,6 +381,7 @@ void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root)
 		discard_freed(v, old_root, &root);
 	list_for_each_entry(g, &v->alloc.lru, lru)
 		refresh(v, g, &root, map);
+	take_aside_back(v);
 	mutex_unlock(&v->alloc_mutex);
 	qvault_buf_put(map);
 }

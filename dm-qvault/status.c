@@ -15,6 +15,8 @@ static const char *mode_name(enum qvault_mode mode)
 		return "read-only";
 	case QVAULT_MODE_FAILED:
 		return "failed";
+	case QVAULT_MODE_TAKEN:
+		return "taken";
 	}
 	return "unknown";
 }
@@ -24,9 +26,9 @@ static unsigned long long count(const atomic64_t *counter)
 	return atomic64_read(counter);
 }
 
-static const char *anchor_name(const struct qvault_volume *vol)
+static const char *anchor_name(const struct qvault_target *tgt)
 {
-	return vol->anchor.dm_dev ? vol->anchor.dm_dev->name : "-";
+	return tgt->anchor ? tgt->anchor->name : "-";
 }
 
 static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
@@ -44,7 +46,7 @@ static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
  * <blocks read> <blocks written> <blocks unmapped>
  * <anchor records written> <flushes of the data device>
  * <log blocks written> <node and map blocks written>
- * <checkpoints> <corruptions>
+ * <checkpoints> <corruptions> <anchor slots with a record>
  *
  * The number of mapped blocks is that of the last checkpoint.  New fields come
  * at the end; readers must not mind more than they know.
@@ -67,19 +69,19 @@ static void status_info(struct qvault_volume *vol, char *result, unsigned int ma
 	DMEMIT(" %llu %llu", count(&c->commits), count(&c->flushes));
 	DMEMIT(" %llu %llu", count(&c->log_blocks), count(&c->node_blocks));
 	DMEMIT(" %llu %llu", count(&c->checkpoints), count(&c->corruptions));
+	DMEMIT(" %u", v->good_slots);
 }
 
 /* What an IMA policy may want to see in the log: never a key, nor its name. */
-static void status_ima(struct qvault_volume *vol, char *result, unsigned int maxlen)
+static void status_ima(struct qvault_target *tgt, char *result, unsigned int maxlen)
 {
-	struct dm_target *ti = vol->ti;
 	unsigned int sz = 0;
 
-	DMEMIT_TARGET_NAME_VERSION(ti->type);
-	DMEMIT(",data_device=%s,anchor_device=%s", vol->data.dm_dev->name,
-	       anchor_name(vol));
-	DMEMIT(",read_only=%c,allow_discards=%c;", vol->v.read_only ? 'y' : 'n',
-	       vol->args.allow_discards ? 'y' : 'n');
+	DMEMIT_TARGET_NAME_VERSION(tgt->ti->type);
+	DMEMIT(",data_device=%s,anchor_device=%s", tgt->data->name,
+	       anchor_name(tgt));
+	DMEMIT(",read_only=%c,allow_discards=%c;", tgt->read_only ? 'y' : 'n',
+	       tgt->args.allow_discards ? 'y' : 'n');
 }
 
 /**
@@ -95,19 +97,19 @@ static void status_ima(struct qvault_volume *vol, char *result, unsigned int max
 void qvault_status(struct dm_target *ti, status_type_t type,
 		   unsigned int flags, char *result, unsigned int maxlen)
 {
-	struct qvault_volume *vol = ti->private;
+	struct qvault_target *tgt = ti->private;
 
 	*result = '\0';
 	switch (type) {
 	case STATUSTYPE_INFO:
-		status_info(vol, result, maxlen);
+		status_info(tgt->vol, result, maxlen);
 		break;
 	case STATUSTYPE_TABLE:
-		qvault_args_print(&vol->args, vol->data.dm_dev->name,
-				  anchor_name(vol), result, maxlen);
+		qvault_args_print(&tgt->args, tgt->data->name,
+				  anchor_name(tgt), result, maxlen);
 		break;
 	case STATUSTYPE_IMA:
-		status_ima(vol, result, maxlen);
+		status_ima(tgt, result, maxlen);
 		break;
 	}
 }

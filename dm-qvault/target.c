@@ -1,173 +1,182 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The dm target: from a table line to a vault, and back.
+ * The dm target: from a table line to a volume, and back.
  *
  * A reload constructs the new table while the old one still writes.  So the
- * constructor only parses, opens and fetches the key; all that touches the
- * devices' contents happens in preresume(), and the way back, also on removal,
- * in postsuspend().
+ * constructor only parses, opens and fetches the key; and if a volume runs already,
+ * a table that cannot take it over is refused here, before the old one is gone.
+ * Attaching is for preresume(), and a checkpoint for postsuspend().
  *
  * There is no prepare_ioctl(): an ioctl that went through to the data device
  * would read or write behind the vault's back.
  */
 #include <linux/init.h>
 #include <linux/module.h>
-#include <linux/random.h>
-#include <linux/sched/mm.h>
-#include <linux/wait_bit.h>
 
 #include "platform.h"
 
-/* ---- Construction ------------------------------------------------------- */
+/* ---- Devices ------------------------------------------------------------ */
 
-/*
- * A reload names the devices of the table that it replaces.  Not so for an
- * ephemeral vault, which would lose all it holds: that is refused before the
- * old table is gone.
- */
-static int check_unclaimed(struct qvault_volume *vol, const struct qvault_dev *dev)
+static const struct mapped_device *md_of(const struct qvault_target *tgt)
 {
-	const void *except = NULL;
-
-	if (vol->args.anchor)
-		except = dm_table_get_md(vol->ti->table);
-	if (!qvault_claimed(dev->bdev->bd_dev, except))
-		return 0;
-	vol->ti->error = vol->args.anchor ?
-		"Device is in use by another vault" :
-		"Device is in use by a vault; an ephemeral one cannot be reloaded";
-	return -EBUSY;
+	return dm_table_get_md(tgt->ti->table);
 }
 
-static int open_device(struct qvault_volume *vol, struct qvault_dev *dev,
+static int check_device(struct qvault_target *tgt, struct block_device *bdev)
+{
+	char **error = &tgt->ti->error;
+
+	if (bdev_logical_block_size(bdev) > QVAULT_BLOCK_SIZE) {
+		*error = "Device has logical blocks of more than 4096 bytes";
+		return -EINVAL;
+	}
+	if (bdev_is_zoned(bdev)) {
+		*error = "Device is zoned";
+		return -EINVAL;
+	}
+	/* A reload names the devices of the table that it replaces. */
+	if (qvault_claimed(bdev->bd_dev, md_of(tgt))) {
+		*error = "Device is in use by another vault";
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int open_device(struct qvault_target *tgt, struct dm_dev **dev,
 		       const char *path, char *missing)
 {
 	blk_mode_t mode = BLK_OPEN_READ;
-	struct dm_target *ti = vol->ti;
+	struct dm_target *ti = tgt->ti;
 	int err;
 
-	if (!vol->v.read_only)
+	/* What was written under an earlier table may still have to be committed. */
+	if (!tgt->read_only || qvault_volume_writes(md_of(tgt)))
 		mode |= BLK_OPEN_WRITE;
-	err = dm_get_device(ti, path, mode, &dev->dm_dev);
+	err = dm_get_device(ti, path, mode, dev);
 	if (err) {
-		dev->dm_dev = NULL;
+		*dev = NULL;
 		ti->error = missing;
 		return err;
 	}
-	dev->bdev = dev->dm_dev->bdev;
-	dev->bios = &vol->bios;
-	if (bdev_logical_block_size(dev->bdev) > QVAULT_BLOCK_SIZE) {
-		ti->error = "Device has logical blocks of more than 4096 bytes";
-		return -EINVAL;
-	}
-	if (bdev_is_zoned(dev->bdev)) {
-		ti->error = "Device is zoned";
-		return -EINVAL;
-	}
-	return check_unclaimed(vol, dev);
+	return check_device(tgt, (*dev)->bdev);
 }
 
-static int open_devices(struct qvault_volume *vol)
+static int open_devices(struct qvault_target *tgt)
 {
 	int err;
 
-	err = open_device(vol, &vol->data, vol->args.data, "Cannot open data device");
-	if (err)
+	err = open_device(tgt, &tgt->data, tgt->args.data, "Cannot open data device");
+	if (err || !tgt->args.anchor)
 		return err;
-	vol->v.data = &vol->data;
-	if (!vol->args.anchor)
-		return 0;
-	err = open_device(vol, &vol->anchor, vol->args.anchor,
+	err = open_device(tgt, &tgt->anchor, tgt->args.anchor,
 			  "Cannot open anchor device");
 	if (err)
 		return err;
-	vol->v.anchor_dev = &vol->anchor;
-	if (vol->anchor.bdev->bd_dev == vol->data.bdev->bd_dev) {
-		vol->ti->error = "Data and anchor are the same device";
+	if (tgt->anchor->bdev == tgt->data->bdev) {
+		tgt->ti->error = "Data and anchor are the same device";
 		return -EINVAL;
 	}
 	return 0;
 }
 
-static int get_key(struct qvault_volume *vol)
+/* ---- A volume that runs already ----------------------------------------- */
+
+static int refuse(struct qvault_target *tgt, char *why, int err)
 {
-	u8 master[QVAULT_MASTER_KEY_SIZE];
-	struct qvault_crypto *crypto;
+	tgt->ti->error = why;
+	return err;
+}
+
+/* Keeps what it is on, in what form, and whether it may write there. */
+static int check_substance(struct qvault_target *tgt)
+{
+	const struct qvault_volume *vol = tgt->vol;
+
+	if (tgt->data->bdev != vol->data.bdev)
+		return refuse(tgt, "The running vault has another data device", -EBUSY);
+	if (!tgt->anchor != !vol->anchor.bdev)
+		return refuse(tgt, tgt->anchor ? "The running vault is ephemeral" :
+			      "The running vault is not ephemeral", -EBUSY);
+	if (tgt->anchor && tgt->anchor->bdev != vol->anchor.bdev)
+		return refuse(tgt, "The running vault has another anchor device", -EBUSY);
+	if (!tgt->anchor && tgt->args.mac != vol->mac)
+		return refuse(tgt, "The running vault has another MAC", -EBUSY);
+	if (tgt->logical_blocks > vol->v.geo.logical_blocks)
+		return refuse(tgt, "Table maps more than the running vault has", -EMSGSIZE);
+	if (!tgt->read_only && vol->v.read_only)
+		return refuse(tgt, "The running vault was attached read-only", -EROFS);
+	return 0;
+}
+
+static int check_key(struct qvault_target *tgt, const u8 *master)
+{
 	int err;
 
-	err = qvault_key_get(&vol->args, master, &vol->ti->error);
+	/* The key of an ephemeral vault was made for it, and is not told. */
+	if (!tgt->anchor)
+		return 0;
+	err = qvault_crypto_same_key(tgt->vol->v.crypto, master);
+	if (err == -EKEYREJECTED)
+		tgt->ti->error = "The running vault has another key";
+	else if (err)
+		tgt->ti->error = "Cannot compare the key with that of the running vault";
+	return err;
+}
+
+static int check_takeover(struct qvault_target *tgt, const u8 *master)
+{
+	int err = check_substance(tgt);
+
+	return err ?: check_key(tgt, master);
+}
+
+static int make_volume(struct qvault_target *tgt, const u8 *master)
+{
+	struct qvault_crypto *crypto = qvault_crypto_new(master);
+
+	if (IS_ERR(crypto))
+		return refuse(tgt, "Cannot set up xts(aes) and hmac(sha256)",
+			      PTR_ERR(crypto));
+	tgt->vol = qvault_volume_new(tgt, crypto);
+	if (!tgt->vol)
+		return refuse(tgt, "Cannot allocate memory for the vault", -ENOMEM);
+	return 0;
+}
+
+/* Take over the one that runs, or make one. */
+static int get_volume(struct qvault_target *tgt)
+{
+	u8 master[QVAULT_MASTER_KEY_SIZE];
+	int err;
+
+	err = qvault_key_get(&tgt->args, master, &tgt->ti->error);
 	if (err)
 		goto out;
-	crypto = qvault_crypto_new(master);
-	if (IS_ERR(crypto)) {
-		vol->ti->error = "Cannot set up xts(aes) and hmac(sha256)";
-		err = PTR_ERR(crypto);
-		goto out;
-	}
-	vol->v.crypto = crypto;
+	tgt->vol = qvault_volume_running(md_of(tgt));
+	err = tgt->vol ? check_takeover(tgt, master) : make_volume(tgt, master);
 out:
 	memzero_explicit(master, sizeof(master));
 	return err;
 }
 
-static int make_queues(struct qvault_volume *vol)
+/* ---- Construction ------------------------------------------------------- */
+
+static int parse_table(struct qvault_target *tgt, unsigned int argc, char **argv)
 {
-	const char *name = dm_table_device_name(vol->ti->table);
-	const unsigned int flags = WQ_MEM_RECLAIM | WQ_UNBOUND;
-
-	vol->write_wq = alloc_workqueue("qvault_write/%s", flags, 0, name);
-	vol->read_wq = alloc_workqueue("qvault_read/%s", flags, 0, name);
-	vol->end_wq = alloc_workqueue("qvault_end/%s", flags, 0, name);
-	vol->commit_wq = alloc_ordered_workqueue("qvault_commit/%s",
-						WQ_MEM_RECLAIM, name);
-	vol->checkpoint_wq = alloc_ordered_workqueue("qvault_checkpoint/%s",
-						    WQ_MEM_RECLAIM, name);
-	if (vol->write_wq && vol->read_wq && vol->end_wq && vol->commit_wq &&
-	    vol->checkpoint_wq)
-		return 0;
-	vol->ti->error = "Cannot make work queues";
-	return -ENOMEM;
-}
-
-static int make_pools(struct qvault_volume *vol)
-{
-	int err = qvault_pools_init(vol);
-
-	if (err)
-		vol->ti->error = "Cannot allocate memory for the reserves";
-	return err;
-}
-
-static int make_engine(struct qvault_volume *vol)
-{
-	int err = qvault_init(&vol->v);
-
-	vol->engine = true;
-	if (err)
-		vol->ti->error = "Cannot allocate memory for the vault";
-	return err;
-}
-
-static int parse_table(struct qvault_volume *vol, unsigned int argc, char **argv)
-{
-	struct dm_target *ti = vol->ti;
+	struct dm_target *ti = tgt->ti;
 	int err;
 
-	err = qvault_args_parse(&vol->args, argc, argv, &ti->error);
+	err = qvault_args_parse(&tgt->args, argc, argv, &ti->error);
 	if (err)
 		return err;
-	if ((ti->begin | ti->len) % QVAULT_SECTORS) {
-		ti->error = "Start or length is not a multiple of 8 sectors";
+	if (ti->len % QVAULT_SECTORS) {
+		ti->error = "Length is not a multiple of 8 sectors";
 		return -EINVAL;
 	}
-	vol->v.logical_blocks = ti->len / QVAULT_SECTORS;
-	vol->v.memory_mib = vol->args.memory_mib;
-	vol->max_pages = max_t(u32, QVAULT_MAX_RUN,
-			      vol->args.memory_mib << (20 - PAGE_SHIFT - 2));
-	vol->v.allow_discards = vol->args.allow_discards;
-	vol->v.read_only = vol->args.read_only ||
-			  !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
-	if (vol->v.read_only && !vol->args.anchor) {
+	tgt->logical_blocks = ti->len / QVAULT_SECTORS;
+	tgt->read_only = tgt->args.read_only ||
+			 !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
+	if (tgt->read_only && !tgt->args.anchor) {
 		ti->error = "An ephemeral vault cannot be read-only";
 		return -EINVAL;
 	}
@@ -191,32 +200,20 @@ static void set_features(struct dm_target *ti)
 	ti->limit_swap_bios = true;
 }
 
-static void free_queue(struct workqueue_struct *wq)
-{
-	if (wq)
-		destroy_workqueue(wq);
-}
-
 /* The one way down, from whatever there is. */
-static void teardown(struct qvault_volume *vol)
+static void free_target(struct qvault_target *tgt)
 {
-	/* Each before those it queues work to, perhaps after its bio has ended. */
-	free_queue(vol->write_wq);
-	free_queue(vol->read_wq);
-	free_queue(vol->end_wq);
-	free_queue(vol->commit_wq);
-	free_queue(vol->checkpoint_wq);
-	if (vol->engine)
-		qvault_exit(&vol->v);
-	qvault_crypto_free(vol->v.crypto);
-	qvault_pools_exit(vol);
-	if (vol->anchor.dm_dev)
-		dm_put_device(vol->ti, vol->anchor.dm_dev);
-	if (vol->data.dm_dev)
-		dm_put_device(vol->ti, vol->data.dm_dev);
-	qvault_args_free(&vol->args);
-	mutex_destroy(&vol->life_mutex);
-	kfree(vol);
+	struct dm_target *ti = tgt->ti;
+
+	/* First, since this may be the end of what uses the devices. */
+	if (tgt->vol)
+		qvault_volume_put(tgt->vol, ti->table);
+	if (tgt->anchor)
+		dm_put_device(ti, tgt->anchor);
+	if (tgt->data)
+		dm_put_device(ti, tgt->data);
+	qvault_args_free(&tgt->args);
+	kfree(tgt);
 }
 
 /*
@@ -224,218 +221,89 @@ static void teardown(struct qvault_volume *vol)
  */
 static int qvault_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
-	struct qvault_volume *vol;
+	struct qvault_target *tgt;
 	int err;
 
-	vol = kzalloc(sizeof(*vol), GFP_KERNEL);
-	if (!vol) {
+	tgt = kzalloc(sizeof(*tgt), GFP_KERNEL);
+	if (!tgt) {
 		ti->error = "Cannot allocate memory for the target";
 		return -ENOMEM;
 	}
-	vol->ti = ti;
-	vol->v.platform = vol;
-	mutex_init(&vol->life_mutex);
-	atomic_set(&vol->inflight, 0);
-	ratelimit_state_init(&vol->events, 5 * HZ, 10);
-	atomic_set(&vol->nr_pages, 0);
-	init_waitqueue_head(&vol->page_wait);
-	qvault_flush_init(vol);
-
-	err = parse_table(vol, argc, argv);
+	tgt->ti = ti;
+	err = parse_table(tgt, argc, argv);
 	if (!err)
-		err = open_devices(vol);
+		err = open_devices(tgt);
+	/* Last: whoever refers to a volume holds its devices open. */
 	if (!err)
-		err = get_key(vol);
-	if (!err)
-		err = make_pools(vol);
-	if (!err)
-		err = make_queues(vol);
-	if (!err)
-		err = make_engine(vol);
+		err = get_volume(tgt);
 	if (err) {
-		teardown(vol);
+		free_target(tgt);
 		return err;
 	}
 	set_features(ti);
-	ti->private = vol;
+	ti->private = tgt;
 	return 0;
-}
-
-/* ---- Attach and detach -------------------------------------------------- */
-
-static void unclaim_devices(struct qvault_volume *vol)
-{
-	qvault_unclaim(&vol->anchor.claim);
-	qvault_unclaim(&vol->data.claim);
-}
-
-static int claim_device(struct qvault_volume *vol, struct qvault_dev *dev)
-{
-	int err = qvault_claim(&dev->claim, dev->bdev->bd_dev,
-			       dm_table_get_md(vol->ti->table));
-
-	if (err)
-		DMERR("%s: device %s is in use by another vault",
-		      dm_table_device_name(vol->ti->table), dev->dm_dev->name);
-	return err;
-}
-
-static int claim_devices(struct qvault_volume *vol)
-{
-	int err;
-
-	err = claim_device(vol, &vol->data);
-	if (!err && vol->anchor.dm_dev)
-		err = claim_device(vol, &vol->anchor);
-	if (err)
-		unclaim_devices(vol);
-	return err;
-}
-
-/* An ephemeral vault is formatted anew each time, in memory only. */
-static int format_ephemeral(struct qvault_volume *vol,
-			    struct qvault_disk_anchor *record)
-{
-	u64 blocks = qvault_dev_blocks(&vol->data);
-	u8 uuid[QVAULT_UUID_SIZE];
-	int err;
-
-	get_random_bytes(uuid, sizeof(uuid));
-	err = qvault_new_anchor(record, uuid, blocks, vol->v.logical_blocks,
-				qvault_default_log_blocks(blocks));
-	if (err)
-		vol->v.reason = "the data device is too small for the table line";
-	record->mac_type = cpu_to_le32(vol->args.mac);
-	return err ?: qvault_crypto_derive(vol->v.crypto, uuid);
-}
-
-static int attach_engine(struct qvault_volume *vol)
-{
-	struct qvault_disk_anchor *record = qvault_buf_get();
-	int err = 0;
-
-	vol->v.reason = NULL;
-	if (qvault_ephemeral(&vol->v))
-		err = format_ephemeral(vol, record);
-	if (!err)
-		err = qvault_attach(&vol->v, record);
-	qvault_buf_put(record);
-	return err;
-}
-
-static int attach_vault(struct qvault_volume *vol)
-{
-	int err;
-
-	lockdep_assert_held(&vol->life_mutex);
-	/* An ephemeral vault stays attached while it is suspended. */
-	if (vol->attached)
-		return 0;
-	err = claim_devices(vol);
-	if (err)
-		return err;
-	err = attach_engine(vol);
-	if (err) {
-		DMERR("%s: cannot attach: %s (%d)",
-		      dm_table_device_name(vol->ti->table),
-		      vol->v.reason ?: "I/O error or no memory", err);
-		unclaim_devices(vol);
-		return err;
-	}
-	vol->attached = true;
-	return 0;
-}
-
-static void detach_vault(struct qvault_volume *vol)
-{
-	int err;
-
-	lockdep_assert_held(&vol->life_mutex);
-	if (!vol->attached)
-		return;
-	err = qvault_detach(&vol->v);
-	if (err)
-		DMERR("%s: what was not flushed may be lost: detach failed (%d)",
-		      dm_table_device_name(vol->ti->table), err);
-	vol->attached = false;
-	unclaim_devices(vol);
-}
-
-/*
- * Memory must not be reclaimed through the device that is about to be resumed
- * or has just been suspended.
- */
-static int qvault_preresume(struct dm_target *ti)
-{
-	struct qvault_volume *vol = ti->private;
-	unsigned int noio = memalloc_noio_save();
-	int err;
-
-	mutex_lock(&vol->life_mutex);
-	WRITE_ONCE(vol->active, true);
-	err = attach_vault(vol);
-	if (err)
-		qvault_flush_stop(vol);
-	mutex_unlock(&vol->life_mutex);
-	memalloc_noio_restore(noio);
-	return err;
-}
-
-static void qvault_postsuspend(struct dm_target *ti)
-{
-	struct qvault_volume *vol = ti->private;
-	unsigned int noio = memalloc_noio_save();
-
-	mutex_lock(&vol->life_mutex);
-	/* dm has waited for bios on suspend, but not always on removal. */
-	wait_var_event(&vol->inflight, !atomic_read(&vol->inflight));
-	qvault_flush_stop(vol);
-	/* An ephemeral vault is gone for good once its key is. */
-	if (!qvault_ephemeral(&vol->v))
-		detach_vault(vol);
-	mutex_unlock(&vol->life_mutex);
-	memalloc_noio_restore(noio);
 }
 
 static void qvault_dtr(struct dm_target *ti)
 {
-	struct qvault_volume *vol = ti->private;
-
-	mutex_lock(&vol->life_mutex);
-	wait_var_event(&vol->inflight, !atomic_read(&vol->inflight));
-	qvault_flush_stop(vol);
-	detach_vault(vol);
-	mutex_unlock(&vol->life_mutex);
-	teardown(vol);
+	free_target(ti->private);
 }
 
 /* ---- Service ------------------------------------------------------------ */
 
+static int qvault_preresume(struct dm_target *ti)
+{
+	struct qvault_target *tgt = ti->private;
+
+	return qvault_volume_resume(tgt->vol, tgt);
+}
+
+static void qvault_postsuspend(struct dm_target *ti)
+{
+	struct qvault_target *tgt = ti->private;
+
+	qvault_volume_suspend(tgt->vol);
+}
+
 static int qvault_map(struct dm_target *ti, struct bio *bio)
 {
-	return qvault_map_bio(ti->private, bio);
+	struct qvault_target *tgt = ti->private;
+
+	/* The volume may well write, under the table that this one has replaced. */
+	if (tgt->read_only && op_is_write(bio_op(bio)) && bio_sectors(bio))
+		return DM_MAPIO_KILL;
+	return qvault_map_bio(tgt->vol, bio);
+}
+
+/* Who waits holds no lock, and can be killed: the devices need not answer. */
+static int ask(struct qvault_volume *vol, int (*run)(struct qvault *v))
+{
+	struct qvault_request *request = NULL;
+	bool active;
+
+	if (mutex_lock_killable(&vol->life_mutex))
+		return -ERESTARTSYS;
+	active = vol->attached && vol->active;
+	if (active)
+		request = qvault_request(vol, run);
+	mutex_unlock(&vol->life_mutex);
+	return active ? qvault_request_wait(request, true, MAX_SCHEDULE_TIMEOUT) :
+			-ENODEV;
 }
 
 static int qvault_message(struct dm_target *ti, unsigned int argc, char **argv,
 			  char *result, unsigned int maxlen)
 {
-	struct qvault_volume *vol = ti->private;
-	unsigned int noio = memalloc_noio_save();
-	int err = -EINVAL;
+	struct qvault_target *tgt = ti->private;
 
-	mutex_lock(&vol->life_mutex);
-	if (!vol->attached || !vol->active)
-		err = -ENODEV;
-	else if (argc == 1 && !strcmp(argv[0], "commit"))
-		err = qvault_commit(&vol->v);
-	else if (argc == 1 && !strcmp(argv[0], "checkpoint"))
-		err = qvault_checkpoint(&vol->v);
-	else
-		DMERR("%s: unknown message: commit and checkpoint are known",
-		      dm_table_device_name(ti->table));
-	mutex_unlock(&vol->life_mutex);
-	memalloc_noio_restore(noio);
-	return err;
+	if (argc == 1 && !strcmp(argv[0], "commit"))
+		return ask(tgt->vol, qvault_commit);
+	if (argc == 1 && !strcmp(argv[0], "checkpoint"))
+		return ask(tgt->vol, qvault_checkpoint);
+	DMERR("%s: unknown message: commit and checkpoint are known",
+	      dm_table_device_name(ti->table));
+	return -EINVAL;
 }
 
 /*
@@ -445,10 +313,10 @@ static int qvault_message(struct dm_target *ti, unsigned int argc, char **argv,
 static int qvault_iterate_devices(struct dm_target *ti,
 				  iterate_devices_callout_fn fn, void *data)
 {
-	struct qvault_volume *vol = ti->private;
+	struct qvault_target *tgt = ti->private;
 
-	return fn(ti, vol->data.dm_dev, 0,
-		  qvault_dev_blocks(&vol->data) * QVAULT_SECTORS, data);
+	return fn(ti, tgt->data, 0,
+		  round_down(bdev_nr_sectors(tgt->data->bdev), QVAULT_SECTORS), data);
 }
 
 static void qvault_io_hints(struct dm_target *ti, struct queue_limits *limits)
@@ -478,6 +346,8 @@ static void qvault_io_hints(struct dm_target *ti, struct queue_limits *limits)
 static struct target_type qvault_target = {
 	.name = "qvault",
 	.version = {1, 0, 0},
+	/* A volume belongs to the mapped device, so that has one. */
+	.features = DM_TARGET_SINGLETON,
 	.module = THIS_MODULE,
 	.ctr = qvault_ctr,
 	.dtr = qvault_dtr,
@@ -494,19 +364,19 @@ static int __init qvault_module_init(void)
 {
 	int err;
 
-	err = qvault_buffers_init();
+	err = qvault_machine_init();
 	if (err)
 		return err;
 	err = dm_register_target(&qvault_target);
 	if (err)
-		qvault_buffers_exit();
+		qvault_machine_exit();
 	return err;
 }
 
 static void __exit qvault_module_exit(void)
 {
 	dm_unregister_target(&qvault_target);
-	qvault_buffers_exit();
+	qvault_machine_exit();
 }
 
 module_init(qvault_module_init);

@@ -56,13 +56,15 @@ int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
 		     const struct qvault_ptr *root, u64 index,
 		     struct qvault_ptr *ptr, u64 *bad)
 {
+	enum qvault_use use = kind == QVAULT_KIND_MAP ? QVAULT_USE_MAP :
+							QVAULT_USE_READ;
 	struct qvault_node *node;
 	u32 level;
 	int err;
 
 	*ptr = *root;
 	for (level = tree_of(v, kind)->top; level && ptr->version; level--) {
-		err = qvault_node_get(v, kind, level, index_of(level, index),
+		err = qvault_node_get(v, use, kind, level, index_of(level, index),
 				      ptr, &node);
 		if (err) {
 			if (bad)
@@ -187,10 +189,12 @@ static int write_node(struct qvault_cursor *c, u32 level,
 		return 0;
 	slot = step->anchored.version ? !qvault_node_slot(&step->anchored) : 0;
 	ptr->version = qvault_new_versions(c->v, 1);
+	if (!ptr->version)
+		return qvault_may_write(c->v) ?: -EAGAIN;
 	ptr->where = weight << 1 | slot;
 	if (bitmap)
 		swap_bitmap(step->data);
-	cipher = qvault_buf_get();
+	cipher = qvault_batch_buf(c->batch);
 	err = qvault_seal(c->v, c->kind, qvault_node_id(level, step->index),
 			  ptr, step->data, cipher);
 	if (err) {
@@ -200,7 +204,7 @@ static int write_node(struct qvault_cursor *c, u32 level,
 	qvault_batch_write(c->batch,
 			   qvault_node_block(&c->v->geo, c->kind, level,
 					     step->index, slot), cipher);
-	qvault_node_put(c->v, qvault_node_add(c->v, ptr->version, step->data));
+	qvault_node_add(c->v, ptr->version, step->data);
 	atomic64_inc(&c->v->counters.node_blocks);
 	give_way(c);
 	return 0;
@@ -249,7 +253,8 @@ static int leave_to(struct qvault_cursor *c, u32 level)
 static int get(struct qvault_cursor *c, u32 level, u64 index,
 	       const struct qvault_ptr *ptr, struct qvault_node **node)
 {
-	int err = qvault_node_get(c->v, c->kind, level, index, ptr, node);
+	int err = qvault_node_get(c->v, QVAULT_USE_CHECKPOINT, c->kind, level,
+				  index, ptr, node);
 
 	/* Nobody but us changes the tree: what is not there is corrupt. */
 	if (err == -EILSEQ)
@@ -279,7 +284,7 @@ static int fill(struct qvault_cursor *c, u32 level, struct qvault_step *step,
 	struct qvault_node *node;
 	int err;
 
-	step->data = qvault_buf_get();
+	step->data = qvault_buf_get(c->v, QVAULT_USE_CHECKPOINT);
 	if (now->version) {
 		err = get(c, level, step->index, now, &node);
 		if (err)

@@ -79,7 +79,7 @@ static void run_end_io(struct bio *bio)
 
 	if (unlikely(bio->bi_status))
 		WRITE_ONCE(chunk->err, blk_status_to_errno(bio->bi_status));
-	qvault_run_free(chunk->io->vol, run);
+	qvault_run_free(&chunk->io->vol->out, run);
 	chunk_put(chunk);
 }
 
@@ -132,6 +132,7 @@ static int write_run(struct write_chunk *chunk, u32 first, u32 count)
 	struct bio *bio = qvault_io_bio(chunk->io);
 	struct qvault_span span = {
 		.vol = chunk->io->vol,
+		.lane = &chunk->io->vol->out,
 		.owner = chunk,
 		.pending = &chunk->pending,
 		.block = chunk->w.ptr[first].where & QVAULT_WHERE_MASK,

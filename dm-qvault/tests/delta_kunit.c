@@ -46,17 +46,11 @@ static u64 below(struct reference *r, u64 limit)
 
 static void map(struct reference *r, u64 logical, u32 count)
 {
-	struct qvault_reserve reserve;
-	u32 i;
+	u32 i, nodes = qvault_leaves_of(logical, count);
 
-	qvault_reserve_init(&reserve);
+	qvault_stock_promise(r->v, nodes);
 	write_lock(&r->v->map_lock);
-	while (!qvault_delta_prepare(r->v, r->delta, logical, count, true,
-				     &reserve)) {
-		write_unlock(&r->v->map_lock);
-		qvault_reserve_fill(r->v, &reserve);
-		write_lock(&r->v->map_lock);
-	}
+	qvault_delta_prepare(r->v, r->delta, logical, count, true);
 	for (i = 0; i < count; i++) {
 		struct qvault_ptr ptr = { .version = ++r->version };
 
@@ -66,33 +60,27 @@ static void map(struct reference *r, u64 logical, u32 count)
 		qvault_delta_insert(r->v, r->delta, logical + i, &ptr);
 		r->known[logical + i] = r->version;
 	}
+	qvault_stock_release(r->v, nodes);
 	write_unlock(&r->v->map_lock);
-	qvault_reserve_exit(r->v, &reserve);
 }
 
 static void unmap(struct reference *r, u64 logical, u64 count)
 {
-	struct qvault_reserve reserve;
 	struct qvault_piece piece;
 	u64 i;
 
-	qvault_reserve_init(&reserve);
 	while (count) {
 		qvault_next_piece(&r->v->geo, logical, count, &piece);
+		qvault_stock_promise(r->v, 1);
 		write_lock(&r->v->map_lock);
-		while (!qvault_delta_unmap_piece(r->v, r->delta, &piece,
-						 &reserve)) {
-			write_unlock(&r->v->map_lock);
-			qvault_reserve_fill(r->v, &reserve);
-			write_lock(&r->v->map_lock);
-		}
+		qvault_delta_unmap_piece(r->v, r->delta, &piece);
+		qvault_stock_release(r->v, 1);
 		write_unlock(&r->v->map_lock);
 		for (i = 0; i < piece.count; i++)
 			r->known[logical + i] = UNMAPPED;
 		logical += piece.count;
 		count -= piece.count;
 	}
-	qvault_reserve_exit(r->v, &reserve);
 }
 
 static void check(struct kunit *test, struct reference *r, u64 from, u64 to)

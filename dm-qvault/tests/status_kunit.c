@@ -23,18 +23,18 @@ static const struct case_of_table cases[] = {
 
 static struct dm_target *target(struct kunit *test, const struct case_of_table *c)
 {
-	struct qvault_volume *vol = kunit_kzalloc(test, sizeof(*vol), GFP_KERNEL);
+	struct qvault_target *tgt = kunit_kzalloc(test, sizeof(*tgt), GFP_KERNEL);
 	struct dm_target *ti = kunit_kzalloc(test, sizeof(*ti), GFP_KERNEL);
 
-	KUNIT_ASSERT_NOT_NULL(test, vol);
+	KUNIT_ASSERT_NOT_NULL(test, tgt);
 	KUNIT_ASSERT_NOT_NULL(test, ti);
 	ti->type = &type;
-	ti->private = vol;
-	vol->ti = ti;
-	vol->data.dm_dev = &data;
-	vol->anchor.dm_dev = c->ephemeral ? NULL : &anchor;
-	vol->v.read_only = c->read_only;
-	vol->args.allow_discards = c->allow_discards;
+	ti->private = tgt;
+	tgt->ti = ti;
+	tgt->data = &data;
+	tgt->anchor = c->ephemeral ? NULL : &anchor;
+	tgt->read_only = c->read_only;
+	tgt->args.allow_discards = c->allow_discards;
 	return ti;
 }
 

@@ -117,6 +117,7 @@ static void world_free(void *arg)
 {
 	struct qvault_volume *vol = arg;
 
+	qvault_unclaim(&vol->claim);
 	qvault_exit(&vol->v);
 	qvault_pools_exit(vol);
 	kfree(vol);
@@ -158,8 +159,6 @@ struct world *world_new(struct kunit *test, u64 data_blocks, u32 log_blocks)
 	KUNIT_ASSERT_EQ(test, 0, qvault_init(&vol->v));
 	vol->data.bdev = w->data.disk->part0;
 	vol->anchor.bdev = w->anchor.disk->part0;
-	vol->data.bios = &vol->bios;
-	vol->anchor.bios = &vol->bios;
 	vol->v.data = &vol->data;
 	vol->v.anchor_dev = &vol->anchor;
 	format(test, w, log_blocks);
@@ -168,10 +167,11 @@ struct world *world_new(struct kunit *test, u64 data_blocks, u32 log_blocks)
 
 void world_attach(struct kunit *test, struct world *w)
 {
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	int err = qvault_attach(&w->vol->v, record);
 
-	qvault_buf_put(record);
+	kfree(record);
 	KUNIT_ASSERT_EQ_MSG(test, 0, err, "%s", w->vol->v.reason ?: "");
 }
 
@@ -184,12 +184,12 @@ static u64 word_of(u64 logical, u32 stamp, u32 i)
 static void write_sealed(struct kunit *test, struct qvault *v,
 			 struct qvault_write *w, u32 stamp)
 {
-	struct qvault_batch *batch = qvault_batch_begin(v, v->data);
-	u64 *plain = qvault_buf_get();
+	struct qvault_batch *batch = qvault_batch_begin(v, v->data, QVAULT_USE_COMMIT);
+	u64 *plain = qvault_buf_get(v, QVAULT_USE_READ);
 	u32 i, k;
 
 	for (i = 0; i < w->count; i++) {
-		void *cipher = qvault_buf_get();
+		void *cipher = qvault_batch_buf(batch);
 
 		for (k = 0; k < QVAULT_BLOCK_SIZE / sizeof(*plain); k++)
 			plain[k] = word_of(w->logical + i, stamp, k);
@@ -234,7 +234,7 @@ u32 world_read(struct kunit *test, struct world *w, u64 logical)
 	KUNIT_ASSERT_EQ(test, 0, qvault_lookup(v, logical, 1, &ptr));
 	if (!ptr.version)
 		return 0;
-	plain = qvault_buf_get();
+	plain = qvault_buf_get(v, QVAULT_USE_READ);
 	scratch = kmalloc(sizeof(*scratch), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, scratch);
 	KUNIT_EXPECT_EQ(test, 0, qvault_dev_read(v->data, ptr.where, plain));

@@ -155,7 +155,7 @@ struct stack {
 	u32 marks;
 	struct leg {
 		struct dm_dev data, anchor, vault;
-		bool made;	/* the vault is there, but suspended */
+		bool made;	/* the vault is there */
 		int fd;
 	} leg[2];		/* [1]: read-only */
 };
@@ -164,8 +164,7 @@ void stack_make(struct stack *stack, const struct setup *s, u64 sectors);
 void stack_remove(struct stack *stack);
 /* Returns an open vault, or a negative errno. */
 int stack_attach(struct stack *stack, bool read_only);
-/* @forget: with its table, so that the next attach constructs it anew. */
-void stack_detach(struct stack *stack, bool read_only, bool forget);
+void stack_detach(struct stack *stack, bool read_only);
 /* All that was written since the last call. */
 void stack_wrote(struct stack *stack, struct log *wrote);
 

@@ -185,6 +185,29 @@ static void fill_up(struct recorder *r, u64 salt)
 	close_worker(&w);
 }
 
+/*
+ * Suspended and resumed, with a table anew now and then: what has been written is
+ * durable after it, as after a flush.
+ */
+static void rest(struct recorder *r, bool reload)
+{
+	u64 sectors = r->s->geo.logical_blocks * QVAULT_SECTORS;
+	u64 time = oracle_tick(r->o);
+	char args[1024];
+	struct dm_line line = { 0, sectors, r->s->target, args };
+
+	if (strcmp(r->s->target, "qvault"))
+		return;
+	snprintf(args, sizeof(args), "%s %s %s%s%s", r->data.number,
+		 r->anchor.number, vault_key_name, *r->s->options ? " " : "",
+		 r->s->options);
+	if (reload)
+		check(dm_reload(&r->vault, &line, 1, false), "reload");
+	check(dm_suspend(&r->vault, false), "suspend");
+	mark_time(r, time);
+	check(dm_resume(&r->vault), "resume");
+}
+
 static void detach(struct recorder *r)
 {
 	check(dm_remove(&r->vault), "detach");
@@ -263,6 +286,7 @@ void record(struct setup *s, struct oracle *o, struct log *log)
 			continue;
 		}
 		alone(&r, 60, 100 * round + 1);
+		rest(&r, round % 2);
 		if (round % 3 == 1)
 			fill_up(&r, 100 * round + 2);
 		together(&r, 40, 100 * round + 10);

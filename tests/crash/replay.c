@@ -275,10 +275,9 @@ static int attach_here(struct replayer *r, bool read_only)
 	return fd;
 }
 
-/* A file system leaves pages in the cache of the device that it was mounted from. */
 static void detach_here(struct replayer *r, bool read_only)
 {
-	stack_detach(&r->stack, read_only, r->s->files || prng_chance(&r->prng, 6));
+	stack_detach(&r->stack, read_only);
 }
 
 /*

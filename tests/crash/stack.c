@@ -2,14 +2,11 @@
 /*
  * The devices below a vault that is replayed:
  *
- *   vault                 made once, then suspended and resumed: dm-qvault reads
- *    |                    the anchor at each resume, as at the first one, and
- *    |                    keeps nothing but keys of what it was
+ *   vault                 made anew for each attach
+ *    |
  *   data, anchor          slices; a second pair is read-only
  *   dm-log-writes         what does the vault write?
  *   the replay device     written to from the side
- *
- * Now and then the vault is removed and made anew, as a detach does.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -103,7 +100,7 @@ void stack_remove(struct stack *st)
 	check(dm_remove(&st->log), "removal");
 }
 
-static int make_vault(struct stack *st, bool read_only)
+int stack_attach(struct stack *st, bool read_only)
 {
 	struct leg *leg = &st->leg[read_only];
 	int err = attach(st->s, &leg->vault, read_only ? "qvpvault-ro" : "qvpvault",
@@ -119,28 +116,9 @@ static int make_vault(struct stack *st, bool read_only)
 	return leg->fd;
 }
 
-int stack_attach(struct stack *st, bool read_only)
+void stack_detach(struct stack *st, bool read_only)
 {
-	struct leg *leg = &st->leg[read_only];
-	int err;
-
-	if (!leg->made)
-		return make_vault(st, read_only);
-	err = dm_resume(&leg->vault);
-	if (!err)
-		return leg->fd;
-	remove_vault(leg);
-	return err;
-}
-
-void stack_detach(struct stack *st, bool read_only, bool forget)
-{
-	struct leg *leg = &st->leg[read_only];
-
-	if (forget)
-		remove_vault(leg);
-	else
-		check(dm_suspend(&leg->vault, false), "suspending the vault");
+	remove_vault(&st->leg[read_only]);
 }
 
 void stack_wrote(struct stack *st, struct log *wrote)

@@ -45,11 +45,11 @@ struct lab {
 	 */
 	u32 durable[BLOCKS], written[BLOCKS], tried[BLOCKS];
 	u32 number;
-	u64 injected, failed;
+	u64 injected, failed, went_on, stopped;
 	/* The device whose n-th request fails; NULL: the n-th allocation does. */
 	struct dm_dev *probe, probes[2];	/* of data and of the anchor */
 	const char *when;
-	u64 failed_before;
+	u64 failed_before, flushes_before;
 	const struct operation *operation;
 };
 
@@ -220,15 +220,16 @@ static bool disarm_allocation(void)
 	return atoi(text) == 0;
 }
 
-/* Requests of the device that have failed so far. */
-static u64 failed_requests(struct dm_dev *probe)
+/* Requests of the device that have failed so far, and flushes among them. */
+static u64 failed_requests(struct dm_dev *probe, u64 *flushes)
 {
 	char status[512];
-	unsigned long long seen, failed;
+	unsigned long long seen, failed, all, of_them;
 
 	check(dm_status(probe, false, status, sizeof(status)), "status of a probe");
-	if (sscanf(status, "%llu %llu", &seen, &failed) != 2)
+	if (sscanf(status, "%llu %llu %llu %llu", &seen, &failed, &all, &of_them) != 4)
 		die("faults: a probe says: %s", status);
+	*flushes = of_them;
 	return failed;
 }
 
@@ -238,24 +239,26 @@ static void arm(struct lab *l, u32 n)
 		arm_allocation(n);
 		return;
 	}
-	l->failed_before = failed_requests(l->probe);
+	l->failed_before = failed_requests(l->probe, &l->flushes_before);
 	check(dm_message(l->probe, "fail %u %s", n, l->when), "fail");
 }
 
 /* True if the fault was injected, false if there were not so many. */
 static bool disarm(struct lab *l)
 {
+	u64 flushes;
+
 	if (!l->probe)
 		return disarm_allocation();
 	check(dm_message(l->probe, "fail 0 before"), "fail");
-	return failed_requests(l->probe) != l->failed_before;
+	return failed_requests(l->probe, &flushes) != l->failed_before;
 }
 
 struct operation {
 	const char *name;
 	bool (*run)(struct lab *l, u32 n);	/* true: a fault was injected */
 	bool silent;	/* it may end well although a request failed */
-	bool stops;	/* whatever request of it fails, the vault stops */
+	bool commits;	/* it is no more than a commit */
 };
 
 static bool result(struct lab *l, int err)
@@ -266,8 +269,11 @@ static bool result(struct lab *l, int err)
 	l->failed += !!err;
 	if (err && !injected)
 		die("faults: failed with no fault injected: %s", strerror(-err));
-	/* Without memory there may be another way; without a device there is not. */
-	if (l->probe && injected && !err && !l->operation->silent)
+	/*
+	 * Without memory there may be another way; without a device there is not,
+	 * but that a record is written again.
+	 */
+	if (l->probe == &l->probes[0] && injected && !err && !l->operation->silent)
 		die("faults: a request failed, and nobody said so");
 	return injected;
 }
@@ -284,6 +290,33 @@ static void must_have_stopped(struct lab *l)
 		die("faults: a flush after a failed one succeeded");
 	if (!write_blocks(l->fd, BLOCKS, l->buf, 1))
 		die("faults: a write after a failed flush succeeded");
+}
+
+/* Nothing is in doubt: what could not be made durable is, the next time. */
+static void must_go_on(struct lab *l)
+{
+	char status[512];
+
+	check(dm_status(&l->vault, false, status, sizeof(status)), "status");
+	if (strncmp(status, "write ", 6))
+		die("faults: the vault has stopped for nothing: %s", status);
+	check(fsync(l->fd) ? -errno : 0, "fsync after what passes");
+	flushed(l);
+}
+
+/* Only a flush that failed may have lost what nobody can say. */
+static void must_be_right(struct lab *l)
+{
+	u64 flushes;
+
+	failed_requests(l->probe, &flushes);
+	if (l->probe == &l->probes[0] && flushes != l->flushes_before) {
+		l->stopped++;
+		must_have_stopped(l);
+	} else {
+		l->went_on++;
+		must_go_on(l);
+	}
 }
 
 /* Something to commit; where requests are counted, more than one record holds. */
@@ -348,8 +381,8 @@ static bool with_data(struct lab *l, u32 n, const char *name,
 	arm(l, n);
 	err = operation(l);
 	injected = result(l, err);
-	if (l->probe && err && (l->operation->stops || l->probe == &l->probes[1]))
-		must_have_stopped(l);
+	if (l->probe && injected)
+		must_be_right(l);
 	verify_live(l, name);
 	detach(l);
 	attach(l);
@@ -502,9 +535,9 @@ static bool run_recovery(struct lab *l, u32 n)
 
 static const struct operation operations[] = {
 	{ .name = "load", .run = run_load },
-	{ .name = "commit", .run = run_commit, .stops = true },
+	{ .name = "commit", .run = run_commit, .commits = true },
 	{ .name = "checkpoint", .run = run_checkpoint },
-	{ .name = "fsync", .run = run_fsync, .stops = true },
+	{ .name = "fsync", .run = run_fsync, .commits = true },
 	{ .name = "write", .run = run_write },
 	{ .name = "FUA write", .run = run_fua },
 	{ .name = "read", .run = run_read },
@@ -580,11 +613,14 @@ static int io(struct lab *l, u32 step)
 			printf("faults: %s: %u requests to data and %u to the anchor failed once each, %s they were done\n",
 			       operations[i].name, n[0], n[1], l->when);
 		}
-		/* Log, flush, record: else this has not looked at a commit at all. */
-		if (step == 1 && operations[i].stops && (n[0] < 2 || n[1] < 1))
+		/* Log, flush, look, record: else this has not looked at a commit at all. */
+		if (step == 1 && operations[i].commits && (n[0] < 2 || n[1] < 2))
 			die("faults: that was no whole commit");
 	}
-	printf("faults: %u requests failed\n", sum);
+	printf("faults: %u requests failed: %llu times the vault went on, %llu times it stopped\n",
+	       sum, (unsigned long long)l->went_on, (unsigned long long)l->stopped);
+	if (!l->went_on || !l->stopped)
+		die("faults: one of both was not tried");
 	return 0;
 }
 
@@ -626,10 +662,8 @@ static void storm_round(struct lab *l)
 			err = put(l, prng_below(&l->prng, BLOCKS));
 		} else if (dice < 95) {
 			err = do_fsync(l);
-			/* After a failed flush nothing may succeed any more. */
-			stopped = err && prng_chance(&l->prng, 50);
-			if (err && do_fsync(l) != -EIO)
-				die("faults: a flush after a failed one succeeded");
+			/* The next may succeed; if so what it says is true. */
+			stopped = err && do_fsync(l) && prng_chance(&l->prng, 50);
 		} else {
 			err = do_checkpoint(l);
 		}

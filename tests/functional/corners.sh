@@ -97,7 +97,7 @@ done
 try "the first is resumed" dmsetup resume first
 log_mark
 expect_fail "the second is not" dmsetup resume second
-expect_logged "and why" "in use by another vault"
+expect_logged "and why" "in use by the vault"
 dm_remove second
 try "the first is not disturbed" fun pattern /dev/mapper/first 2 0 50
 try "and suspends and resumes" sh -c "dmsetup suspend first && dmsetup resume first"

@@ -47,7 +47,7 @@ same "50 small fsyncs: no read of the data device" 0 "$reads"
 same "50 blocks written" 400 "$sectors"
 same "50 flushes" 50 $((writes - sectors / 8))
 read -r reads _ writes sectors _ < <(delta "$anchor")
-same "no read of the anchor" 0 "$reads"
+same "the anchor is read once each" 50 "$reads"
 same "50 anchor writes" 50 "$writes"
 same "of 4 KiB each" 400 "$sectors"
 

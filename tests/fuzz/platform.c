@@ -58,6 +58,9 @@ void fuzz_dev_reset(struct fuzz_dev *dev)
 	}
 }
 
+/* Time stands still. */
+unsigned long jiffies;
+
 /* struct qvault_dev is what the engine passes around and never looks into. */
 static struct fuzz_dev *of(struct qvault_dev *dev)
 {
@@ -96,6 +99,13 @@ int qvault_dev_flush(struct qvault_dev *dev)
 	return 0;
 }
 
+int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
+			      u64 block, void *buf, int *read)
+{
+	*read = qvault_dev_read(other, block, buf);
+	return 0;
+}
+
 void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
 {
 	for (; count; count--, block++)
@@ -108,13 +118,19 @@ struct qvault_batch {
 };
 
 struct qvault_batch *qvault_batch_begin(struct qvault *v,
-					struct qvault_dev *dev)
+					struct qvault_dev *dev,
+					enum qvault_use use)
 {
 	struct qvault_batch *batch = malloc(sizeof(*batch));
 
 	batch->v = v;
 	batch->dev = dev;
 	return batch;
+}
+
+void *qvault_batch_buf(struct qvault_batch *batch)
+{
+	return malloc(QVAULT_BLOCK_SIZE);
 }
 
 void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf)
@@ -138,14 +154,14 @@ void qvault_batch_end(struct qvault_batch *batch)
 	free(batch);
 }
 
-void *qvault_buf_get(void)
+void *qvault_buf_get(struct qvault *v, enum qvault_use use)
 {
 	return malloc(QVAULT_BLOCK_SIZE);
 }
 
 void *qvault_buf_try(void)
 {
-	return qvault_buf_get();
+	return malloc(QVAULT_BLOCK_SIZE);
 }
 
 void qvault_buf_put(void *buf)
@@ -165,6 +181,18 @@ void qvault_kick_readahead(struct qvault *v, u64 leaf)
 void qvault_report_failure(struct qvault *v, const char *what, int err)
 {
 	((struct fuzz_world *)v->platform)->failures++;
+}
+
+void qvault_report_trouble(struct qvault *v, const char *what, int err)
+{
+}
+
+void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence)
+{
+}
+
+void qvault_report_slot(struct qvault *v, u32 slot, int err)
+{
 }
 
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
@@ -199,12 +227,13 @@ void fuzz_sign(struct fuzz_world *w, struct qvault_disk_anchor *record)
 
 int fuzz_attach(struct fuzz_world *w, bool read_only)
 {
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	int err;
 
 	w->v.read_only = read_only;
 	err = qvault_attach(&w->v, record);
-	qvault_buf_put(record);
+	kfree(record);
 	return err;
 }
 

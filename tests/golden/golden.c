@@ -140,11 +140,12 @@ static void format(struct world *world, enum qvault_mac mac)
 static void life(void *arg)
 {
 	struct golden *g = arg;
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	int err = qvault_init(&g->world.v) ?:
 		  qvault_attach(&g->world.v, record);
 
-	qvault_buf_put(record);
+	kfree(record);
 	must(err);
 	g->fn(g);
 	/* As a power cut would: what a detach tidies up would be lost here. */

@@ -38,7 +38,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* The device is as large as it says, so that the size decides nothing here. */
 static int engine(const struct qvault_disk_anchor *disk, u32 slot)
 {
-	struct qvault_disk_anchor *newest = qvault_buf_get();
+	struct qvault_disk_anchor *newest = malloc(QVAULT_BLOCK_SIZE);
 	static const u8 zeros[QVAULT_BLOCK_SIZE];
 	int err;
 
@@ -48,7 +48,7 @@ static int engine(const struct qvault_disk_anchor *disk, u32 slot)
 	world.v.reason = NULL;
 	err = qvault_anchor_read(&world.v, newest);
 	FUZZ_CHECK(!err || world.v.reason);
-	qvault_buf_put(newest);
+	free(newest);
 	return err;
 }
 

@@ -10,6 +10,7 @@
  *	<device> <first sector>
  *
  * status:   <requests seen> <requests failed> <flushes without data seen>
+ *           <of them failed>
  * messages: fail <n> before|after	the n-th from now, 0: none; before or
  *					after the device below has done it
  *	     bio <op>[+preflush][+fua] <sector> <seed> [<offset>:<bytes>...]
@@ -31,7 +32,7 @@ struct probe {
 	struct dm_dev *dev;
 	sector_t start;
 	spinlock_t lock;	/* Protects what follows. */
-	u64 seen, failed, flushes;
+	u64 seen, failed, flushes, failed_flushes;
 	u64 left;		/* until the one that fails; 0: none does */
 	bool after;
 };
@@ -52,6 +53,7 @@ static bool is_the_one(struct probe *p, const struct bio *bio, bool *after)
 	p->flushes += !bio_sectors(bio);
 	one = p->left && !--p->left;
 	p->failed += one;
+	p->failed_flushes += one && !bio_sectors(bio);
 	*after = p->after;
 	spin_unlock_irqrestore(&p->lock, flags);
 	return one;
@@ -269,8 +271,8 @@ static void probe_status(struct dm_target *ti, status_type_t type,
 	struct probe *p = ti->private;
 
 	if (type == STATUSTYPE_INFO)
-		snprintf(result, maxlen, "%llu %llu %llu", p->seen, p->failed,
-			 p->flushes);
+		snprintf(result, maxlen, "%llu %llu %llu %llu", p->seen, p->failed,
+			 p->flushes, p->failed_flushes);
 	else if (type == STATUSTYPE_TABLE)
 		snprintf(result, maxlen, "%s %llu", p->dev->name,
 			 (unsigned long long)p->start);

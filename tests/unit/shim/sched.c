@@ -221,6 +221,8 @@ void task_block(const char *what, const void *object)
 	if (task->nr_spin)
 		shim_fail("blocks in %s under %s", what,
 			  task->held[task->nr_held - 1]->name);
+	if (task->ends)
+		shim_fail("an end waits for %s", what);
 	task->what = what;
 	task->object = object;
 	task->blocked = true;
@@ -268,7 +270,7 @@ void shim_might_sleep(const char *file, int line)
 
 /* As written at the top of qvault.h, outermost first. */
 static const char *const lock_order[] = {
-	"page_mutex", "node_mutex", "checkpoint_mutex", "commit_mutex",
+	"page_mutex", "checkpoint_mutex", "commit_mutex",
 	"alloc_mutex", "cache", "map_lock",
 	"alloc_lock",
 };

@@ -32,6 +32,7 @@ struct task {
 	u32 nr_spin;
 	u32 noio;			/* depth of memalloc_noio_save() */
 	bool may_io;			/* GFP_KERNEL is fine here (attach) */
+	bool ends;			/* something, and so waits for nothing */
 	struct context *context;
 };
 

@@ -226,6 +226,11 @@ static void settle(struct qvault_dev *dev, u64 block, u64 order,
 	block_put(b);
 }
 
+void dev_replace(struct qvault_dev *dev, u64 block, struct block *b)
+{
+	settle(dev, block, ~0ull, b);
+}
+
 static u32 find_pending(const struct io *io)
 {
 	const struct qvault_dev *dev = io->dev;

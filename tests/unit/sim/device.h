@@ -85,6 +85,9 @@ struct block *dev_durable(const struct qvault_dev *dev, u64 block);
 struct block *dev_newest(const struct qvault_dev *dev, u64 block);
 void dev_set_durable(struct qvault_dev *dev, u64 block, struct block *b);
 
+/* Somebody else has written there. */
+void dev_replace(struct qvault_dev *dev, u64 block, struct block *b);
+
 /* The life of an I/O: submitted, and ended later by the scheduler's choice. */
 void dev_submit(struct io *io);
 void dev_complete(struct io *io, int err);

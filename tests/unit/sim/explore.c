@@ -56,23 +56,61 @@ static void check_mapping(struct world *world, const struct walk *w, u64 time)
  * I4: what a record reaches is durable before the record could be.  So the walk
  * is made when the record is handed over, not when it has arrived.
  */
+static bool same_state(const struct qvault_disk_anchor *a,
+		       const struct qvault_disk_anchor *b)
+{
+	struct qvault_disk_anchor x = *a, y = *b;
+
+	x.sequence = y.sequence;
+	x.epoch = y.epoch;
+	x.lease = y.lease;
+	memcpy(x.mac, y.mac, sizeof(x.mac));
+	return !memcmp(&x, &y, sizeof(x));
+}
+
+/* The next record in the other slot, or a failed write of the newest once more. */
+static void check_slot(const struct qvault_disk_anchor *disk,
+		       const struct qvault_disk_anchor *newest, u64 slot)
+{
+	u64 sequence = le64_to_cpu(disk->sequence);
+	u64 last = le64_to_cpu(newest->sequence);
+
+	if (!memcmp(disk, newest, sizeof(*disk)))
+		return;
+	if ((last & 1) == slot)
+		shim_fail("the newest anchor record is overwritten");
+	if (sequence != last + 1)
+		shim_fail("anchor record %llu follows %llu",
+			  (unsigned long long)sequence, (unsigned long long)last);
+}
+
+/* A record that says what the newest one says stands for its time, not for the cut. */
+static u64 time_of(struct world *world, const struct qvault_disk_anchor *disk,
+		   const struct qvault_disk_anchor *newest)
+{
+	const struct record *record;
+
+	if (newest && same_state(disk, newest)) {
+		record = oracle_find(&world->oracle, newest, NULL);
+		if (record)
+			return record->time;
+	}
+	return world->oracle.cut;
+}
+
 static void anchor_submitted(struct world *world, const struct io *io)
 {
 	const struct qvault_disk_anchor *disk = (void *)io->contents->data;
 	const struct qvault_disk_anchor *newest =
 		newest_record(&world->crypto, &world->anchor);
 	struct sim *sim = world->sim;
+	u64 time = time_of(world, disk, newest);
 	struct walk w;
 
 	totals.records++;
-	if (newest && (le64_to_cpu(newest->sequence) & 1) == io->block)
-		shim_fail("the newest anchor record is overwritten");
-	if (newest && le64_to_cpu(disk->sequence) !=
-		      le64_to_cpu(newest->sequence) + 1)
-		shim_fail("anchor record %llu follows %llu",
-			  (unsigned long long)le64_to_cpu(disk->sequence),
-			  (unsigned long long)le64_to_cpu(newest->sequence));
-	oracle_record(&world->oracle, disk, world->oracle.cut);
+	if (newest)
+		check_slot(disk, newest, io->block);
+	oracle_record(&world->oracle, disk, time);
 	world->reach[1].valid = false;
 	if (world->expect_corruption || !rng_chance(&world->choice, sim->p.walk))
 		return;
@@ -80,7 +118,7 @@ static void anchor_submitted(struct world *world, const struct io *io)
 	if (!walk(&w, &world->crypto, &world->data, disk))
 		shim_fail("I4: anchor record %llu does not hold: %s",
 			  (unsigned long long)le64_to_cpu(disk->sequence), w.why);
-	check_mapping(world, &w, world->oracle.cut);
+	check_mapping(world, &w, time);
 	set_reach(&world->reach[1], &w);
 	walk_exit(&w);
 }
@@ -192,10 +230,11 @@ static void read_all(struct client *c)
 
 static int attach(struct world *world)
 {
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	int err = qvault_attach(&world->v, record);
 
-	qvault_buf_put(record);
+	kfree(record);
 	if (!err) {
 		world->attached = true;
 		attach_caches(world);
@@ -264,13 +303,18 @@ static struct world *branch(struct world *world, struct rng *rng)
 	return child;
 }
 
-static void look_into(struct world *child, struct rng *rng)
+static void run_child(struct world *child, struct rng *rng)
 {
 	struct verify verify = { .world = child, .seed = rng_next(rng) };
 
 	child->data.world = child->anchor.world = child;
 	task_spawn(&child->sched, "verify", verify_task, &verify);
 	world_run(child);
+}
+
+static void look_into(struct world *child, struct rng *rng)
+{
+	run_child(child, rng);
 	world_exit(child);
 	free(child);
 }
@@ -387,6 +431,75 @@ void explore_damaged(struct world *volume)
 	child->damaged = child->expect_corruption = true;
 	totals.attacks++;
 	look_into(child, &rng);
+}
+
+/* ---- Another machine ---- */
+
+/* A child of what @world's devices hold now, and of what @owner says of it. */
+static struct world *attach_newest(struct world *world, const struct oracle *owner,
+				   struct rng *rng)
+{
+	struct world *child = branch(world, rng);
+	const struct record *record;
+
+	dev_crash(&world->data, &child->data, CRASH_ALL, rng);
+	dev_crash(&world->anchor, &child->anchor, CRASH_ALL, rng);
+	record = oracle_find(owner, newest_record(&child->crypto, &child->anchor),
+			     &owner);
+	if (!record)
+		shim_fail("the newest record is nobody's");
+	oracle_init(&child->oracle, owner->logical_blocks, owner, record->time);
+	child->on_io = explore_anchor;
+	return child;
+}
+
+static void take_over(struct qvault_dev *dev, const struct qvault_dev *from)
+{
+	struct block *now, *was;
+	u64 i;
+
+	for (i = 0; i < dev->nr_blocks; i++) {
+		now = dev_newest(from, i);
+		was = dev_newest(dev, i);
+		if (now && now != was)
+			dev_replace(dev, i, now);
+	}
+}
+
+/**
+ * elsewhere() - another machine attaches the vault and uses it
+ * @world: of whoever has it already, and goes on with what the other leaves
+ *
+ * Return: the other's world, for elsewhere_check().
+ */
+struct world *elsewhere(struct world *world)
+{
+	struct rng rng = { rng_next(&world->choice) };
+	struct world *other = attach_newest(world, &world->oracle, &rng);
+
+	run_child(other, &rng);
+	take_over(&world->data, &other->data);
+	take_over(&world->anchor, &other->anchor);
+	return other;
+}
+
+/**
+ * elsewhere_check() - who was behind has ended: the other has lost nothing
+ * @world: of who was behind
+ * @other: from elsewhere(); freed
+ *
+ * But for blocks of data that both have written to the same place.
+ */
+void elsewhere_check(struct world *world, struct world *other)
+{
+	struct rng rng = { rng_next(&world->choice) };
+	struct world *child = attach_newest(world, &other->oracle, &rng);
+
+	child->expect_data_loss = child->damaged = true;
+	child->v.read_only = true;
+	look_into(child, &rng);
+	world_exit(other);
+	free(other);
 }
 
 /* ---- Attacks on a volume at rest ---- */

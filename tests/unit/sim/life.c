@@ -28,6 +28,7 @@ struct life {
 	u64 cut_at;			/* I/Os from now */
 	bool healthy;			/* no faults in this life */
 	bool hostile;			/* and no honest storage */
+	struct fork fork;		/* memory goes back, if world.fork is set */
 };
 
 /* Small caches, so that what is dropped must be read again. */
@@ -139,7 +140,8 @@ static __le32 chosen_mac(const struct params *p)
 static int attach(struct life *life)
 {
 	struct world *world = &life->world;
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	int err;
 
 	if (world->ephemeral) {
@@ -152,7 +154,7 @@ static int attach(struct life *life)
 		record->mac_type = chosen_mac(&life->sim->p);
 	}
 	err = qvault_attach(&world->v, record);
-	qvault_buf_put(record);
+	kfree(record);
 	return err;
 }
 
@@ -229,8 +231,12 @@ static void on_io(struct world *world, const struct io *io, bool completed)
 {
 	struct life *life = container_of(world, struct life, world);
 
-	if (!world->ephemeral)
+	if (world->fork)
+		explore_anchor(world, io, completed);
+	else if (!world->ephemeral)
 		explore_io(world, io, completed);
+	if (world->fork && !completed)
+		fork_at_io(world->fork, world);
 	if (life->cut && life->cut_at-- == 0)
 		world->sched.stop = true;
 }
@@ -324,7 +330,7 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume,
 	world->sim = sim;
 	world->choice.state = rng_next(&sim->explore_rng);
 	world->on_io = on_io;
-	world->reserve = world->reserve_left = sim->p.reserve;
+	world_reserve(world, sim->p.reserve);
 	world->ephemeral = sim->p.ephemeral;
 	if (world->ephemeral)
 		world->v.anchor_dev = NULL;
@@ -336,6 +342,12 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume,
 	world->v.allow_discards = sim->p.discards;
 	world->v.logical_blocks = sim->p.logical_blocks;
 	choose_faults(life);
+	if (sim->p.forks && !world->ephemeral && !life->hostile &&
+	    number == sim->p.lives - 1) {
+		life->world.fork = &life->fork;
+		life->fork.countdown = rng_below(&world->choice, 600);
+		life->healthy = false;
+	}
 	life->cut = rng_chance(&sim->rng, 60);
 	life->cut_at = rng_below(&sim->rng, 30 * sim->p.ops * sim->p.clients);
 }
@@ -361,14 +373,20 @@ static void live(struct sim *sim, struct world *volume, u32 number)
 	task_spawn(&world->sched, "main", main_task, life);
 	world_run(world);
 	clean = !world->sched.stop;
+	if (world->fork)
+		fork_end(world->fork, world);
+	if (world->fork)
+		fork_give_up(world->fork, world);
 	if (clean)
 		totals.detaches++;
 	else
 		totals.crashes++;
 	totals.hits += was_hit(world);
 	/* Also after a detach: what it could not flush may be lost. */
-	if (!world->ephemeral)
+	if (!world->ephemeral && !life->fork.behind)
 		power_cut(life);
+	map64_free(&life->fork.theirs);
+	sim->behind = life->fork.behind;
 	move_volume(volume, world);
 	if (clean)
 		world_exit(world);
@@ -430,7 +448,9 @@ void run_seed(struct params *p)
 			break;
 		live(&sim, &volume, i);
 	}
-	if (p->hostile && !p->ephemeral && i == p->lives)
+	if (sim.behind)
+		;
+	else if ((p->hostile || p->forks) && !p->ephemeral && i == p->lives)
 		explore_damaged(&volume);
 	else if (p->attacks && !p->ephemeral)
 		attack_all(&volume);

@@ -29,7 +29,7 @@ static const struct option {
 	OPTION(lives), OPTION(clients), OPTION(ops), OPTION(max_len),
 	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(reserve), OPTION(shortage),
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
-	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile),
+	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile), OPTION(forks),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
 	OPTION(only_state), OPTION(ghash), OPTION(small),
 };
@@ -133,7 +133,6 @@ static void choose(struct params *p, u64 seed)
 	p->slow = rng_chance(&rng, 30) ? 10 : 0;
 	p->commits = rng_chance(&rng, 25) ? 1 : 20;
 	p->bursts = p->lazy && rng_chance(&rng, 30) ? 100 : 0;
-	p->reserve = 128;
 	if (rng_chance(&rng, 30))
 		p->shortage = rng_chance(&rng, 50) ? 100 :
 			      rng_below(&rng, 100);
@@ -141,6 +140,7 @@ static void choose(struct params *p, u64 seed)
 	p->attacks = rng_chance(&rng, 10) ? 16 : 0;
 	p->hostile = p->adversary && rng_chance(&rng, 50) ?
 		     1 + rng_below(&rng, 10) : 0;
+	p->forks = !p->hostile && rng_chance(&rng, 25);
 	p->discards = rng_chance(&rng, 20);
 	p->real = rng_chance(&rng, 3);
 	p->ephemeral = rng_chance(&rng, 8);
@@ -148,6 +148,7 @@ static void choose(struct params *p, u64 seed)
 	if (p->ephemeral)
 		p->lives = 1;
 	p->ghash = rng_chance(&rng, 30);
+	p->reserve = rng_chance(&rng, 50) ? 0 : 30;
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (given[i])
 			put(p, i, value[i]);
@@ -340,6 +341,12 @@ static void report(double seconds)
 	printf("%llu lives with a storage that lies: %llu wrong answers, %llu writes lost or astray\n",
 	       (unsigned long long)totals.hostile, (unsigned long long)totals.lies,
 	       (unsigned long long)totals.astray);
+	printf("%llu attached elsewhere meanwhile; %llu memories that went back: %llu told before a commit, %llu seals, %llu of them under versions of the other life\n",
+	       (unsigned long long)totals.elsewhere,
+	       (unsigned long long)totals.forks,
+	       (unsigned long long)totals.fork_told,
+	       (unsigned long long)totals.fork_seals,
+	       (unsigned long long)totals.fork_repeats);
 	printf("%llu attacked volumes: %llu refused, %llu with unreadable blocks, 0 read back wrong\n",
 	       (unsigned long long)totals.attacks,
 	       (unsigned long long)totals.refused,

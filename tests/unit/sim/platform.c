@@ -12,6 +12,7 @@
 #include "sim.h"
 
 struct world *world_current;
+unsigned long jiffies;
 
 /* ---- I/O ---- */
 
@@ -96,6 +97,7 @@ static void event(void *arg, u32 n)
 		return;
 	}
 	fails = io_fails(world, io);
+	jiffies++;
 
 	world->inflight[n] = world->inflight[--world->nr_inflight];
 	if (fails) {
@@ -184,6 +186,21 @@ int qvault_dev_flush(struct qvault_dev *dev)
 	return sync_io(dev, IO_FLUSH, 0, NULL, false);
 }
 
+int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
+			      u64 block, void *buf, int *read)
+{
+	struct io look = {
+		.kind = IO_READ, .dev = other, .block = block, .buf = buf,
+		.task = task_current,
+	};
+	int err;
+
+	world_submit(other->world, &look);
+	err = qvault_dev_flush(dev);
+	*read = world_io_wait(&look);
+	return err;
+}
+
 /* Done or not, and if so it is one more write that a crash may cut off. */
 void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
 {
@@ -200,21 +217,29 @@ void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
 
 struct qvault_batch {
 	struct qvault_dev *dev;
+	enum qvault_use use;
 	u32 inflight, limit;
 	int err;
 	wait_queue_head_t wait;
 };
 
 struct qvault_batch *qvault_batch_begin(struct qvault *v,
-					struct qvault_dev *dev)
+					struct qvault_dev *dev,
+					enum qvault_use use)
 {
 	struct qvault_batch *batch = kzalloc(sizeof(*batch),
 					     GFP_NOIO | __GFP_NOFAIL);
 
 	batch->dev = dev;
+	batch->use = use;
 	batch->limit = 1 + rng_below(&dev->world->sched.rng, 8);
 	init_waitqueue_head(&batch->wait);
 	return batch;
+}
+
+void *qvault_batch_buf(struct qvault_batch *batch)
+{
+	return qvault_buf_get(&batch->dev->world->v, batch->use);
 }
 
 static void batch_end_io(struct io *io)
@@ -272,8 +297,7 @@ void qvault_batch_end(struct qvault_batch *batch)
 /* ---- Buffers ---- */
 
 /*
- * As the kernel's pool does it: the allocator first, then the reserve, then
- * wait; and what is given back fills the reserve first.
+ * As the kernel's pools do it: the allocator first, then the reserve, then wait.
  */
 static bool memory_is_short(struct world *world)
 {
@@ -281,11 +305,23 @@ static bool memory_is_short(struct world *world)
 	       rng_chance(&world->sched.rng, world->shortage);
 }
 
-static void *new_buf(struct world *world)
+/* A buffer, and before it where it came from. */
+struct buf {
+	struct world *world;
+	u32 use;			/* QVAULT_NR_USES: from no reserve */
+	u64 pad;
+	u8 data[QVAULT_BLOCK_SIZE];
+};
+
+static void *new_buf(struct world *world, u32 use)
 {
+	struct buf *buf = kmalloc(sizeof(*buf), GFP_NOIO | __GFP_NOFAIL);
+
+	buf->world = world;
+	buf->use = use;
 	if (world)
 		world->nr_bufs++;
-	return kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
+	return buf->data;
 }
 
 void *qvault_buf_try(void)
@@ -293,35 +329,35 @@ void *qvault_buf_try(void)
 	struct world *world = world_current;
 
 	might_sleep();
-	return world && memory_is_short(world) ? NULL : new_buf(world);
+	return world && memory_is_short(world) ? NULL :
+	       new_buf(world, QVAULT_NR_USES);
 }
 
-void *qvault_buf_get(void)
+void *qvault_buf_get(struct qvault *v, enum qvault_use use)
 {
 	struct world *world = world_current;
 
 	might_sleep();
-	if (world && memory_is_short(world)) {
-		wait_event(world->buf_wait, world->reserve_left);
-		world->reserve_left--;
-	}
-	return new_buf(world);
+	if (!world || !memory_is_short(world))
+		return new_buf(world, QVAULT_NR_USES);
+	wait_event(world->buf_wait, world->reserve_left[use]);
+	world->reserve_left[use]--;
+	return new_buf(world, use);
 }
 
-void qvault_buf_put(void *buf)
+void qvault_buf_put(void *data)
 {
-	struct world *world = world_current;
+	struct buf *buf = data ? container_of(data, struct buf, data[0]) : NULL;
+	struct world *world = buf ? buf->world : NULL;
 
-	if (!buf)
-		return;
-	kfree(buf);
-	if (!world)
-		return;
-	world->nr_bufs--;
-	if (world->reserve_left < world->reserve) {
-		world->reserve_left++;
-		wake_up(&world->buf_wait);
+	if (world) {
+		world->nr_bufs--;
+		if (buf->use < QVAULT_NR_USES) {
+			world->reserve_left[buf->use]++;
+			wake_up(&world->buf_wait);
+		}
 	}
+	kfree(buf);
 }
 
 /* ---- Events ---- */
@@ -365,12 +401,41 @@ void qvault_report_failure(struct qvault *v, const char *what, int err)
 		shim_fail("the vault failed for no reason: %s, %d", what, err);
 }
 
+void qvault_report_trouble(struct qvault *v, const char *what, int err)
+{
+	struct world *world = v->platform;
+
+	if (!world->expect_failure && !world->expect_corruption &&
+	    !world->expect_no_memory)
+		shim_fail("trouble for no reason: %s, %d", what, err);
+}
+
+void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence)
+{
+	struct world *world = v->platform;
+
+	might_sleep();
+	world->taken++;
+	if (!world->expect_taken)
+		shim_fail("record %llu of epoch %llu taken for somebody else's",
+			  (unsigned long long)sequence, (unsigned long long)epoch);
+}
+
+void qvault_report_slot(struct qvault *v, u32 slot, int err)
+{
+	struct world *world = v->platform;
+
+	world->bad_slots++;
+}
+
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
 {
 	struct world *world = v->platform;
 
 	might_sleep();
 	world->corruptions++;
+	if (world->expect_data_loss && kind == QVAULT_KIND_DATA)
+		return;
 	if (!world->expect_corruption)
 		shim_fail("G4: corruption of kind %d, id 0x%llx, and nobody did anything",
 			  kind, (unsigned long long)id);
@@ -392,6 +457,15 @@ void world_init(struct world *world, u64 seed)
 	world->v.data = &world->data;
 	world->v.anchor_dev = &world->anchor;
 	world->v.crypto = &world->crypto;
+}
+
+void world_reserve(struct world *world, u32 more)
+{
+	u32 use;
+
+	for (use = 0; use < QVAULT_NR_USES; use++)
+		world->reserve[use] = world->reserve_left[use] =
+			qvault_least_buffers(use) + more;
 }
 
 static void free_inflight(struct world *world)
@@ -419,9 +493,14 @@ static void world_free(struct world *world)
 
 void world_exit(struct world *world)
 {
+	u32 use;
+
 	sched_exit(&world->sched);
 	if (world->nr_bufs)
 		shim_fail("%u buffers were not given back", world->nr_bufs);
+	for (use = 0; use < QVAULT_NR_USES; use++)
+		if (world->reserve_left[use] != world->reserve[use])
+			shim_fail("the reserve %u was not filled again", use);
 	free_inflight(world);
 	world_free(world);
 }

@@ -19,7 +19,7 @@ struct params {
 	u32 explore;			/* permille of I/Os at which to crash */
 	u32 adversary;			/* percent of those states he gets */
 	u32 faults;			/* percent of lives with faults */
-	u32 reserve;			/* buffers that are there when memory is short */
+	u32 reserve;			/* buffers more than the least, when memory is short */
 	u32 shortage;			/* percent of allocations that find no memory */
 	u32 memory_mib;
 	u32 slow;			/* percent of reads that take very long */
@@ -35,6 +35,7 @@ struct params {
 	bool small;			/* nearly the smallest volumes only */
 	bool fill;			/* write everything first */
 	u32 attacks;			/* on the volume at the end, of each kind */
+	u32 forks;			/* percent: memory goes back in the last life */
 	u32 hostile;			/* percent of I/Os of a last life: lies, writes astray */
 	/* Of the second life: the n-th I/O or allocation fails; 0: none. */
 	u64 fail_io_at, fail_alloc_at;
@@ -51,6 +52,7 @@ struct totals {
 	u64 ops, blocks_read, records, walks;
 	u64 seals;			/* each under a version of its own */
 	u64 hostile, lies, astray;	/* lives, reads, writes */
+	u64 elsewhere, forks, fork_seals, fork_repeats, fork_told;
 	u64 hits;			/* of fail_io_at or fail_alloc_at */
 	u64 limit;			/* of states; 0: none */
 };
@@ -71,6 +73,7 @@ struct sim {
 	u64 nr_cuts;			/* of them, of the trunk: see only_state */
 	struct map64 states;		/* explored: what was on the devices */
 	u64 next_value;
+	bool behind;			/* the devices hold another life's state */
 };
 
 extern struct totals totals;
@@ -101,6 +104,29 @@ void explore(struct world *world, u32 depth, bool adversary);
 void explore_damaged(struct world *volume);
 
 void attack(struct world *volume, u64 block, struct block *contents);
+
+/* fork.c */
+enum fork_role { FORK_NONE, FORK_FIRST, FORK_COPY, FORK_DONE };
+
+struct fork {
+	enum fork_role role;
+	u64 countdown;			/* I/Os until something is done */
+	int fd, pid;
+	bool behind;			/* the other has made a record since */
+	bool notified;
+	u64 sequence, since;		/* of the newest record, and when, at the fork */
+	u64 seals_before;
+	struct map64 theirs;		/* sealed by the other, since */
+	struct world *other;		/* on another machine */
+};
+
+struct world *elsewhere(struct world *world);
+void elsewhere_check(struct world *world, struct world *other);
+
+void fork_at_io(struct fork *f, struct world *world);
+void fork_acked(const struct fork *f, u64 time);
+void fork_end(struct fork *f, struct world *world);
+void fork_give_up(struct fork *f, struct world *world);
 
 /* attack.c */
 void attack_all(struct world *volume);

@@ -68,7 +68,8 @@ struct world {
 	bool damaged;			/* writes may have gone astray, now or before */
 
 	u32 nr_bufs;			/* buffers that are out */
-	u32 reserve, reserve_left;	/* of them, when memory is short */
+	/* Of them, when memory is short: so many for each use. */
+	u32 reserve[QVAULT_NR_USES], reserve_left[QVAULT_NR_USES];
 	u32 shortage;			/* percent of allocations that find none */
 	wait_queue_head_t buf_wait;
 
@@ -83,8 +84,10 @@ struct world {
 	struct reach reach[2];		/* newest durable, and the one on its way */
 	bool anchor_unknown;		/* an anchor write failed */
 
-	u64 corruptions, failures;
-	bool expect_corruption, expect_failure, expect_no_memory;
+	u64 corruptions, failures, taken, bad_slots;
+	bool expect_corruption, expect_failure, expect_no_memory, expect_taken;
+	bool expect_data_loss;		/* corruption of data blocks only */
+	struct fork *fork;		/* or NULL */
 
 	/* Called whenever what a crash could leave has changed. */
 	void (*on_io)(struct world *world, const struct io *io, bool completed);
@@ -96,6 +99,8 @@ struct world {
 extern struct world *world_current;
 
 void world_init(struct world *world, u64 seed);
+/* How many buffers more than the least there are when memory is short. */
+void world_reserve(struct world *world, u32 more);
 /* Ends a world that has detached cleanly, and complains of leaks. */
 void world_exit(struct world *world);
 /* Ends it as it is. */

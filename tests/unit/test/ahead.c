@@ -178,10 +178,10 @@ static void trouble(struct fixture *f)
 
 	/* No memory: not from the reserve either. */
 	w->shortage = 100;
-	w->reserve = w->reserve_left = 8;
+	world_reserve(w, 0);
 	before = w->nr_ios;
 	qvault_readahead(f->v, 2);
-	CHECK(w->nr_ios == before && w->reserve_left == 8);
+	CHECK(w->nr_ios == before && w->reserve_left[QVAULT_USE_READ] == 2);
 	w->shortage = 0;
 	CHECK(look_up(f, 2 * QVAULT_FANOUT, 1) == 1);
 

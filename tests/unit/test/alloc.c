@@ -259,3 +259,35 @@ void test_alloc_low(void)
 {
 	with_vault(3000, 64, alloc_low);
 }
+
+/*
+ * There is memory for a few groups only, and each of ten gets a fresh block: those
+ * in memory serve until a checkpoint has left them idle.
+ */
+static void alloc_memory(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 8 };
+	struct world *w = &f->world;
+	struct qvault_group *g;
+	u64 i;
+
+	w->shortage = w->sched.fail_alloc = 100;
+	world_reserve(w, 0);
+	for (i = 0; i < 40; i++)
+		CHECK(!op_write(&c, i * (f->v->geo.logical_blocks / 40), 1 + i % 9));
+	CHECK(f->v->alloc.nr_groups <= QVAULT_GROUPS);
+	/* Full ones that are idle give way. */
+	CHECK(!op_checkpoint(&c));
+	list_for_each_entry(g, &f->v->alloc.lru, lru)
+		g->nr_busy = g->nr_data;
+	CHECK(!op_write(&c, 0, 9));
+	w->shortage = w->sched.fail_alloc = 0;
+	CHECK(!op_checkpoint(&c));
+	for (i = 0; i < 40; i++)
+		CHECK(!op_read(&c, i * (f->v->geo.logical_blocks / 40), 9));
+}
+
+void test_alloc_memory(void)
+{
+	with_vault(9 * QVAULT_GROUP_BLOCKS + 5000, 64, alloc_memory);
+}

@@ -72,13 +72,14 @@ static void trial_task(void *arg)
 {
 	struct trial *t = arg;
 	struct qvault *v = &t->world.v;
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	struct qvault_ptr ptr[64];
 
 	t->err = qvault_init(v);
 	if (!t->err)
 		t->err = qvault_attach(v, record);
-	qvault_buf_put(record);
+	kfree(record);
 	if (!t->err && v->geo.logical_blocks >= 64)
 		qvault_lookup(v, 0, 64, ptr);
 	if (!t->err) {

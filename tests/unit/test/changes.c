@@ -24,7 +24,8 @@ static struct map *map_new(struct fixture *f)
 	static const struct qvault_ptr none;
 
 	m->f = f;
-	m->batch = qvault_batch_begin(f->v, f->v->data);
+	m->batch = qvault_batch_begin(f->v, f->v->data,
+				      QVAULT_USE_CHECKPOINT);
 	qvault_cursor_init(&m->cursor, f->v, QVAULT_KIND_MAP, &none, m->batch);
 	m->changes.item = calloc(QVAULT_MAX_CHANGES, sizeof(u64));
 	m->changes.cursor = &m->cursor;

@@ -13,7 +13,6 @@
 struct model {
 	struct qvault v;
 	struct qvault_delta *delta;
-	struct qvault_reserve reserve;
 	struct rng rng;
 	u64 *version;			/* UNKNOWN, 0: unmapped */
 	u64 blocks;
@@ -21,12 +20,11 @@ struct model {
 
 static void insert(struct model *m, u64 logical, u32 count)
 {
+	u32 i, nodes = qvault_leaves_of(logical, count);
 	struct qvault_ptr ptr = { 0 };
-	u32 i;
 
-	while (!qvault_delta_prepare(&m->v, m->delta, logical, count, true,
-				     &m->reserve))
-		qvault_reserve_fill(&m->v, &m->reserve);
+	CHECK(qvault_stock_promise(&m->v, nodes));
+	qvault_delta_prepare(&m->v, m->delta, logical, count, true);
 	for (i = 0; i < count; i++) {
 		ptr.version = 1 + rng_below(&m->rng, 1ull << 50);
 		ptr.where = ptr.version ^ 77;
@@ -34,6 +32,7 @@ static void insert(struct model *m, u64 logical, u32 count)
 		qvault_delta_insert(&m->v, m->delta, logical + i, &ptr);
 		m->version[logical + i] = ptr.version;
 	}
+	qvault_stock_release(&m->v, nodes);
 }
 
 static void unmap(struct model *m, u64 logical, u64 count)
@@ -45,9 +44,9 @@ static void unmap(struct model *m, u64 logical, u64 count)
 		m->version[logical + i] = 0;
 	while (count) {
 		qvault_next_piece(&m->v.geo, logical, count, &piece);
-		while (!qvault_delta_unmap_piece(&m->v, m->delta, &piece,
-						 &m->reserve))
-			qvault_reserve_fill(&m->v, &m->reserve);
+		CHECK(qvault_stock_promise(&m->v, 1));
+		qvault_delta_unmap_piece(&m->v, m->delta, &piece);
+		qvault_stock_release(&m->v, 1);
 		/* The last leaf of a volume is known beyond its end too. */
 		logical += piece.count;
 		count -= piece.count;
@@ -95,7 +94,6 @@ static struct model *model_new(u64 data_blocks, u64 seed)
 	bare_vault(&m->v, data_blocks);
 	m->delta = &m->v.delta[0];
 	CHECK(!qvault_delta_init(m->delta, 4));
-	qvault_reserve_init(&m->reserve);
 	m->rng.state = seed;
 	m->blocks = m->v.geo.logical_blocks;
 	m->version = malloc(m->blocks * sizeof(u64));
@@ -105,7 +103,6 @@ static struct model *model_new(u64 data_blocks, u64 seed)
 
 static void model_free(struct model *m)
 {
-	qvault_reserve_exit(&m->v, &m->reserve);
 	bare_vault_exit(&m->v);
 	free(m->version);
 	free(m);

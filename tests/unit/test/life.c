@@ -30,7 +30,7 @@ static void small_lives(u64 seed)
 	now = (struct params){
 		.seed = seed, .data_blocks = 300, .log_blocks = QVAULT_MIN_LOG_BLOCKS,
 		.lives = 3, .clients = 1 + seed % 3, .ops = 12, .max_len = 9,
-		.max_states = 1000, .reserve = 128, .commits = 25, .tight = 50,
+		.max_states = 1000, .commits = 25, .tight = 50,
 		.walk = 100,
 	};
 }

@@ -47,12 +47,19 @@ static const struct test {
 	{ "anchor: authentic records that make no sense", test_anchor_nonsense },
 	{ "anchor: what it names is that and nothing else", test_anchor_named },
 	{ "anchor: a lease is renewed in time", test_anchor_lease },
+	{ "line: who else was here", test_line_look },
+	{ "line: an attach and a detach write both slots", test_line_slots },
+	{ "line: versions jump", test_line_versions },
+	{ "line: resume takes what the suspend left", test_line_resume },
+	{ "line: all writes fail for a while on a full volume", test_line_outage },
+	{ "line: a commit fails, and the next one does it", test_line_failed_commit },
 	{ "alloc: all of a volume, each block once", test_alloc_all },
 	{ "alloc: when a block becomes free", test_alloc_release },
 	{ "alloc: home and runs", test_alloc_runs },
 	{ "alloc: long pieces first, also after short ones", test_alloc_pieces },
 	{ "alloc: freed and in use again", test_alloc_reuse },
 	{ "alloc: a checkpoint before blocks are short", test_alloc_low },
+	{ "alloc: more groups than there is memory for", test_alloc_memory },
 	{ "life: each I/O of it failing once", test_life_fail_io },
 	{ "life: each allocation of it failing once", test_life_fail_alloc },
 	{ "life: each anchor record torn in all 254 ways", test_life_tear },
@@ -97,12 +104,13 @@ void bare_vault_exit(struct qvault *v)
 static void fixture_task(void *arg)
 {
 	struct fixture *f = arg;
-	struct qvault_disk_anchor *record = qvault_buf_get();
+	struct qvault_disk_anchor *record =
+		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 
 	CHECK(!qvault_init(f->v));
 	if (CHECK(!qvault_attach(f->v, record)))
 		f->fn(f);
-	qvault_buf_put(record);
+	kfree(record);
 	qvault_detach(f->v);
 	qvault_exit(f->v);
 }

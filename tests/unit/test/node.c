@@ -47,7 +47,7 @@ static void short_of_memory(struct fixture *f)
 	f->v->cache.limit = 4;
 
 	w->shortage = 100;
-	w->reserve = w->reserve_left = READERS / 2;
+	world_reserve(w, 0);
 	for (i = 0; i < READERS; i++) {
 		r[i] = (struct reader){ .f = f, .leaf = i, .left = &left, .wait = &wait };
 		task_spawn(&w->sched, "reader", read_leaf, &r[i]);

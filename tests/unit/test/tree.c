@@ -35,7 +35,7 @@ static void check_tree(struct fixture *f, const struct qvault_ptr *root,
 			continue;
 		weight++;
 		CHECK(qvault_node_weight(&ptr) == 1);
-		if (!CHECK(!qvault_node_get(f->v, QVAULT_KIND_NODE, 0, i, &ptr,
+		if (!CHECK(!qvault_node_get(f->v, QVAULT_USE_READ, QVAULT_KIND_NODE, 0, i, &ptr,
 					    &node)))
 			continue;
 		disk = node->data;
@@ -48,7 +48,8 @@ static void check_tree(struct fixture *f, const struct qvault_ptr *root,
 static void change(struct fixture *f, struct rng *rng, struct qvault_ptr *root,
 		   u64 *model, u64 leaves)
 {
-	struct qvault_batch *batch = qvault_batch_begin(f->v, f->v->data);
+	struct qvault_batch *batch = qvault_batch_begin(f->v, f->v->data,
+				   QVAULT_USE_CHECKPOINT);
 	struct qvault_cursor *c = malloc(sizeof(*c));
 	struct qvault_disk_node *disk;
 	void *data;
@@ -118,7 +119,8 @@ static void tree_next(struct fixture *f)
 
 	model = calloc(leaves, sizeof(*model));
 	change(f, &rng, &root, model, leaves);
-	batch = qvault_batch_begin(f->v, f->v->data);
+	batch = qvault_batch_begin(f->v, f->v->data,
+				   QVAULT_USE_CHECKPOINT);
 	qvault_cursor_init(c, f->v, QVAULT_KIND_NODE, &root, batch);
 	for (i = 0; i <= leaves; i++) {
 		for (want = i; want < leaves && !model[want]; want++)

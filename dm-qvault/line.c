@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One line of records.
+ *
+ * Each record of a vault is written by who knows the one before it.  Memory that was
+ * copied or went back in time, and a second attachment on another machine, do not
+ * know it.  Whichever of the lives makes a record first changes the slot that the
+ * others are about to replace.  So that slot is read before each record is written,
+ * while the data device is flushed, and must hold what this vault last knew there.
+ *
+ * The anchor device is trusted: what is found there is an accident, not an attack.
+ */
+#include <linux/delay.h>
+
+#include "qvault.h"
+
+/* A record is tried so often, with pauses that double: ten seconds in all. */
+#define TRIES			10
+#define FIRST_PAUSE_MS		10u
+
+/* ---- Versions ---- */
+
+/**
+ * qvault_new_versions() - take versions that were never used
+ * @v: vault
+ * @count: how many, consecutive
+ *
+ * Each anchor record leases the versions below its lease field: whoever reads
+ * it starts above.  So no version repeats, whatever a crash cuts off.
+ *
+ * Context: Any.
+ * Return: the first one; 0 if a record must be made first, see qvault_lease_out(),
+ * or if the vault may not write.
+ */
+u64 qvault_new_versions(struct qvault *v, u32 count)
+{
+	u64 first = atomic64_fetch_add(count, &v->version);
+
+	if (qvault_may_write(v) || first + count > READ_ONCE(v->anchor.lease))
+		return 0;
+	return first;
+}
+
+/* Is it time for an anchor record, to get a new lease? */
+bool qvault_lease_low(const struct qvault *v)
+{
+	return atomic64_read(&v->version) + QVAULT_LEASE / 2 >
+	       READ_ONCE(v->anchor.lease);
+}
+
+/* Are there no versions at all before the next record? */
+bool qvault_lease_out(const struct qvault *v)
+{
+	return atomic64_read(&v->version) >= READ_ONCE(v->anchor.lease);
+}
+
+/**
+ * qvault_forked() - this memory may live a second time elsewhere
+ * @v: vault
+ *
+ * Both lives would go on with the same versions.  Beyond the lease there are none,
+ * so the next commit or write makes a record first, which leases others; and the
+ * look before that record finds out whether the other life has made one already.
+ *
+ * Context: Any.
+ */
+void qvault_forked(struct qvault *v)
+{
+	atomic64_add(QVAULT_LEASE + qvault_random_jump(), &v->version);
+}
+
+/* ---- Who was here ---- */
+
+static bool is_known(const struct qvault *v, u32 slot,
+		     const struct qvault_disk_anchor *disk)
+{
+	return !qvault_tags_differ(disk->mac, v->line.known[slot],
+				   sizeof(disk->mac));
+}
+
+/* A volume that was formatted over ours: its MAC says nothing to us. */
+static bool other_volume(const struct qvault *v,
+			 const struct qvault_disk_anchor *disk)
+{
+	return !memcmp(disk->magic, QVAULT_ANCHOR_MAGIC, sizeof(disk->magic)) &&
+	       (le32_to_cpu(disk->format) != QVAULT_FORMAT_VERSION ||
+		memcmp(disk->uuid, v->anchor.uuid, sizeof(disk->uuid)));
+}
+
+/*
+ * Does what stands in @slot come from a life that goes on beside ours?  A record of
+ * a lower epoch is the last one of who was displaced, perhaps under way when we came.
+ * No record at all was torn, or has rotted.
+ *
+ * Returns 0: no; -ESTALE; or another negative errno.
+ */
+static int find_other(struct qvault *v, u32 slot,
+		      const struct qvault_disk_anchor *disk, u64 *epoch)
+{
+	int err;
+
+	*epoch = le64_to_cpu(disk->epoch);
+	if (other_volume(v, disk))
+		return -ESTALE;
+	err = qvault_anchor_check(v, disk, slot);
+	if (err == -ENODATA)
+		return 0;
+	if (err && err != -EUCLEAN)
+		return err;
+	return *epoch < v->anchor.epoch ? 0 : -ESTALE;
+}
+
+/* @mine: stands there perhaps, from a write that failed; NULL: there was none. */
+static int check_slot(struct qvault *v, u32 slot,
+		      const struct qvault_disk_anchor *seen,
+		      const struct qvault_disk_anchor *mine)
+{
+	u64 epoch;
+	int err;
+
+	if (is_known(v, slot, seen))
+		return 0;
+	if (mine && !qvault_tags_differ(seen->mac, mine->mac, sizeof(mine->mac)))
+		return 0;
+	err = find_other(v, slot, seen, &epoch);
+	if (err == -ESTALE)
+		qvault_taken(v, epoch, le64_to_cpu(seen->sequence));
+	return err;
+}
+
+/**
+ * qvault_line_look() - see that nobody else goes on from our record
+ * @v: vault
+ *
+ * Before metadata are written, since whoever goes on has its own where ours would
+ * go: a log that is spoilt is worth all of a volume, a block of data only itself.
+ *
+ * Context: commit_mutex; sleeps.
+ * Return: 0; -ESTALE: the vault has stopped; or another negative errno.
+ */
+int qvault_line_look(struct qvault *v)
+{
+	u32 slot = (v->anchor.sequence + 1) & 1;
+	void *seen;
+	int err;
+
+	if (qvault_ephemeral(v))
+		return 0;
+	seen = qvault_buf_get(v, QVAULT_USE_COMMIT);
+	err = qvault_dev_read(v->anchor_dev, slot, seen);
+	if (!err)
+		err = check_slot(v, slot, seen, NULL);
+	qvault_buf_put(seen);
+	return err;
+}
+
+/* ---- Writing ---- */
+
+/* Make what the record reaches durable, and see whether its slot is still ours. */
+static int flush_and_look(struct qvault *v, bool flush, u32 slot, void *seen,
+			  int *read)
+{
+	int err;
+
+	if (!flush) {
+		*read = qvault_dev_read(v->anchor_dev, slot, seen);
+		return 0;
+	}
+	err = qvault_dev_flush_and_read(v->data, v->anchor_dev, slot, seen, read);
+	/* The device may have lost what it did not flush, and the next flush succeed. */
+	if (err)
+		qvault_fail(v, "flush of the data device", err);
+	else
+		atomic64_inc(&v->counters.flushes);
+	return err;
+}
+
+/*
+ * Sets @again if it is the anchor device that failed.  After a write that failed the
+ * record may stand there; before that, another life has done the very same.
+ */
+static int try_record(struct qvault *v, struct qvault_disk_anchor *disk,
+		      void *seen, bool flush, bool *again)
+{
+	const struct qvault_disk_anchor *mine = *again ? disk : NULL;
+	u32 slot = le64_to_cpu(disk->sequence) & 1;
+	int err, read;
+
+	*again = false;
+	err = flush_and_look(v, flush, slot, seen, &read);
+	if (err)
+		return err;
+	if (!read) {
+		err = check_slot(v, slot, seen, mine);
+		if (err)
+			return err;
+		read = qvault_dev_write_fua(v->anchor_dev, slot, disk);
+	}
+	*again = read;
+	return read;
+}
+
+/*
+ * Write a record.  A write that failed may have happened or not, so nothing else may
+ * be written before that very record is durable; and only a write that succeeds says
+ * so.  To read it back would prove nothing: it may come from a volatile cache.
+ */
+static int put_record(struct qvault *v, struct qvault_disk_anchor *disk, bool flush)
+{
+	void *seen = qvault_buf_get(v, QVAULT_USE_COMMIT);
+	bool again = false;
+	u32 n;
+	int err;
+
+	err = try_record(v, disk, seen, flush, &again);
+	for (n = 0; again && n + 1 < TRIES; n++) {
+		if (!n)
+			qvault_report_trouble(v, "a write of the anchor", err);
+		msleep(FIRST_PAUSE_MS << n);
+		err = try_record(v, disk, seen, false, &again);
+	}
+	if (again)
+		qvault_fail(v, "a write of the anchor", err);
+	qvault_buf_put(seen);
+	return err;
+}
+
+static void adopt(struct qvault *v, const struct qvault_anchor *next,
+		  const struct qvault_disk_anchor *disk)
+{
+	if (disk) {
+		memcpy(v->line.record, disk, sizeof(*disk));
+		memcpy(v->line.known[next->sequence & 1], disk->mac,
+		       sizeof(disk->mac));
+	}
+	write_lock(&v->map_lock);
+	/* Pages that its log holds take their room there. */
+	v->stream.nr_cut -= next->log_head - v->anchor.log_head;
+	v->anchor = *next;
+	write_unlock(&v->map_lock);
+	atomic64_inc(&v->counters.commits);
+}
+
+static int seal_and_put(struct qvault *v, const struct qvault_anchor *next,
+			struct qvault_disk_anchor *disk, bool flush)
+{
+	int err = qvault_anchor_seal(v, disk);
+
+	if (!err)
+		err = put_record(v, disk, flush);
+	if (!err)
+		adopt(v, next, disk);
+	return err;
+}
+
+static void number(const struct qvault *v, struct qvault_anchor *next)
+{
+	next->sequence = v->anchor.sequence + 1;
+	next->lease = max_t(u64, next->lease,
+			    atomic64_read(&v->version) + QVAULT_LEASE);
+}
+
+/**
+ * qvault_line_write() - make a new state the durable one
+ * @v: vault
+ * @next: the state; sequence and lease are set here
+ * @flush: flush the data device first; else all that @next reaches is durable
+ *
+ * The record goes into the slot of the record before the newest, so a torn write
+ * costs nothing.  If the anchor device fails it is tried again for ten seconds.
+ *
+ * Context: commit_mutex, or nobody else uses the vault; sleeps.
+ * Return: 0: it is durable, and is v->anchor.  A negative errno: nothing changed, or
+ * what is durable is not known, or somebody else goes on from our record (-ESTALE);
+ * then the vault accepts no more writes.
+ */
+int qvault_line_write(struct qvault *v, struct qvault_anchor *next, bool flush)
+{
+	struct qvault_disk_anchor *disk;
+	int err;
+
+	number(v, next);
+	if (qvault_ephemeral(v)) {
+		adopt(v, next, NULL);
+		return 0;
+	}
+	disk = qvault_buf_get(v, QVAULT_USE_COMMIT);
+	qvault_anchor_fill(v, disk, next, qvault_stream_inline(v),
+			   v->stream.inline_bytes);
+	err = seal_and_put(v, next, disk, flush);
+	qvault_buf_put(disk);
+	return err;
+}
+
+/**
+ * qvault_line_repeat() - write the newest record once more, into the other slot
+ * @v: vault
+ *
+ * It acknowledges nothing new.  Then no slot brings the past back, a slot that rots
+ * is harmless, and there is a new lease.
+ *
+ * Context: as qvault_line_write().
+ * Return: likewise.
+ */
+int qvault_line_repeat(struct qvault *v)
+{
+	struct qvault_anchor next = v->anchor;
+	struct qvault_disk_anchor *disk;
+	int err;
+
+	number(v, &next);
+	if (qvault_ephemeral(v)) {
+		adopt(v, &next, NULL);
+		return 0;
+	}
+	disk = qvault_buf_get(v, QVAULT_USE_COMMIT);
+	memcpy(disk, v->line.record, sizeof(*disk));
+	disk->sequence = cpu_to_le64(next.sequence);
+	disk->lease = cpu_to_le64(next.lease);
+	err = seal_and_put(v, &next, disk, false);
+	qvault_buf_put(disk);
+	return err;
+}
+
+/* ---- Begin, and go on ---- */
+
+/**
+ * qvault_line_begin() - become the one who goes on from the newest record
+ * @v: vault being attached; its state is the record's
+ * @record: the record
+ *
+ * A record of the next epoch, with a lease above all that may have been used, is
+ * durable in both slots before anything is sealed.
+ *
+ * Context: nobody else uses the vault; sleeps.
+ * Return: 0 or a negative errno; -EBUSY if this machine has the vault already.
+ */
+int qvault_line_begin(struct qvault *v, const struct qvault_disk_anchor *record)
+{
+	struct qvault_anchor next = v->anchor;
+	int err = 0;
+
+	if (!qvault_ephemeral(v)) {
+		memcpy(v->line.record, record, sizeof(*record));
+		err = qvault_claim_line(v, v->anchor.uuid);
+	}
+	next.epoch++;
+	if (!err)
+		err = qvault_line_write(v, &next, false);
+	return err ?: qvault_line_repeat(v);
+}
+
+/* Whether @slot still holds what this vault left there. */
+static int check_left(struct qvault *v, u32 slot, struct qvault_disk_anchor *seen)
+{
+	bool newest = slot == (v->anchor.sequence & 1);
+	u64 epoch;
+	int err;
+
+	err = qvault_dev_read(v->anchor_dev, slot, seen);
+	if (err)
+		return newest || !v->read_only ? err : 0;
+	if (is_known(v, slot, seen))
+		return 0;
+	err = find_other(v, slot, seen, &epoch);
+	if (!err && newest)
+		err = -ESTALE;
+	if (err == -ESTALE)
+		qvault_report_taken(v, epoch, le64_to_cpu(seen->sequence));
+	return err;
+}
+
+/**
+ * qvault_line_unbroken() - does the anchor hold what this vault left there?
+ * @v: vault that was suspended
+ *
+ * Context: commit_mutex; sleeps.
+ * Return: 0; -ESTALE if a record is older or newer, and it was told whose it is; or
+ * another negative errno.
+ */
+int qvault_line_unbroken(struct qvault *v)
+{
+	void *seen;
+	int err;
+
+	if (qvault_ephemeral(v))
+		return 0;
+	seen = qvault_buf_get(v, QVAULT_USE_COMMIT);
+	err = check_left(v, 0, seen);
+	if (!err)
+		err = check_left(v, 1, seen);
+	qvault_buf_put(seen);
+	return err;
+}
+
+/* Memory for the record: its own, since it is held as long as the vault lives. */
+int qvault_line_init(struct qvault *v)
+{
+	v->line.record = kzalloc(sizeof(*v->line.record), GFP_KERNEL);
+	return v->line.record ? 0 : -ENOMEM;
+}
+
+void qvault_line_exit(struct qvault *v)
+{
+	kfree(v->line.record);
+	v->line.record = NULL;
+}
