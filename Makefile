@@ -6,6 +6,7 @@
 # make test            all named checks; tests/run lists them
 # make bench-report   the full benchmark, written to Documentation/benchmarks
 # make install         tool, manual, and the module by way of dkms if there is dkms
+# make uninstall       takes all of that away again, for every kernel
 # make dkms-source     only what dkms builds from, into DESTDIR/usr/src
 # make clean
 #
@@ -18,8 +19,13 @@ SHELL	:= /bin/bash
 top	:= $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 version	:= $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' $(top)/dkms.conf)
 PREFIX	?= /usr/local
+SOURCEDIR ?= /usr/src
+MODULESLOADDIR ?= /usr/lib/modules-load.d
+RELEASE	?= $(shell uname -r)
 INSTALL	?= install
-dkms_source := $(DESTDIR)/usr/src/dm-qvault-$(version)
+DKMS	?= dkms
+dkms_source := $(DESTDIR)$(SOURCEDIR)/dm-qvault-$(version)
+modules_load := $(DESTDIR)$(MODULESLOADDIR)/dm-qvault.conf
 
 # Where the chosen kernel is built from: only asked for by those who build.
 headers = $(if $(KERNEL),$(if $(wildcard $(KERNEL)/Makefile),$(KERNEL),$(shell \
@@ -48,14 +54,47 @@ test:
 bench-report:
 	@$(top)/tests/run bench full $(top)/Documentation/benchmarks
 
+# dkms knows a module by its version.  Where it has built this one already, it would leave
+# the old module as it is, whatever the sources are now; so it is told to build anew, for
+# each kernel that has one.  It throws away what it had before it begins: hence a trial in
+# another place, so that a kernel for which the sources do not build keeps its module.
+this	:= -m dm-qvault -v $(version)
+define install_by_dkms
+	@status=0; trial=$$(mktemp -d); \
+	have=$$($(DKMS) status $(this) | \
+		sed -n 's/^[^:]*, \([^,:]*\), [^,:]*: \(built\|installed\).*/\1/p'); \
+	for kernel in $$(printf '%s\n' $$have $(RELEASE) | sort -u); do \
+		{ ! grep -qxF $$kernel <<<"$$have" || \
+			$(DKMS) build $(this) -k $$kernel --dkmstree $$trial; } && \
+		$(DKMS) build --force $(this) -k $$kernel && \
+		$(DKMS) install --force $(this) -k $$kernel || { status=1; \
+			echo "make install: kernel $$kernel does not have this dm-qvault" >&2; }; \
+	done; \
+	rm -rf $$trial; exit $$status
+endef
+
 install: dkms-source
 	$(MAKE) -C $(top)/userspace install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
-	$(INSTALL) -D -m 644 $(top)/userspace/modules-load.d/dm-qvault.conf \
-		$(DESTDIR)/usr/lib/modules-load.d/dm-qvault.conf
+	$(INSTALL) -D -m 644 $(top)/userspace/modules-load.d/dm-qvault.conf $(modules_load)
 ifeq ($(DESTDIR),)
-	if command -v dkms >/dev/null; then dkms install -m dm-qvault -v $(version); else \
-		$(MAKE) module && $(MAKE) -C '$(headers)' M='$(top)' modules_install && depmod; fi
+ifneq ($(shell command -v $(DKMS)),)
+	$(install_by_dkms)
+else
+	$(MAKE) module && $(MAKE) -C '$(headers)' M='$(top)' modules_install && depmod
 endif
+endif
+
+uninstall:
+	$(MAKE) -C $(top)/userspace uninstall PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+	rm -f $(modules_load)
+ifeq ($(DESTDIR),)
+ifneq ($(shell command -v $(DKMS)),)
+	[ -z "$$($(DKMS) status $(this))" ] || $(DKMS) remove $(this) --all
+else
+	find /lib/modules/$(RELEASE) -name 'dm-qvault.ko*' -delete && depmod $(RELEASE)
+endif
+endif
+	rm -rf $(dkms_source)
 
 dkms-source:
 	rm -rf $(dkms_source)
@@ -72,4 +111,4 @@ clean:
 		-o -name modules.order \) -not -path '*/.git/*' -delete
 	$(MAKE) -s -C $(top)/userspace clean
 
-.PHONY: all module tool demo test bench-report install dkms-source clean
+.PHONY: all module tool demo test bench-report install uninstall dkms-source clean

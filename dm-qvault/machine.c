@@ -115,7 +115,10 @@ static int down_notify(struct notifier_block *nb, unsigned long action, void *da
 	return NOTIFY_DONE;
 }
 
-/* Below md and dm-integrity, which stop writing: they may be what we stand on. */
+/*
+ * After md and dm-integrity, which hold back nothing from then on and may be what we
+ * stand on; and before the drivers of disks.
+ */
 static struct notifier_block down_notifier = {
 	.notifier_call = down_notify,
 	.priority = INT_MAX - 2,

@@ -385,6 +385,8 @@ int qvault_volume_resume(struct qvault_volume *vol, struct qvault_target *tgt)
 	int err;
 
 	mutex_lock(&vol->life_mutex);
+	/* What somebody of this machine asked for may still send an event. */
+	qvault_flush_stop(vol);
 	vol->table = tgt->ti->table;
 	take_options(vol, tgt);
 	WRITE_ONCE(vol->active, true);

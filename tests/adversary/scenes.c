@@ -29,8 +29,9 @@ static void name(const struct attacker *a, const char *what, u64 number)
 /* ---- While suspended ---- */
 
 /*
- * A resume reads the anchor and all behind it again; one that is refused leaves
- * the vault suspended, and the next one, when all is put back, succeeds.
+ * A resume reads the anchor again, and believes in nothing but what the vault left
+ * there; one that is refused leaves the vault suspended, and the next one, when all
+ * is put back, succeeds.
  */
 void attack_suspended(struct world *w, const struct snapshot *scene,
 		      bool read_only, u32 flips, struct verdict *v)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# about: dkms add, build, install, boot with it, remove
+# about: dkms add, build, install, boot with it, remove; make install and uninstall
 # minutes: 2
 # processors: 1
 # limit: 20
@@ -54,6 +54,8 @@ esac
 try "dkms status says installed" dkms_run status
 expect_said "for this kernel" "amd64.*: installed"
 must "depmod" depmod -b "$root" "$release"
+try "an initramfs learns what it needs" modprobe -d "$root" -S "$release" --show-depends dm-qvault
+expect_said "AES-XTS without instructions for it, too" '^insmod .*/xts\.ko'
 expect_fail "not built for a kernel that is too old" dkms_run build -k 5.10.0-1-amd64 \
 	--kernelsourcedir "$headers"
 expect_said "and the reason is given" "BUILD_EXCLUSIVE"
@@ -69,4 +71,40 @@ in_guest qemu --kernel "${1:-6.12}" --no-module --mem 1G --timeout 400 \
 must "dkms remove" for_kernel remove
 same "nothing of it is left in /lib/modules" "" "$(installed_modules)"
 same "nothing of it is left in dkms" "" "$(find "$work/tree/dm-qvault" -name '*.ko*' 2>/dev/null)"
+
+# ---- make install, and again with other sources ----------------------------
+
+# A copy of the tree, to change; and dkms as above, for make to call.
+mkdir "$work/copy"
+cp -r "$check_top"/{Makefile,Kbuild,LICENSE,dkms.conf,dm-qvault,userspace} "$work/copy/"
+cat >"$work/dkms" <<END
+#!/bin/sh
+action=\$1
+shift
+exec dkms "\$action" --dkmstree "$work/tree" --sourcetree "$root/usr/src" \\
+	--installtree "$root/lib/modules" --kernelsourcedir "$headers" --no-depmod "\$@"
+END
+chmod +x "$work/dkms"
+make_copy() {
+	make -s -C "$work/copy" "$1" "PREFIX=$root/usr/local" "SOURCEDIR=$root/usr/src" \
+		"MODULESLOADDIR=$root/usr/lib/modules-load.d" "RELEASE=$release" "DKMS=$work/dkms"
+}
+describe() { sed -i "s/MODULE_DESCRIPTION(.*);/MODULE_DESCRIPTION(\"$1\");/" "$work/copy/dm-qvault/target.c"; }
+description() { modinfo -F description "$(installed_modules)"; }
+
+describe first
+try "make install" make_copy install
+same "the module is there" first "$(description)"
+try "the tool is there" "$root/usr/local/sbin/qvault-ctl" --version
+describe second
+try "make install with changed sources" make_copy install
+same "their module is there" second "$(description)"
+describe third
+echo '#error' >>"$work/copy/dm-qvault/target.c"
+expect_fail "make install of sources that do not build" make_copy install
+expect_said "says so" "kernel .* does not have this dm-qvault"
+same "the module before is still there" second "$(description)"
+try "make uninstall" make_copy uninstall
+same "no module is left" "" "$(installed_modules)"
+same "and nothing else" "" "$(find "$root/usr" "$work/tree" ! -type d | grep -v depmod || true)"
 finish

@@ -403,8 +403,7 @@ static const char *lacking(const struct race *r)
 	if (r->phase->messages &&
 	    (!message[0] || !message[1] || !message[2] || !message[3]))
 		return "messages";
-	if (r->phase->suspends && (!suspend[0] || !suspend[1] ||
-				   (!suspend[2] && !r->phase->ephemeral)))
+	if (r->phase->suspends && (!suspend[0] || !suspend[1] || !suspend[2]))
 		return "suspends and reloads";
 	return NULL;
 }

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One line of records: what a vault does when its anchor holds something else than it
+ * left there.  The simulator does it with whole lives (sim/fork.c).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+#include "test.h"
+
+static u32 next_slot(const struct fixture *f)
+{
+	return (f->v->anchor.sequence + 1) & 1;
+}
+
+static struct qvault_disk_anchor *slot_of(struct fixture *f, u32 slot)
+{
+	struct qvault_disk_anchor *disk = malloc(sizeof(*disk));
+
+	memcpy(disk, dev_durable(&f->world.anchor, slot)->data, sizeof(*disk));
+	return disk;
+}
+
+static void put_slot(struct fixture *f, u32 slot, const void *data)
+{
+	struct block *b = block_new(data);
+
+	dev_set_durable(&f->world.anchor, slot, b);
+	block_put(b);
+}
+
+/* A record of another life in the slot that comes next. */
+static void put_other(struct fixture *f, s64 epochs, s64 sequences)
+{
+	u32 slot = next_slot(f);
+	struct qvault_disk_anchor *disk = slot_of(f, slot);
+
+	disk->epoch = cpu_to_le64(f->v->anchor.epoch + epochs);
+	disk->sequence = cpu_to_le64(f->v->anchor.sequence + sequences);
+	disk->log_head = cpu_to_le64(le64_to_cpu(disk->log_head) + 7);
+	CHECK(!qvault_anchor_seal(f->v, disk));
+	put_slot(f, slot, disk);
+	free(disk);
+}
+
+static void write_some(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+
+	CHECK(!op_write(&c, 0, 20));
+	CHECK(!qvault_commit(f->v));
+	CHECK(!op_write(&c, 5, 1));
+}
+
+static void must_be_taken(struct fixture *f)
+{
+	struct qvault_ptr ptr;
+
+	f->world.expect_taken = f->world.expect_failure = true;
+	CHECK(qvault_commit(f->v) == -ESTALE);
+	CHECK(f->world.taken == 1);
+	CHECK(f->v->mode == QVAULT_MODE_TAKEN);
+	CHECK(qvault_lookup(f->v, 0, 1, &ptr) == -EIO);
+	CHECK(!qvault_new_versions(f->v, 1));
+	CHECK(qvault_commit(f->v) == -EIO);
+	CHECK(qvault_checkpoint(f->v) == -EIO);
+}
+
+static void must_go_on(struct fixture *f)
+{
+	u64 sequence = f->v->anchor.sequence;
+
+	CHECK(!qvault_commit(f->v));
+	CHECK(f->v->anchor.sequence == sequence + 1);
+	CHECK(!f->world.taken);
+}
+
+static void same_epoch(struct fixture *f)
+{
+	write_some(f);
+	put_other(f, 0, 1);
+	must_be_taken(f);
+}
+
+static void higher_epoch(struct fixture *f)
+{
+	write_some(f);
+	put_other(f, 1, 3);
+	must_be_taken(f);
+}
+
+/* Of who was displaced, under way when we came. */
+static void lower_epoch(struct fixture *f)
+{
+	write_some(f);
+	put_other(f, -1, 1);
+	must_go_on(f);
+}
+
+static void other_volume(struct fixture *f)
+{
+	struct qvault_disk_anchor *disk;
+
+	write_some(f);
+	disk = slot_of(f, next_slot(f));
+	disk->uuid[0] ^= 1;
+	disk->mac[0] ^= 1;
+	put_slot(f, next_slot(f), disk);
+	free(disk);
+	must_be_taken(f);
+}
+
+/* Torn or rotten: it is what the next record replaces. */
+static void damaged(struct fixture *f)
+{
+	struct qvault_disk_anchor *disk;
+
+	write_some(f);
+	disk = slot_of(f, next_slot(f));
+	disk->mac[0] ^= 1;
+	put_slot(f, next_slot(f), disk);
+	free(disk);
+	must_go_on(f);
+}
+
+void test_line_look(void)
+{
+	with_vault(3000, 64, same_epoch);
+	with_vault(3000, 64, higher_epoch);
+	with_vault(3000, 64, lower_epoch);
+	with_vault(3000, 64, other_volume);
+	with_vault(3000, 64, damaged);
+}
+
+static void in_both_slots(struct fixture *f)
+{
+	struct qvault_disk_anchor *a = slot_of(f, 0), *b = slot_of(f, 1);
+
+	/* An attach, and nothing else, has happened. */
+	CHECK(!qvault_anchor_check(f->v, a, 0));
+	CHECK(!qvault_anchor_check(f->v, b, 1));
+	CHECK(le64_to_cpu(a->epoch) == f->v->anchor.epoch);
+	CHECK(le64_to_cpu(b->epoch) == f->v->anchor.epoch);
+	free(a);
+	free(b);
+	write_some(f);
+	/* What a detach does, but for letting go. */
+	CHECK(!qvault_suspend(f->v));
+	CHECK(!qvault_line_repeat(f->v));
+	a = slot_of(f, 0);
+	b = slot_of(f, 1);
+	CHECK(!memcmp(&a->log_tail, &b->log_tail,
+		      offsetof(struct qvault_disk_anchor, mac) -
+		      offsetof(struct qvault_disk_anchor, log_tail)));
+	free(a);
+	free(b);
+}
+
+void test_line_slots(void)
+{
+	with_vault(3000, 64, in_both_slots);
+}
+
+static void versions(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	u64 lease, sequence;
+
+	/* The record that was found leased nothing above 1. */
+	CHECK(atomic64_read(&f->v->version) > 1ull << 30);
+	CHECK(!op_write(&c, 0, 1));
+	CHECK(!qvault_commit(f->v));
+	lease = f->v->anchor.lease;
+	sequence = f->v->anchor.sequence;
+	qvault_forked(f->v);
+	CHECK(!qvault_new_versions(f->v, 1));
+	CHECK(!op_write(&c, 1, 1));
+	/* A record of what was durable, before the first version of its lease. */
+	CHECK(f->v->anchor.sequence == sequence + 1);
+	CHECK(f->v->anchor.lease > lease + QVAULT_LEASE);
+	qvault_forked(f->v);
+	/* One for the lease, and one for what was written. */
+	CHECK(!qvault_checkpoint(f->v));
+	CHECK(!op_write(&c, 2, 1));
+	CHECK(!qvault_commit(f->v));
+}
+
+void test_line_versions(void)
+{
+	with_vault(3000, 64, versions);
+}
+
+/* Resume takes what the suspend left there, and nothing else. */
+static void resume(struct fixture *f)
+{
+	struct qvault_disk_anchor *newest, *older;
+	u32 slot;
+
+	write_some(f);
+	CHECK(!qvault_suspend(f->v));
+	CHECK(!qvault_resume(f->v));
+	slot = f->v->anchor.sequence & 1;
+	newest = slot_of(f, slot);
+	older = slot_of(f, !slot);
+	f->world.expect_taken = true;
+	/* Put back to what it was before. */
+	put_slot(f, slot, older);
+	CHECK(qvault_resume(f->v) == -ESTALE);
+	put_slot(f, slot, newest);
+	CHECK(!qvault_resume(f->v));
+	put_other(f, 1, 1);
+	CHECK(qvault_resume(f->v) == -ESTALE);
+	put_slot(f, !slot, older);
+	CHECK(!qvault_resume(f->v));
+	CHECK(f->v->mode == QVAULT_MODE_WRITE);
+	free(newest);
+	free(older);
+}
+
+void test_line_resume(void)
+{
+	with_vault(3000, 64, resume);
+}
+
+/*
+ * All writes of data fail for a while, on a full volume.  The blocks that they were to
+ * fill are set aside, and come back.
+ */
+static void outage(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	u64 blocks = f->v->geo.logical_blocks, i;
+
+	for (i = 0; i < blocks; i++)
+		CHECK(!op_write(&c, i, 1));
+	CHECK(!op_checkpoint(&c));
+	f->world.expect_failure = true;
+	f->world.faults.fail_io = 100;
+	for (i = 0; i < 300; i++)
+		CHECK(op_write(&c, rng_below(&c.rng, blocks), 1) == -EIO);
+	f->world.faults.fail_io = 0;
+	f->world.faulted = false;
+	CHECK(f->v->mode == QVAULT_MODE_WRITE);
+	for (i = 0; i < 1000; i++)
+		CHECK(!op_write(&c, rng_below(&c.rng, blocks), 1));
+	CHECK(!op_checkpoint(&c));
+	for (i = 0; i < blocks; i++)
+		CHECK(!op_read(&c, i, 1));
+}
+
+void test_line_outage(void)
+{
+	with_vault(400, 16, outage);
+}
