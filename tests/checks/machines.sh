@@ -12,7 +12,8 @@ set -euo pipefail
 # shellcheck source=tests/machines/machine.sh
 . "$check_top/tests/machines/machine.sh"
 
-scenes=(savevm-both savevm-both-untold savevm-memory savevm-memory-untold two-guests)
+scenes=(savevm-both savevm-both-untold savevm-memory savevm-memory-untold two-guests
+	hibernate hibernate-busy test-resume resume-too-late swap-on-vault power-off)
 guid=11111111-2222-3333-4444-55555555555
 sentence='the anchor holds record [0-9]+ of epoch [0-9]+, which is not ours'
 
@@ -185,6 +186,177 @@ scene_two_guests() {
 	must "first: write" ask first "functional pattern \$vault 5 0 400"
 	same "first: fsync" ok "$(ask first "functional sync \$vault 0")"
 	cut first
+}
+
+# ---- Hibernation -----------------------------------------------------------------
+
+# With swap on a disk of its own, and 100 blocks that nobody has flushed.
+begin_with_swap() {
+	new_disks "$1"
+	truncate -s 512M "$1/swap"
+	# shellcheck disable=SC2046 # two words
+	boot first "" $(disks "$1") "$1/swap"
+	must "a machine" hear first
+	must "swap" ask first "mkswap /dev/vdc && swapon /dev/vdc"
+	must "attach" ask first attach
+	must "write" ask first "functional pattern \$vault 1 0 400"
+	same "fsync" ok "$(ask first "functional sync \$vault 0")"
+	must "write, unflushed" ask first "functional pattern \$vault 2 100 100"
+}
+
+# hibernated DIRECTORY HOW: until it is off, and on again.
+hibernated() {
+	tell first "hibernate $2"
+	must "it switches itself off ($2)" off first
+	# shellcheck disable=SC2046 # two words
+	boot first machine_resume=vdc $(disks "$1") "$1/swap"
+	must "it comes back ($2)" hear first
+}
+
+# goes_on SEED: as if nothing had been; what has been written is right below 300.
+goes_on() {
+	same "mode" write "$(ask first mode)"
+	must "write" ask first "functional pattern \$vault $1 300 100"
+	same "fsync" ok "$(ask first "functional sync \$vault 0")"
+	same "mode" write "$(ask first mode)"
+	judged "what was written long ago" first 1 0 100
+	judged "what was not flushed" first 2 100 100
+	judged "what was written now" first "$1" 300 100
+}
+
+# next_life DIRECTORY SEED: what goes_on has left.
+next_life() {
+	# shellcheck disable=SC2046 # two words
+	boot next "" $(disks "$1")
+	must "the next machine" hear next
+	must "attach" ask next attach
+	judged "what was written long ago" next 1 0 100
+	judged "what was not flushed" next 2 100 100
+	judged "what was written last" next "$2" 300 100
+	cut next
+}
+
+scene_hibernate() {
+	local here=$check_tmp/$scene
+	begin_with_swap "$here"
+	hibernated "$here" shutdown
+	goes_on 3
+	hibernated "$here" platform
+	goes_on 4
+	cut first
+	next_life "$here" 4
+}
+
+# Writes, reads, flushes and discards under way as the processes are frozen.
+scene_hibernate_busy() {
+	local here=$check_tmp/$scene
+	begin_with_swap "$here"
+	must "keep it busy" ask first "(functional hammer \$vault 5 20; echo status \$?) >/busy 2>&1 &"
+	must "wait" ask first "sleep 3"
+	must "the image is written, and read again" ask first "hibernate test_resume"
+	must "wait" ask first "sleep 3"
+	hibernated "$here" shutdown
+	must "to its end" ask first "until grep -q status /busy; do sleep 0.2; done; cat /busy"
+	expect_said "nothing was read wrong: $(grep operations "$tally_output")" '^status 0$'
+	same "mode" write "$(ask first mode)"
+	must "write" ask first "functional pattern \$vault 1 0 400"
+	same "fsync" ok "$(ask first "functional sync \$vault 0")"
+	cut first
+	# shellcheck disable=SC2046 # two words
+	boot next "" $(disks "$here")
+	must "the next machine" hear next
+	must "attach" ask next attach
+	judged "what was written" next 1 0 400
+	cut next
+}
+
+scene_test_resume() {
+	local here=$check_tmp/$scene
+	begin_with_swap "$here"
+	must "the image is written, and read again" ask first "hibernate test_resume"
+	goes_on 3
+	must "and once more" ask first "hibernate test_resume"
+	goes_on 4
+	cut first
+	next_life "$here" 4
+}
+
+# An initramfs that attaches the vault and does not look for the image before.
+scene_resume_too_late() {
+	local here=$check_tmp/$scene
+	begin_with_swap "$here"
+	tell first "hibernate shutdown"
+	must "it switches itself off" off first
+	# shellcheck disable=SC2046 # two words
+	boot next "" $(disks "$here")
+	must "another machine" hear next
+	must "attach" ask next attach
+	must "write" ask next "functional pattern \$vault 3 300 100"
+	same "fsync" ok "$(ask next "functional sync \$vault 0")"
+	cut next
+	# shellcheck disable=SC2046 # two words
+	boot first machine_resume=vdc $(disks "$here") "$here/swap"
+	must "the first comes back" hear first
+	expect_fail "write" ask first "functional pattern \$vault 4 300 100"
+	same "fsync" EIO "$(ask first "functional sync \$vault 0")"
+	same "mode" taken "$(ask first mode)"
+	try "and the log says why" ask first "dmesg | grep -E '$sentence'"
+	cut first
+	next_life "$here" 3
+}
+
+scene_swap_on_vault() {
+	local here=$check_tmp/$scene
+	new_disks "$here"
+	# shellcheck disable=SC2046 # two words
+	boot first "" $(disks "$here")
+	must "a machine" hear first
+	must "attach" ask first attach
+	must "swap on it" ask first "mkswap \$vault && swapon \$vault"
+	expect_fail "not used yet: the image fails" ask first "hibernate shutdown"
+	try "and the log says why" ask first "dmesg | grep 'a hibernation needs swap elsewhere'"
+	same "mode" write "$(ask first mode)"
+	must "use it" ask first "machine pageout 8"
+	expect_fail "used: no hibernation" ask first "hibernate shutdown"
+	try "and the log says why" ask first "dmesg | grep 'no hibernation with swap on a vault'"
+	must "the machine goes on, and the swap" ask first "machine pageout 8"
+	must "no swap any more" ask first "swapoff \$vault"
+	must "write" ask first "functional pattern \$vault 1 0 400"
+	same "fsync" ok "$(ask first "functional sync \$vault 0")"
+	same "mode" write "$(ask first mode)"
+	cut first
+	# shellcheck disable=SC2046 # two words
+	boot next "" $(disks "$here")
+	must "the next machine" hear next
+	must "attach" ask next attach
+	judged "what was written" next 1 0 400
+	cut next
+}
+
+# ---- Switched off in good order ---------------------------------------------------
+
+scene_power_off() {
+	local here=$check_tmp/$scene records
+	new_disks "$here"
+	# shellcheck disable=SC2046 # two words
+	boot first "" $(disks "$here")
+	must "a machine" hear first
+	must "attach" ask first attach
+	must "write" ask first "functional pattern \$vault 1 0 400"
+	same "fsync" ok "$(ask first "functional sync \$vault 0")"
+	records=$(ask first "field 10")
+	must "write, unflushed" ask first "functional pattern \$vault 2 100 100"
+	same "nothing has committed it" "$records" "$(ask first "field 10")"
+	# Without sync, and without a look at who is mounted: reboot(2) at once.
+	tell first "poweroff -n -f"
+	must "it switches itself off" off first
+	# shellcheck disable=SC2046 # two words
+	boot next "" $(disks "$here")
+	must "the next machine" hear next
+	must "attach" ask next attach
+	judged "what was not flushed" next 2 100 100
+	judged "and the rest" next 1 0 100
+	cut next
 }
 
 # ---------------------------------------------------------------------------------

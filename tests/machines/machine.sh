@@ -27,7 +27,7 @@ machines_build() {
 	cp "$check_top/tests/machines/init" "$tree/init"
 	(umask 077 && head -c 64 /dev/urandom >"$tree/key")
 	add_programs "$tree" "$(command -v busybox)" "$(command -v dmsetup)" "$machine_tool" \
-		"$("$lab/guest-program" functional)"
+		"$("$lab/guest-program" functional)" "$("$lab/guest-program" machine)"
 	# shellcheck disable=SC2046 # a list of names
 	{
 		module_files "${modules%/lib/modules/*}" "$release" virtio_pci virtio_blk dm_mod \
