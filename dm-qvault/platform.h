@@ -52,7 +52,7 @@ static_assert(QVAULT_IO_BLOCKS <= QVAULT_MAX_RUN);
  * And how many works of a kind may run at a time; 0: as many as the kernel likes.
  */
 #ifdef QVAULT_FAMINE
-#define QVAULT_LEAST_OR(usual)	1
+#define QVAULT_LEAST_OR(usual)	min(1, usual)
 #define QVAULT_WORKERS		1
 #else
 #define QVAULT_LEAST_OR(usual)	(usual)
