@@ -36,8 +36,9 @@ struct counters {
 	uint64_t node_writes;
 	uint64_t checkpoints;
 	uint64_t corruptions;
+	unsigned int anchor_slots;	/* of an older module: 2 */
 };
-#define NR_FIELDS 17
+#define NR_FIELDS 17		/* that every module has */
 
 struct vault {
 	const char *name;
@@ -68,12 +69,12 @@ static bool parse_status(struct counters *c, const char *text,
 		      &c->corruptions, &end) != NR_FIELDS)
 		return false;
 	*rest = text + end;
+	if (sscanf(*rest, " %u", &c->anchor_slots) != 1)
+		c->anchor_slots = QVAULT_ANCHOR_SLOTS;
 	return true;
 }
 
-/*
- * The next warning, which is copied, or false.  *rest goes behind it.
- */
+/* The next warning, which is copied, or false.  *rest goes behind it. */
 static bool next_warning(const char **rest, char word[32])
 {
 	size_t length;
@@ -171,6 +172,10 @@ static void show_devices(const struct vault *v)
 	print_text("data device:", device_path(path, v->data));
 	if (!ephemeral)
 		print_text("anchor device:", device_path(path, v->anchor));
+	if (v->counters.anchor_slots < QVAULT_ANCHOR_SLOTS)
+		printf("  %-22s%u of %d: it may have been attached one commit back\n",
+		       "anchor slots:", v->counters.anchor_slots,
+		       QVAULT_ANCHOR_SLOTS);
 	print_text("size:", ctl_size(size, v->status.sectors * 512));
 }
 
@@ -227,6 +232,7 @@ static void add_counters(struct json_object *top, const struct counters *c)
 	ctl_json_number(top, "node_blocks_written", c->node_writes);
 	ctl_json_number(top, "checkpoints", c->checkpoints);
 	ctl_json_number(top, "corruptions", c->corruptions);
+	ctl_json_number(top, "anchor_slots", c->anchor_slots);
 }
 
 static void add_warnings(struct json_object *top, const char *rest)
