@@ -17,6 +17,8 @@
  *        functional sealedkey KEK NAME                   the same as keyctl add encrypted
  *                                                        loads it under user key NAME
  *        functional format DATA_BLOCKS LOG_BLOCKS ANCHOR as vault.c does
+ *        functional node MAP LEVEL INDEX DATA_BLOCKS LOG_BLOCKS
+ *                                                        its two places; MAP: 0 or 1
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -365,6 +367,22 @@ static int format(char **arg)
 	return 0;
 }
 
+/* node MAP LEVEL INDEX DATA_BLOCKS LOG_BLOCKS: its two places. */
+static int node(char **arg)
+{
+	enum qvault_kind kind = number(arg[0]) ? QVAULT_KIND_MAP : QVAULT_KIND_NODE;
+	struct vault_params p;
+	struct qvault_geometry geo;
+	u32 slot;
+
+	vault_default_params(&p, number(arg[3]), number(arg[4]), &geo);
+	for (slot = 0; slot < 2; slot++)
+		printf("%llu\n", (unsigned long long)
+		       qvault_node_block(&geo, kind, number(arg[1]), number(arg[2]),
+					 slot));
+	return 0;
+}
+
 static int addkey(void)
 {
 	struct vault_params p;
@@ -449,6 +467,8 @@ int main(int argc, char **argv)
 		return memory(arg);
 	if (!strcmp(verb, "format") && argc == 3)
 		return format(arg);
+	if (!strcmp(verb, "node") && argc == 5)
+		return node(arg);
 	if (!strcmp(verb, "addkey") && !argc)
 		return addkey();
 	if (!strcmp(verb, "sealedkey") && argc == 2)
