@@ -23,6 +23,10 @@ explore "commit, checkpoint, crash, attach; two writers, long stream" vault \
 explore "the same with unmaps" vault -DWRITES=2 -DSTREAM=2 -DLOG=3
 explore "the same with a storage that replays any old block" vault \
 	-DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP -DADVERSARY
+fails=(vault -DWRITES=1 -DSTREAM=3 -DLOG=3 -DNO_UNMAP -DFAILS)
+explore "reads and writes that fail, and flushes" "${fails[@]}"
+explore "the same with unmaps and a shorter log" vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DFAILS
+explore "the same with two writers" vault -DWRITES=2 -DSTREAM=3 -DLOG=3 -DNO_UNMAP -DFAILS
 explore "versions and leases" lease
 explore "waiting for room" room
 two=(life -DATTACHES=2)
@@ -57,11 +61,21 @@ for level in ROOT LEAF MAP LOG DATA; do
 done
 mutant COUNTER_ONLY "${honest[@]}" -DADVERSARY
 
+mutant CUT_FREED "${fails[@]}"
+mutant RETRY_IN_OTHER_ORDER "${fails[@]}"
+mutant RELEASE_AFTER_FAILURE "${fails[@]}"
+mutant TAIL_OF_RETRY "${fails[@]}"
+mutant TREE_BEFORE_CUT "${fails[@]}"
+mutant FLUSH_FAILURE_PASSES "${fails[@]}"
+mutant RECORD_READ_BACK "${fails[@]}"
+mutant REUSE_AFTER_FAILURE "${fails[@]}"
+
 mutant NO_NEW_LEASE lease
 mutant VERSION_NOT_FROM_LEASE lease
 mutant LEASE_NOT_RENEWED lease
 mutant LEASE_BEFORE_RECORD lease
 mutant LEASE_LOW_LATE lease
+mutant RETRY_UNDER_OLD_VERSIONS lease
 
 mutant NO_LOOK "${two[@]}" -DCOMMITS=2
 mutant LOG_BEFORE_LOOK "${two[@]}" -DCOMMITS=2

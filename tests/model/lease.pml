@@ -101,6 +101,16 @@ end:	do
 	:: d_step { mode == RUNNING && anchoring == NEITHER ->
 		take(MERGE); anchoring = READING }
 
+	/*
+	 * A log block or node could not be written: what was cut or set aside is
+	 * written again, as other blocks, since it is sealed anew.
+	 */
+	:: d_step { mode == RUNNING && anchoring == READING ->
+#ifdef MUTANT_RETRY_UNDER_OLD_VERSIONS
+		version = version - MERGE;
+#endif
+		anchoring = NEITHER }
+
 	/* C: __qvault_commit __qvault_anchor_tree */
 	:: d_step { mode == RUNNING && (anchoring == READING ||
 		(anchoring == NEITHER && renewing)) -> anchor_begin() }
