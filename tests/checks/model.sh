@@ -74,7 +74,7 @@ mutant NO_NEW_LEASE lease
 mutant VERSION_NOT_FROM_LEASE lease
 mutant LEASE_NOT_RENEWED lease
 mutant LEASE_BEFORE_RECORD lease
-mutant LEASE_LOW_LATE lease
+mutant BEYOND_LEASE lease
 mutant RETRY_UNDER_OLD_VERSIONS lease
 
 mutant NO_LOOK "${two[@]}" -DCOMMITS=2
