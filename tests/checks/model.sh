@@ -3,7 +3,7 @@
 # about: commit, checkpoint and recovery as a model: every state, and mutants
 # minutes: 3
 # processors: 1
-# limit: 25
+# limit: 120
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "$0")/../lib/check.sh"
