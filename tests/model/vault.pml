@@ -1255,7 +1255,13 @@ inline merge_or_not()
 	for (l : 0 .. NL - 1) { bad = bad || frozen[l] }
 	if
 	:: bad -> merge()
-	:: else -> aside = aside_frozen; aside_frozen = 0; checkpoint = ANCHORED
+	:: else ->
+#ifndef MUTANT_ASIDE_WITHOUT_FLUSH
+		/* Nothing is flushed: they wait for one that has something to do. */
+		aside = aside_frozen;
+		aside_frozen = 0;
+#endif
+		checkpoint = ANCHORED
 	fi
 }
 
