@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: the real module in a guest: fio, file systems, full volumes, faults, ...
 # minutes: 3
-# limit: 40
+# limit: 90
 # usage: functional [SCRIPT...]      names in tests/functional, without .sh
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
@@ -15,7 +15,7 @@ for script in "$@"; do
 	file=$check_top/tests/functional/$script.sh
 	mem=$(sed -n 's/^# mem: //p' "$file")
 	truncate -s 256M "$check_tmp/$script.disk"
-	beside "$script" uml --timeout 1500 --mem "${mem:-3G}" \
+	beside "$script" uml --timeout 2400 --mem "${mem:-3G}" \
 		--ubd "$check_tmp/$script.disk" --with "$check_top/tests/lab/probe" \
 		--env "FUNCTIONAL=$program" --env "FAULTS=$faults" "$file"
 done
