@@ -358,8 +358,6 @@ static bool fold_one(struct qvault *v, bool promised, bool *done)
 	bool ok = true;
 
 	write_lock(&v->map_lock);
-	/* What it supersedes becomes free with a record, though it brings no news. */
-	v->stream.dirty = true;
 	if (!qvault_delta_empty(live(v)))
 		ok = qvault_delta_fold(v, live(v), &v->delta[!v->live], promised);
 	*done = qvault_delta_empty(live(v));

@@ -264,6 +264,19 @@ void test_damage_marks(void)
 	with_vault(40000, 64, marks);
 }
 
+/* The commit that sets the delta aside, by hand. */
+static void freeze(struct qvault *v)
+{
+	struct qvault_page *page;
+
+	mutex_lock(&v->commit_mutex);
+	page = v->freeze_page;
+	v->freeze_page = NULL;
+	CHECK(!__qvault_commit(v, page));
+	mutex_unlock(&v->commit_mutex);
+	CHECK(v->frozen);
+}
+
 /* What came while it was merged is folded back, and stays the newer. */
 static void folded(struct fixture *f)
 {
@@ -273,17 +286,15 @@ static void folded(struct fixture *f)
 	begin(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
+	damage(f, QVAULT_KIND_NODE, 0, 2);
 	forget(f);
 	CHECK(!op_write(&c, 130, 20));
 	CHECK(!op_write(&c, 0, 5));
-	/* As if it had been set aside already. */
-	mutex_lock(&v->commit_mutex);
-	swap(v->freeze_page, *(struct qvault_page **)&c.life);
-	CHECK(!__qvault_commit(v, c.life));
-	mutex_unlock(&v->commit_mutex);
-	CHECK(v->frozen);
+	CHECK(!op_write(&c, 258, 1));
+	freeze(v);
 	CHECK(!op_write(&c, 140, 20));
 	CHECK(!op_unmap(&c, 135, 2));
+	/* This one covers all of what the merge will find. */
 	CHECK(!op_unmap(&c, 256, 128));
 	CHECK(!op_checkpoint(&c));
 	CHECK(v->damage.nr == 1 && !v->frozen);
@@ -291,12 +302,98 @@ static void folded(struct fixture *f)
 	CHECK(!op_read(&c, 0, 128));
 	CHECK(!op_read(&c, 256, 128));
 	CHECK(v->alloc.nr_fresh == 28);
+	CHECK(leaked(f) == 128);
+	end(f);
+}
+
+/* So are leaves below a mark that was set aside. */
+static void folded_marks(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 5 };
+	u64 subtree = (u64)QVAULT_FANOUT * QVAULT_FANOUT;
+
+	begin(f);
+	some_leaves(&c);
+	CHECK(!op_write(&c, subtree, 100));
+	CHECK(!op_checkpoint(&c));
+	damage(f, QVAULT_KIND_NODE, 0, QVAULT_FANOUT);
+	forget(f);
+	CHECK(!op_unmap(&c, 0, subtree));
+	CHECK(!op_write(&c, 300, 2));
+	CHECK(!op_write(&c, subtree + 3, 1));
+	freeze(f->v);
+	CHECK(!op_write(&c, 5, 1));
+	CHECK(!op_write(&c, 301, 2));
+	CHECK(!op_checkpoint(&c));
+	CHECK(f->v->damage.nr == 1);
+	CHECK(!op_read(&c, 0, 128));
+	CHECK(!op_read(&c, 256, 128));
+	CHECK(!op_read(&c, subtree + 3, 1));
 	end(f);
 }
 
 void test_damage_folded(void)
 {
 	with_vault(3000, 16, folded);
+	with_vault(25000, 64, folded_marks);
+}
+
+/* Who was let in before it was known, and comes after room was promised. */
+static void late(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 10 };
+	struct qvault *v = f->v;
+	u32 i;
+
+	begin(f);
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_NODE, 0, 1);
+	damage(f, QVAULT_KIND_NODE, 0, 2);
+	forget(f);
+	CHECK(!op_write(&c, 260, 1));
+	CHECK(!op_checkpoint(&c));
+	CHECK(v->damage.nr == 1 && v->damage.pages == 1);
+	/* Each an entry of its own: they need two pages. */
+	for (i = 127; i--;)
+		CHECK(!op_write(&c, 128 + i, 1));
+	mutex_lock(&v->checkpoint_mutex);
+	CHECK(!qvault_damage_promise(v));
+	CHECK(!qvault_damage_add(v, qvault_node_id(0, 1)));
+	freeze(v);
+	qvault_damage_carried(v);
+	mutex_unlock(&v->checkpoint_mutex);
+	CHECK(!v->damage.pages);
+	CHECK(!op_checkpoint(&c));
+	CHECK(!v->frozen);
+	CHECK(!op_read(&c, 128, 127));
+	CHECK(!op_read(&c, 260, 1));
+	end(f);
+}
+
+/* Entries that do not follow each other take the more room. */
+static void scattered(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 11 };
+	u32 i;
+
+	begin(f);
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_NODE, 0, 1);
+	forget(f);
+	for (i = 127; i--;)
+		CHECK(!op_write(&c, 128 + i, 1));
+	CHECK(!op_checkpoint(&c));
+	CHECK(f->v->damage.nr == 1 && f->v->damage.pages == 2);
+	CHECK(!op_checkpoint(&c));
+	CHECK(qvault_log_used(f->v) == 2);
+	CHECK(!op_read(&c, 128, 127));
+	end(f);
+}
+
+void test_damage_late(void)
+{
+	with_vault(3000, 32, late);
+	with_vault(3000, 16, scattered);
 }
 
 /* More than the log can take: nothing is lost, and a discard mends it. */
@@ -395,6 +492,52 @@ static void map_full(struct fixture *f)
 void test_damage_map_full(void)
 {
 	with_vault(QVAULT_GROUP_BLOCKS + 5000, 64, map_full);
+}
+
+/*
+ * What this checkpoint itself has written and cannot be read back is not damage:
+ * changes would be lost.
+ */
+static void map_read_back(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 12 };
+	struct qvault_changes changes = { 0 };
+	struct qvault_cursor cursor;
+	struct qvault_batch *batch;
+	u64 block, first = qvault_block_of(&f->v->geo, 0, 20000);
+	struct block *b;
+
+	begin(f);
+	some_leaves(&c);
+	f->world.rotten = true;
+	batch = qvault_batch_begin(f->v, f->v->data, QVAULT_USE_CHECKPOINT);
+	qvault_cursor_init(&cursor, f->v, QVAULT_KIND_MAP, &f->v->anchor.map, batch);
+	changes.item = calloc(QVAULT_MAX_CHANGES, sizeof(u64));
+	changes.cursor = &cursor;
+	block = block_of(f, QVAULT_KIND_MAP, 0, 0);
+	block = qvault_node_block(&f->v->geo, QVAULT_KIND_MAP, 0, 0,
+				  block == qvault_node_block(&f->v->geo,
+							     QVAULT_KIND_MAP, 0, 0, 0));
+	CHECK(!qvault_changes_add(&changes, first, true));
+	CHECK(!qvault_changes_apply(&changes));
+	CHECK(!qvault_dev_flush(f->v->data));
+	b = block_new(dev_newest(&f->world.data, block)->data);
+	b->data[0] ^= 1;
+	dev_set_durable(&f->world.data, block, b);
+	block_put(b);
+	qvault_cache_exit(f->v);
+	CHECK(!qvault_cache_init(f->v, 0));
+	CHECK(!qvault_changes_add(&changes, first + 1, true));
+	CHECK(qvault_changes_apply(&changes) == -EIO);
+	qvault_cursor_exit(&cursor);
+	qvault_batch_end(batch);
+	free(changes.item);
+	end(f);
+}
+
+void test_damage_map_read_back(void)
+{
+	with_vault(QVAULT_GROUP_BLOCKS + 5000, 64, map_read_back);
 }
 
 /* An upper node of the map: all groups below it, those of a cut-off last node too. */
