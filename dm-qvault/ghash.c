@@ -82,7 +82,7 @@ int qvault_ghash_mac(struct qvault_ghash *g, const struct qvault_disk_seal *head
 #else /* the crypto API */
 
 /* Requests kept for bad times: one lets everybody go on, one by one. */
-#define MIN_REQUESTS	4
+#define MIN_REQUESTS	QVAULT_LEAST_OR(4)
 
 struct qvault_ghash {
 	struct crypto_ahash *hash;
@@ -119,8 +119,7 @@ static int alloc_parts(struct qvault_ghash *g)
 	g->request_size = sizeof(struct request) +
 			  max(crypto_ahash_reqsize(hash),
 			      crypto_skcipher_reqsize(cipher));
-	return mempool_init_kmalloc_pool(&g->requests, MIN_REQUESTS,
-					 g->request_size);
+	return qvault_pool_init(&g->requests, MIN_REQUESTS, g->request_size);
 }
 
 static void free_parts(struct qvault_ghash *g)

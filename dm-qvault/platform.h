@@ -8,13 +8,15 @@
  * mapped device and outlives a table; a target is what one table says of it.
  *
  * Threads.  Each kind of work has a queue of its own with its own rescuer,
- * since one may wait for another but never in a circle:
+ * since one may wait for another but never in a circle; who waits for whom
+ * stands in Documentation/locking.rst:
  *
- *	write_wq	writes, discards	wait for room: commit, checkpoint
- *	read_wq		reads, readahead	wait for the devices only
- *	end_wq		ends of data I/O	wait for the devices only
- *	commit_wq	flushes, FUA		wait for the devices only
- *	checkpoint_wq	checkpoints		wait for commits and the devices
+ *	write_wq	writes, discards
+ *	read_wq		reads, readahead
+ *	end_wq		ends of data I/O, which wait for the processor only
+ *	again_wq	reads that did not verify: has the block moved?
+ *	commit_wq	flushes, FUA
+ *	checkpoint_wq	checkpoints
  *
  * Reserves.  Whoever waits for a page holds no page that is not already on its
  * way to a device, so pages always come back.  What is taken after a device
@@ -45,11 +47,16 @@
 #define QVAULT_IO_BLOCKS	64u
 static_assert(QVAULT_IO_BLOCKS <= QVAULT_MAX_RUN);
 
-/* Works of a kind that run at a time: as many as the kernel likes. */
+/*
+ * The size of a reserve of which one would do: then one comes and goes at a time.
+ * And how many works of a kind may run at a time; 0: as many as the kernel likes.
+ */
 #ifdef QVAULT_FAMINE
-#define QVAULT_WORKERS	1
+#define QVAULT_LEAST_OR(usual)	min(1, usual)
+#define QVAULT_WORKERS		1
 #else
-#define QVAULT_WORKERS	0
+#define QVAULT_LEAST_OR(usual)	(usual)
+#define QVAULT_WORKERS		0
 #endif
 
 /*
@@ -90,6 +97,14 @@ struct qvault_ahead {
 
 struct qvault_request;
 
+/* So many wait to be sent at most, and are sent in five seconds. */
+#define QVAULT_EVENTS	10
+
+struct qvault_event {
+	char what[32];
+	char detail[64];
+};
+
 struct qvault_volume {
 	struct qvault v;
 	struct list_head list;		/* Locking: volume.c */
@@ -122,7 +137,8 @@ struct qvault_volume {
 
 	/* Attach, detach, suspend, resume; and messages only begin outside of them. */
 	struct mutex life_mutex;
-	/* The live table, for events; NULL: none.  Changes while nothing is active. */
+	/* The live table, for events; NULL: none.  Locking: table_mutex */
+	struct mutex table_mutex;
 	struct dm_table *table;
 	/* Written under life_mutex.  Without it a load only sees it too late. */
 	bool attached;
@@ -152,7 +168,12 @@ struct qvault_volume {
 	bool swapped;
 	struct qvault_request *request;	/* of machine.c */
 
+	/* What userspace is to be told; report.c. */
 	struct ratelimit_state events;
+	spinlock_t event_lock;		/* protects event, nr_events */
+	struct qvault_event event[QVAULT_EVENTS];
+	u32 nr_events;
+	struct work_struct event_work;
 };
 
 /* What a table says of a volume. */
@@ -287,6 +308,7 @@ int qvault_key_get(const struct qvault_args *args,
 
 /* ---- io.c, pool.c ------------------------------------------------------- */
 
+int qvault_pool_init(mempool_t *pool, int min, size_t size);
 int qvault_pools_init(struct qvault_volume *vol);
 void qvault_pools_limit(struct qvault_volume *vol, u32 memory_mib);
 void qvault_pools_exit(struct qvault_volume *vol);
@@ -355,6 +377,9 @@ void qvault_flush_kick(struct qvault_volume *vol);
 
 /* ---- report.c ----------------------------------------------------------- */
 
+void qvault_report_init(struct qvault_volume *vol);
+void qvault_report_exit(struct qvault_volume *vol);
+void qvault_report_table(struct qvault_volume *vol, struct dm_table *table);
 void qvault_report_loss(struct qvault *v, int err);
 
 /* ---- status.c ----------------------------------------------------------- */

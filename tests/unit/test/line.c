@@ -31,18 +31,23 @@ static void put_slot(struct fixture *f, u32 slot, const void *data)
 	block_put(b);
 }
 
-/* A record of another life in the slot that comes next. */
-static void put_other(struct fixture *f, s64 epochs, s64 sequences)
+static void put_record(struct fixture *f, u32 slot, u64 epoch, u64 sequence)
 {
-	u32 slot = next_slot(f);
 	struct qvault_disk_anchor *disk = slot_of(f, slot);
 
-	disk->epoch = cpu_to_le64(f->v->anchor.epoch + epochs);
-	disk->sequence = cpu_to_le64(f->v->anchor.sequence + sequences);
+	disk->epoch = cpu_to_le64(epoch);
+	disk->sequence = cpu_to_le64(sequence);
 	disk->log_head = cpu_to_le64(le64_to_cpu(disk->log_head) + 7);
 	CHECK(!qvault_anchor_seal(f->v, disk));
 	put_slot(f, slot, disk);
 	free(disk);
+}
+
+/* A record of another life in the slot that comes next. */
+static void put_other(struct fixture *f, s64 epochs, s64 sequences)
+{
+	put_record(f, next_slot(f), f->v->anchor.epoch + epochs,
+		   f->v->anchor.sequence + sequences);
 }
 
 static void write_some(struct fixture *f)
@@ -207,6 +212,9 @@ static void resume(struct fixture *f)
 	f->world.expect_taken = true;
 	/* Put back to what it was before. */
 	put_slot(f, slot, older);
+	CHECK(qvault_resume(f->v) == -ESTALE);
+	/* Of an earlier attach, in the right slot. */
+	put_record(f, slot, f->v->anchor.epoch - 1, f->v->anchor.sequence - 2);
 	CHECK(qvault_resume(f->v) == -ESTALE);
 	put_slot(f, slot, newest);
 	CHECK(!qvault_resume(f->v));
