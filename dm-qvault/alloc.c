@@ -28,7 +28,7 @@ static void group_free(struct qvault_group *g)
 
 static struct qvault_group *group_alloc(gfp_t gfp)
 {
-	struct qvault_group *g = kzalloc(sizeof(*g), gfp);
+	struct qvault_group *g = qvault_kmalloc(sizeof(*g), gfp | __GFP_ZERO);
 
 	if (!g)
 		return NULL;
@@ -135,7 +135,8 @@ static struct qvault_group *evict(struct qvault *v)
 	lockdep_assert_held(&v->alloc_mutex);
 	spin_lock(&v->alloc_lock);
 	list_for_each_entry(g, &v->alloc.lru, lru) {
-		if (g->nr_fresh)
+		if (g->nr_fresh || !list_empty(&g->release[0]) ||
+		    !list_empty(&g->release[1]))
 			continue;
 		hlist_del(&g->hash);
 		list_del(&g->lru);
@@ -229,13 +230,37 @@ void qvault_map_root(struct qvault *v, struct qvault_ptr *root)
 	read_unlock(&v->map_lock);
 }
 
+/*
+ * The blocks of a new group in memory.  One whose map block cannot be read is full,
+ * until a checkpoint has written another or this one is there again.
+ */
+static int read_group(struct qvault *v, u64 index, struct qvault_group *g)
+{
+	struct qvault_ptr root;
+	int err;
+
+	g->index = index;
+	g->nr_data = qvault_group_data(&v->geo, index);
+	qvault_map_root(v, &root);
+	err = qvault_map_read(v, &root, index, g->busy, &g->version);
+	if (err == -EILSEQ) {
+		bitmap_zero(g->busy, QVAULT_MAP_BITS);
+		bitmap_set(g->busy, 0, g->nr_data);
+		g->version = QVAULT_NO_VERSION;
+		err = 0;
+	}
+	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
+	g->cursor = 0;
+	g->longest = g->nr_data;
+	return err;
+}
+
 /* Find a group or read it; -ENOMEM if there is no memory, and all hold fresh blocks. */
 static int load(struct qvault *v, u64 index, gfp_t gfp,
 		struct qvault_group **result)
 {
 	struct qvault_alloc *a = &v->alloc;
 	struct qvault_group *g = __qvault_group_find(v, index);
-	struct qvault_ptr root;
 	int err;
 
 	lockdep_assert_held(&v->alloc_mutex);
@@ -249,17 +274,11 @@ static int load(struct qvault *v, u64 index, gfp_t gfp,
 	g = group_get(v, gfp);
 	if (!g)
 		return -ENOMEM;
-	qvault_map_root(v, &root);
-	err = qvault_map_read(v, &root, index, g->busy, &g->version);
+	err = read_group(v, index, g);
 	if (err) {
 		group_put(a, g);
 		return err;
 	}
-	g->index = index;
-	g->nr_data = qvault_group_data(&v->geo, index);
-	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
-	g->cursor = 0;
-	g->longest = g->nr_data;
 	spin_lock(&v->alloc_lock);
 	hlist_add_head(&g->hash, bucket_of(a, index));
 	list_add_tail(&g->lru, &a->lru);
@@ -353,7 +372,18 @@ static u32 take_home(struct qvault *v, struct qvault_group *g, u32 bit,
 	return n;
 }
 
-/* Is there a free block in a group that may not be in memory? */
+/* Of many groups below one map node it is said once until the next checkpoint. */
+static void tell_once(struct qvault *v, u64 bad)
+{
+	if (bad != v->alloc.told)
+		qvault_corrupt(v, QVAULT_KIND_MAP, bad);
+	v->alloc.told = bad;
+}
+
+/*
+ * Is there a free block in a group that may not be in memory?  Not if the map
+ * cannot be read.
+ */
 static int has_free(struct qvault *v, u64 index, bool *result)
 {
 	struct qvault_group *g = __qvault_group_find(v, index);
@@ -367,9 +397,13 @@ static int has_free(struct qvault *v, u64 index, bool *result)
 	}
 	qvault_map_root(v, &root);
 	err = qvault_tree_find(v, QVAULT_KIND_MAP, &root, index, &ptr, &bad);
+	if (err == -EILSEQ) {
+		tell_once(v, bad);
+		*result = false;
+		return 0;
+	}
 	if (err)
-		return err == -EILSEQ ?
-		       qvault_corrupt(v, QVAULT_KIND_MAP, bad) : err;
+		return err;
 	*result = !ptr.version ||
 		  qvault_node_weight(&ptr) < qvault_group_data(&v->geo, index);
 	return 0;
@@ -469,6 +503,47 @@ int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 }
 
 /**
+ * qvault_alloc_known() - what is in use of a group whose map block is damaged
+ * @v: vault
+ * @index: group
+ * @version: of the anchored map block; 0 if that is not known either
+ * @bits: set, QVAULT_MAP_BITS
+ *
+ * A group in memory that was read from this very block still knows.
+ *
+ * Context: checkpoint_mutex.
+ */
+void qvault_alloc_known(struct qvault *v, u64 index, u64 version,
+			unsigned long *bits)
+{
+	struct qvault_group *g;
+
+	bitmap_zero(bits, QVAULT_MAP_BITS);
+	spin_lock(&v->alloc_lock);
+	g = __qvault_group_find(v, index);
+	if (g && version && g->version == version)
+		bitmap_andnot(bits, g->busy, g->fresh, QVAULT_MAP_BITS);
+	else
+		bitmap_set(bits, 0, qvault_group_data(&v->geo, index));
+	spin_unlock(&v->alloc_lock);
+}
+
+/* Does the anchored map say of more blocks than the tree names that they are in use? */
+bool qvault_alloc_leaky(const struct qvault *v)
+{
+	return qvault_node_weight(&v->anchor.map) !=
+	       qvault_node_weight(&v->anchor.tree);
+}
+
+/* May a block that the log names be in use by what the map says? */
+static bool may_be_busy(const struct qvault *v, const struct qvault_group *g,
+			u32 bit)
+{
+	return (g->version == QVAULT_NO_VERSION || qvault_alloc_leaky(v)) &&
+	       !test_bit(bit, g->fresh);
+}
+
+/**
  * qvault_alloc_replay() - a block that the log names is in use
  * @v: vault being attached
  * @block: on the data device
@@ -486,13 +561,13 @@ int qvault_alloc_replay(struct qvault *v, u64 block)
 	mutex_lock(&v->alloc_mutex);
 	if (qvault_locate(&v->geo, block, &index, &bit))
 		err = load(v, index, GFP_NOIO, &g);
-	if (!err && test_bit(bit, g->busy))
+	if (!err && test_bit(bit, g->busy) && !may_be_busy(v, g, bit))
 		err = -EUCLEAN;
 	if (!err) {
 		spin_lock(&v->alloc_lock);
+		g->nr_busy += !test_bit(bit, g->busy);
 		__set_bit(bit, g->busy);
 		__set_bit(bit, g->fresh);
-		g->nr_busy++;
 		__qvault_group_fresh(v, g, g->nr_fresh + 1);
 		spin_unlock(&v->alloc_lock);
 	}

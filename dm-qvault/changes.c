@@ -42,10 +42,17 @@ static int compare(const void *a, const void *b)
  * A block changes once in a checkpoint: a tree never names a block twice, and
  * a fresh block is not in the anchored map.  If that does not hold, the volume
  * would lose data sooner or later: stop now.
+ *
+ * But a map that was damaged says of more blocks that they are in use than there
+ * are (@leaky), and a fresh block may be one of them.
  */
-static int change_in_use(unsigned long *bits, u32 bit, bool in_use)
+static int change_in_use(unsigned long *bits, u32 bit, bool in_use, bool leaky)
 {
-	if (WARN_ON_ONCE(!!test_bit(bit, bits) == in_use))
+	bool same = !!test_bit(bit, bits) == in_use;
+
+	if (same && in_use && leaky)
+		return 0;
+	if (WARN_ON_ONCE(same))
 		return -EUCLEAN;
 	if (in_use)
 		__set_bit(bit, bits);
@@ -54,8 +61,9 @@ static int change_in_use(unsigned long *bits, u32 bit, bool in_use)
 	return 0;
 }
 
-static int apply_run(struct qvault_cursor *c, u64 item)
+static int apply_run(struct qvault_changes *changes, u64 item)
 {
+	struct qvault_cursor *c = changes->cursor;
 	u64 block = item_block(item), end = block + item_count(item), group;
 	void *bits;
 	u32 bit;
@@ -66,7 +74,8 @@ static int apply_run(struct qvault_cursor *c, u64 item)
 			return -EUCLEAN;
 		err = qvault_cursor_leaf(c, group, &bits);
 		if (!err)
-			err = change_in_use(bits, bit, item_in_use(item));
+			err = change_in_use(bits, bit, item_in_use(item),
+					    changes->leaky || c->replaced);
 		if (err)
 			return err;
 		qvault_cursor_dirty(c);
@@ -89,7 +98,7 @@ int qvault_changes_apply(struct qvault_changes *changes)
 
 	sort(changes->item, changes->nr, sizeof(*changes->item), compare, NULL);
 	for (i = 0; i < changes->nr; i++) {
-		err = apply_run(c, changes->item[i]);
+		err = apply_run(changes, changes->item[i]);
 		if (err)
 			return err;
 	}

@@ -17,6 +17,7 @@ struct merge {
 	struct qvault_changes changes;
 	u64 unmapped_from;		/* leaves under a mark, not yet cleared */
 	u64 unmapped_end;
+	bool damaged;			/* something cannot be merged */
 };
 
 /* What a checkpoint works with: one at a time, and it must not wait for memory. */
@@ -37,6 +38,7 @@ static void merge_init(struct merge *m, struct qvault *v)
 			   m->batch);
 	m->changes.item = v->changes;
 	m->changes.cursor = &m->map;
+	m->changes.leaky = qvault_alloc_leaky(v);
 }
 
 static void merge_exit(struct merge *m)
@@ -76,6 +78,9 @@ static int merge_leaf(struct merge *m, const struct qvault_delta_node *node)
 
 	if (bitmap_empty(node->present, QVAULT_FANOUT))
 		return 0;
+	/* Inside of a mark it is that already. */
+	if (node->index >= m->tree.needless_end && qvault_delta_full(m->v, node))
+		qvault_cursor_needless(&m->tree, node->index, node->index + 1);
 	err = qvault_cursor_leaf(&m->tree, node->index, &data);
 	if (err)
 		return err;
@@ -130,11 +135,7 @@ static int merge_node(struct merge *m, const struct qvault_delta_node *node)
 {
 	u32 shift = QVAULT_FANOUT_SHIFT * node->level;
 	u64 first = node->index << shift;
-	int err;
 
-	err = clear_unmapped(m, first);
-	if (err)
-		return err;
 	if (!node->level) {
 		/* Under a mark all of the leaf's blocks are present. */
 		if (first < m->unmapped_end)
@@ -144,21 +145,50 @@ static int merge_node(struct merge *m, const struct qvault_delta_node *node)
 	m->unmapped_from = first;
 	m->unmapped_end = min((node->index + 1) << shift,
 			      m->v->geo.tree.count[0]);
+	qvault_cursor_needless(&m->tree, first, m->unmapped_end);
 	return 0;
 }
 
-static int merge_delta(struct merge *m, struct qvault_delta *delta)
+/*
+ * A node that cannot be read is remembered, and the merge goes on to find all that
+ * there are, although what it makes is of no use then.
+ */
+static int pass_damage(struct merge *m, int err)
+{
+	if (err != -EILSEQ)
+		return err;
+	m->damaged = true;
+	m->unmapped_from = m->unmapped_end;
+	return qvault_damage_add(m->v, m->tree.bad);
+}
+
+static int merge_nodes(struct merge *m, struct qvault_delta *delta)
 {
 	const struct qvault_delta_node *node;
 	int err;
 
-	qvault_delta_sort(delta);
 	list_for_each_entry(node, &delta->nodes, list) {
-		err = merge_node(m, node);
+		err = pass_damage(m, clear_unmapped(m, node->index <<
+						    (QVAULT_FANOUT_SHIFT * node->level)));
+		if (!err && qvault_damage_above(m->v, node->level, node->index))
+			m->damaged = true;
+		else if (!err)
+			err = pass_damage(m, merge_node(m, node));
 		if (err)
 			return err;
 	}
-	err = clear_unmapped(m, m->unmapped_end);
+	return pass_damage(m, clear_unmapped(m, m->unmapped_end));
+}
+
+/* Returns -EILSEQ if some of it must be carried: see damage.c. */
+static int merge_delta(struct merge *m, struct qvault_delta *delta)
+{
+	int err;
+
+	qvault_delta_sort(delta);
+	err = merge_nodes(m, delta);
+	if (!err && m->damaged)
+		return -EILSEQ;
 	if (!err)
 		err = qvault_cursor_finish(&m->tree);
 	if (!err)
@@ -200,10 +230,11 @@ static int anchor(struct qvault *v, const struct merge *m)
 	mutex_lock(&v->commit_mutex);
 	err = qvault_may_write(v);
 	/*
-	 * What a commit has cut and failed to write may have been inline in the
-	 * durable record, and would be in no log and no record after this one.
+	 * What was carried, or what a commit has cut and failed to write: it may have
+	 * been inline in the durable record, and would be in no log and no record
+	 * after this one.
 	 */
-	if (!err && !list_empty(&v->stream.cut))
+	if (!err && (v->damage.pages || !list_empty(&v->stream.cut)))
 		err = __qvault_commit(v, NULL);
 	if (err)
 		goto out;
@@ -226,8 +257,8 @@ static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta)
 
 	merge_init(m, v);
 	err = merge_delta(m, delta);
-	/* Damage, or a mistake of ours: more checkpoints would only fail as well. */
-	if (err == -EILSEQ || err == -EUCLEAN)
+	/* A mistake of ours: more checkpoints would only fail as well. */
+	if (err == -EUCLEAN)
 		qvault_fail(v, "checkpoint", err);
 	if (!err)
 		err = anchor(v, m);
@@ -244,6 +275,22 @@ static void thaw(struct qvault *v, struct qvault_delta *delta)
 	qvault_delta_clear(v, delta);
 }
 
+/* Set the delta aside, but for what is below nodes that are known to be damaged. */
+static int carry_and_freeze(struct qvault *v, bool *idle)
+{
+	int err;
+
+	/* What an earlier checkpoint has set aside, it has carried past. */
+	if (v->frozen)
+		return freeze(v, idle);
+	qvault_damage_recheck(v);
+	err = qvault_damage_promise(v);
+	if (!err)
+		err = freeze(v, idle);
+	qvault_damage_carried(v);
+	return err;
+}
+
 /*
  * One round: freeze, merge, anchor.  After a failure the delta stays frozen, so what it holds
  * can still be read, and the next checkpoint merges it again: into nodes that no
@@ -256,7 +303,7 @@ static int one_round(struct qvault *v)
 	bool idle;
 	int err;
 
-	err = freeze(v, &idle);
+	err = carry_and_freeze(v, &idle);
 	if (err)
 		return err;
 	delta = &v->delta[!v->live];
@@ -270,12 +317,17 @@ static int one_round(struct qvault *v)
 	}
 	thaw(v, delta);
 	qvault_alloc_anchored(v, &old_map);
+	v->damage.again = false;
 	return 0;
 }
+
+/* Merges that may find damaged nodes before a checkpoint gives up. */
+#define DAMAGED_ROUNDS	4
 
 /* Until all that was written so far is merged. */
 static int rounds(struct qvault *v)
 {
+	u32 damaged = 0;
 	bool left;
 	int err;
 
@@ -283,7 +335,9 @@ static int rounds(struct qvault *v)
 		/* By one that failed: what was written since is not in it. */
 		left = v->frozen;
 		err = one_round(v);
-		/* Versions ran out in the middle; the next round's commit brings more. */
+		if (err == -EILSEQ && damaged++ < DAMAGED_ROUNDS)
+			err = qvault_damage_fold(v) ?: -EAGAIN;
+		/* Or versions ran out in the middle; the next round's commit brings more. */
 	} while (err == -EAGAIN || (!err && left));
 	return err;
 }

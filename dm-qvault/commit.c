@@ -19,6 +19,7 @@ static bool cut_all(struct qvault *v, struct qvault_page *spare)
 		v->live = !v->live;
 		v->frozen = true;
 		v->freeze_head = v->anchor.log_head + v->stream.nr_cut;
+		qvault_damage_carry(v);
 	}
 	write_unlock(&v->map_lock);
 	return dirty;

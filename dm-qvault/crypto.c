@@ -23,7 +23,7 @@
 #define XTS_KEY_SIZE	64u
 
 /* Requests kept for bad times: one lets everybody go on, one by one. */
-#define MIN_REQUESTS	4
+#define MIN_REQUESTS	QVAULT_LEAST_OR(4)
 
 struct qvault_crypto {
 	struct crypto_skcipher *xts[2];	/* data, metadata */
@@ -69,8 +69,8 @@ static int alloc_ciphers(struct qvault_crypto *crypto)
 	if (PTR_ERR_OR_ZERO(nhpoly) == -ENOMEM)
 		return -ENOMEM;
 	crypto->block_nhpoly = IS_ERR(nhpoly) ? NULL : nhpoly;
-	return mempool_init_kmalloc_pool(&crypto->requests, MIN_REQUESTS,
-					 sizeof(struct skcipher_request) + size);
+	return qvault_pool_init(&crypto->requests, MIN_REQUESTS,
+				sizeof(struct skcipher_request) + size);
 }
 
 /**

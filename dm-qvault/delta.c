@@ -30,7 +30,7 @@ static struct qvault_delta_node *alloc_node(u32 capacity, gfp_t gfp)
 {
 	struct qvault_delta_node *node;
 
-	node = kmalloc(struct_size(node, ptr, capacity), gfp);
+	node = qvault_kmalloc(struct_size(node, ptr, capacity), gfp);
 	if (!node)
 		return NULL;
 	memset(node, 0, sizeof(*node));
@@ -428,11 +428,11 @@ static void remove_superseded(struct qvault *v, struct qvault_delta *delta,
 }
 
 /*
- * Remove the nodes of level @below inside the subtree (@level, @index): by name
- * while that is less work than a look at every node there is.
+ * Take the nodes of level @below inside the subtree (@level, @index) out of the
+ * delta: by name while that is less work than a look at every node there is.
  */
-static void remove_level(struct qvault *v, struct qvault_delta *delta,
-			 u32 below, u32 level, u64 index)
+static void take_level(struct qvault_delta *delta, u32 below, u32 level,
+		       u64 index, struct list_head *taken)
 {
 	u32 shift = QVAULT_FANOUT_SHIFT * (level - below);
 	struct qvault_delta_node *node, *next;
@@ -442,13 +442,24 @@ static void remove_level(struct qvault *v, struct qvault_delta *delta,
 		for (i = index << shift; i < (index + 1) << shift; i++) {
 			node = find(delta, below, i);
 			if (node)
-				remove_superseded(v, delta, node);
+				list_move_tail(&node->list, taken);
 		}
-		return;
+	} else if (delta->marks[below]) {
+		list_for_each_entry_safe(node, next, &delta->nodes, list)
+			if (node->level == below && node->index >> shift == index)
+				list_move_tail(&node->list, taken);
 	}
-	list_for_each_entry_safe(node, next, &delta->nodes, list)
-		if (node->level == below && node->index >> shift == index)
-			remove_superseded(v, delta, node);
+}
+
+static void remove_level(struct qvault *v, struct qvault_delta *delta,
+			 u32 below, u32 level, u64 index)
+{
+	struct qvault_delta_node *node, *next;
+	LIST_HEAD(taken);
+
+	take_level(delta, below, level, index, &taken);
+	list_for_each_entry_safe(node, next, &taken, list)
+		remove_superseded(v, delta, node);
 }
 
 /**
@@ -467,8 +478,7 @@ void qvault_delta_mark(struct qvault *v, struct qvault_delta *delta, u32 level,
 	u32 below;
 
 	for (below = 0; below < level; below++)
-		if (delta->marks[below])
-			remove_level(v, delta, below, level, index);
+		remove_level(v, delta, below, level, index);
 	if (find(delta, level, index) || under_mark(v, delta, level, index))
 		return;
 	node = new_node(v, 0);
@@ -493,7 +503,9 @@ void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
 	u64 next = span << QVAULT_FANOUT_SHIFT;
 	u32 level = 0;
 
-	while (level < geo->tree.top && !(logical & (next - 1)) && count >= next) {
+	/* The last subtree of a level may be cut off by the end of the volume. */
+	while (level < geo->tree.top && !(logical & (next - 1)) &&
+	       (count >= next || logical + count == geo->logical_blocks)) {
 		level++;
 		span = next;
 		next <<= QVAULT_FANOUT_SHIFT;
@@ -549,4 +561,277 @@ static int compare(void *unused, const struct list_head *a,
 void qvault_delta_sort(struct qvault_delta *delta)
 {
 	list_sort(NULL, &delta->nodes, compare);
+}
+
+/* ---- Around damaged nodes: see damage.c ---- */
+
+/* Blocks of a leaf that the volume has: the last one may be cut off. */
+static u32 nr_blocks(const struct qvault *v, const struct qvault_delta_node *node)
+{
+	return min_t(u64, QVAULT_FANOUT, v->geo.logical_blocks -
+					 (node->index << QVAULT_FANOUT_SHIFT));
+}
+
+/**
+ * qvault_delta_full() - does a leaf's node know all of its blocks?
+ * @v: vault
+ * @node: of level 0
+ *
+ * Context: map_lock, or a delta that nobody changes.
+ * Return: Whether it does, of those that the volume has.
+ */
+bool qvault_delta_full(const struct qvault *v,
+		       const struct qvault_delta_node *node)
+{
+	u32 nr = nr_blocks(v, node);
+
+	return find_first_zero_bit(node->present, nr) >= nr;
+}
+
+/**
+ * qvault_delta_covers() - is the tree's node needless, by what a delta says?
+ * @v: vault
+ * @delta: delta
+ * @level: of the node
+ * @index: of the node
+ *
+ * Context: map_lock, or a delta that nobody changes.
+ * Return: Whether the delta has an answer for each block below it.
+ */
+bool qvault_delta_covers(const struct qvault *v, const struct qvault_delta *delta,
+			 u32 level, u64 index)
+{
+	const struct qvault_delta_node *node = find(delta, level, index);
+
+	if (under_mark(v, delta, level, index))
+		return true;
+	return node && (level || qvault_delta_full(v, node));
+}
+
+static bool follows(const struct qvault_ptr *a, const struct qvault_ptr *b)
+{
+	return b->where == a->where + 1 && b->version == a->version + 1;
+}
+
+/* Blocks of [@bit, @end) that are mapped to one run of the log, or all unmapped. */
+static u32 same_entry(const struct qvault_delta_node *node, u32 bit, u32 end)
+{
+	bool mapped = test_bit(bit, node->mapped);
+	const struct qvault_ptr *ptr = node->ptr + rank(node, bit);
+	u32 n = 1;
+
+	for (; bit + n < end && test_bit(bit + n, node->present) &&
+	       test_bit(bit + n, node->mapped) == mapped; n++, ptr++)
+		if (mapped && !follows(ptr, ptr + 1))
+			break;
+	return n;
+}
+
+/*
+ * Log a leaf once more, or only say how many bytes that takes.  What it unmaps goes
+ * without saying below a mark.
+ */
+static u32 log_leaf(struct qvault *v, const struct qvault_delta_node *node,
+		    bool marked, bool append)
+{
+	u64 first = node->index << QVAULT_FANOUT_SHIFT;
+	u32 bit, n, bytes = 0, nr = nr_blocks(v, node);
+	bool mapped;
+
+	for (bit = 0; bit < nr; bit += n) {
+		n = 1;
+		if (!test_bit(bit, node->present))
+			continue;
+		n = same_entry(node, bit, nr);
+		mapped = test_bit(bit, node->mapped);
+		if (!mapped && marked)
+			continue;
+		bytes += sizeof(struct qvault_disk_entry) +
+			 (mapped ? n * QVAULT_TAG_SIZE : 0);
+		if (append && mapped)
+			qvault_stream_append(v, first + bit,
+					     node->ptr + rank(node, bit), n);
+		else if (append)
+			qvault_stream_append_unmap(v, first + bit, n);
+	}
+	return bytes;
+}
+
+static u32 log_node(struct qvault *v, const struct qvault_delta *delta,
+		    const struct qvault_delta_node *node, bool append)
+{
+	u32 shift = QVAULT_FANOUT_SHIFT * (node->level + 1);
+	u64 first = node->index << shift;
+
+	if (!node->level)
+		return log_leaf(v, node, under_mark(v, delta, 0, node->index),
+				append);
+	if (append)
+		qvault_stream_append_unmap(v, first,
+			min(1ull << shift, v->geo.logical_blocks - first));
+	return sizeof(struct qvault_disk_entry);
+}
+
+/**
+ * qvault_delta_below() - how much a delta knows below a node of the tree
+ * @v: vault
+ * @delta: delta
+ * @level: of the node
+ * @index: of the node
+ *
+ * Context: map_lock for writing.
+ * Return: bytes of entries, as qvault_delta_carry() makes them.
+ */
+u64 qvault_delta_below(struct qvault *v, struct qvault_delta *delta, u32 level,
+		       u64 index)
+{
+	struct qvault_delta_node *node;
+	u32 below = level ?: 1;
+	LIST_HEAD(taken);
+	u64 bytes = 0;
+
+	while (below--)
+		take_level(delta, below, level, index, &taken);
+	list_for_each_entry(node, &taken, list)
+		bytes += log_node(v, delta, node, false);
+	list_splice_tail(&taken, &delta->nodes);
+	return bytes;
+}
+
+static void move_node(struct qvault_delta *from, struct qvault_delta *to,
+		      struct qvault_delta_node *node)
+{
+	hlist_del(&node->hash);
+	list_del(&node->list);
+	from->marks[node->level]--;
+	add(to, node);
+}
+
+/**
+ * qvault_delta_carry() - move what a delta knows below a node, and log it again
+ * @v: vault
+ * @from: delta
+ * @to: an empty one, but for what was carried before
+ * @level: of the node
+ * @index: of the node
+ *
+ * Context: map_lock for writing; room reserved.
+ */
+void qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
+			struct qvault_delta *to, u32 level, u64 index)
+{
+	struct qvault_delta_node *node, *next;
+	u32 below = level ?: 1;
+	LIST_HEAD(taken);
+
+	/* Marks first: what is inside them is newer. */
+	while (below--)
+		take_level(from, below, level, index, &taken);
+	list_for_each_entry_safe(node, next, &taken, list) {
+		move_node(from, to, node);
+		log_node(v, to, node, true);
+	}
+}
+
+/* A mark takes the place of all inside of it. */
+static void fold_mark(struct qvault *v, struct qvault_delta *newer,
+		      struct qvault_delta *older, struct qvault_delta_node *node)
+{
+	u32 below;
+
+	for (below = 0; below < node->level; below++)
+		remove_level(v, older, below, node->level, node->index);
+	if (find(older, node->level, node->index) ||
+	    under_mark(v, older, node->level, node->index))
+		remove(v, newer, node);
+	else
+		move_node(newer, older, node);
+}
+
+/* What @older knows of a leaf besides, into the newer node, which has room. */
+static void fill_in(struct qvault *v, struct qvault_delta_node *node,
+		     const struct qvault_delta_node *old)
+{
+	const struct qvault_ptr *ptr = old->ptr;
+	u32 bit, place;
+
+	for_each_set_bit(bit, old->present, QVAULT_FANOUT) {
+		bool mapped = test_bit(bit, old->mapped);
+
+		if (test_bit(bit, node->present)) {
+			if (mapped)
+				qvault_alloc_supersede(v, ptr->where);
+		} else if (mapped) {
+			place = rank(node, bit);
+			memmove(&node->ptr[place + 1], &node->ptr[place],
+				(node->used - place) * sizeof(node->ptr[0]));
+			node->ptr[place] = *ptr;
+			node->used++;
+			set_bit(bit, node->mapped);
+		}
+		set_bit(bit, node->present);
+		ptr += mapped;
+	}
+}
+
+static bool fold_leaf(struct qvault *v, struct qvault_delta *newer,
+		      struct qvault_delta *older, struct qvault_delta_node *node,
+		      bool promised)
+{
+	struct qvault_delta_node *old = find(older, 0, node->index);
+	u32 need = node->used + (old ? old->used : 0);
+
+	if (old && need > node->capacity && node->capacity < QVAULT_FANOUT) {
+		if (!promised)
+			return false;
+		replace(v, newer, node, new_node(v, min(need, QVAULT_FANOUT)));
+		return fold_leaf(v, newer, older, find(newer, 0, old->index),
+				 promised);
+	}
+	if (old) {
+		fill_in(v, node, old);
+		remove(v, older, old);
+	} else if (under_mark(v, older, 0, node->index)) {
+		bitmap_fill(node->present, QVAULT_FANOUT);
+	}
+	move_node(newer, older, node);
+	return true;
+}
+
+/* A mark if there is one, since the leaves inside it are newer. */
+static struct qvault_delta_node *first_to_fold(const struct qvault *v,
+					       const struct qvault_delta *delta)
+{
+	u32 level = v->geo.tree.top;
+	struct qvault_delta_node *node;
+
+	while (level && !delta->marks[level])
+		level--;
+	list_for_each_entry(node, &delta->nodes, list)
+		if (node->level == level)
+			return node;
+	return NULL;
+}
+
+/**
+ * qvault_delta_fold() - move one node of a newer delta into an older one
+ * @v: vault
+ * @newer: delta; not empty
+ * @older: delta
+ * @promised: a node is
+ *
+ * No lookup in the one and then in the other changes by it.
+ *
+ * Context: map_lock for writing.
+ * Return: false, with nothing changed, if a node must be promised first.
+ */
+bool qvault_delta_fold(struct qvault *v, struct qvault_delta *newer,
+		       struct qvault_delta *older, bool promised)
+{
+	struct qvault_delta_node *node = first_to_fold(v, newer);
+
+	if (!node->level)
+		return fold_leaf(v, newer, older, node, promised);
+	fold_mark(v, newer, older, node);
+	return true;
 }

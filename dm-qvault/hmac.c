@@ -42,7 +42,7 @@ static int alloc_parts(struct qvault_hmac *h)
 	h->shash = shash;
 	if (!h->pairs)
 		return 0;
-	return mempool_init_kmalloc_pool(&h->pool, MIN_PAIRS, sizeof(struct pair));
+	return qvault_pool_init(&h->pool, MIN_PAIRS, sizeof(struct pair));
 }
 
 /**

@@ -16,10 +16,18 @@
  */
 #include "qvault.h"
 
+#define BYTES_OF_PAGE	(QVAULT_INLINE_SIZE / 2)
+
 /* How many pages entries of so many bytes can open: see above. */
 u32 qvault_stream_blocks(u64 bytes)
 {
-	return DIV_ROUND_UP_ULL(bytes, QVAULT_INLINE_SIZE / 2) + 2;
+	return DIV_ROUND_UP_ULL(bytes, BYTES_OF_PAGE) + 2;
+}
+
+/* For v->page_pool. */
+void *qvault_page_alloc(gfp_t gfp, void *unused)
+{
+	return qvault_kmalloc(sizeof(struct qvault_page), gfp);
 }
 
 void qvault_stream_init(struct qvault_stream *stream)
@@ -64,26 +72,33 @@ u64 qvault_log_used(const struct qvault *v)
 	return v->anchor.log_head + 1 - v->anchor.log_tail;
 }
 
-/* Would all that is promised fit, with @bytes more?  Context: map_lock. */
-static bool has_room(const struct qvault *v, u32 bytes)
+/*
+ * Would all that is promised fit, with @bytes more and @kept blocks left?
+ * Context: map_lock.
+ */
+static bool has_room(const struct qvault *v, u64 bytes, u32 kept)
 {
 	/* One block is kept for the commit that begins a checkpoint. */
 	return qvault_log_used(v) + v->stream.nr_cut + v->stream.nr_pages + 1 +
-	       qvault_stream_blocks(v->stream.reserved + bytes) <= v->log_limit;
+	       qvault_stream_blocks(v->stream.reserved + bytes) + kept <=
+	       v->log_limit;
 }
 
-/* Is it time for a checkpoint in the background?  Context: map_lock. */
+/*
+ * Is it time for a checkpoint in the background?  Of what the last one had to carry
+ * it frees nothing.  Context: map_lock.
+ */
 bool qvault_log_half_full(const struct qvault *v)
 {
 	return 2 * (qvault_log_used(v) + v->stream.nr_cut +
-		    v->stream.nr_pages) >= v->log_limit;
+		    v->stream.nr_pages) >= v->log_limit + v->damage.pages;
 }
 
 static struct qvault_page *try_page(struct qvault *v)
 {
 	struct qvault_page *page;
 
-	page = kmalloc(sizeof(*page), GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	page = qvault_kmalloc(sizeof(*page), GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	if (page)
 		return page;
 	return mempool_alloc(v->page_pool, GFP_NOWAIT | __GFP_NOWARN);
@@ -121,15 +136,18 @@ static void drop_spare(struct qvault *v)
 	}
 }
 
-/* Returns 0; -ENOSPC: no room in the log; -ENOMEM: no pages, unless it waits. */
-static int reserve(struct qvault *v, u32 bytes, bool wait)
+/*
+ * Returns 0; -ENOSPC: no room in the log; -ENOMEM: no pages, unless it waits.
+ * What @heals a damaged node may take what is kept because of it.
+ */
+static int reserve(struct qvault *v, u32 bytes, bool heals, bool wait)
 {
 	struct qvault_stream *stream = &v->stream;
 	struct qvault_page *page;
 	int err = 0;
 
 	write_lock(&v->map_lock);
-	if (has_room(v, bytes))
+	if (has_room(v, bytes, heals ? 0 : qvault_damage_kept(v)))
 		stream->reserved += bytes;
 	else
 		err = -ENOSPC;
@@ -151,6 +169,18 @@ static int reserve(struct qvault *v, u32 bytes, bool wait)
 	return err;
 }
 
+static bool reserve_or_wait(struct qvault *v, u32 bytes, bool heals)
+{
+	int err = reserve(v, bytes, heals, false);
+
+	if (err == -ENOMEM) {
+		mutex_lock(&v->page_mutex);
+		err = reserve(v, bytes, heals, true);
+		mutex_unlock(&v->page_mutex);
+	}
+	return !err;
+}
+
 /**
  * qvault_stream_reserve() - promise room for entries
  * @v: vault
@@ -165,14 +195,13 @@ static int reserve(struct qvault *v, u32 bytes, bool wait)
  */
 bool qvault_stream_reserve(struct qvault *v, u32 bytes)
 {
-	int err = reserve(v, bytes, false);
+	return reserve_or_wait(v, bytes, false);
+}
 
-	if (err == -ENOMEM) {
-		mutex_lock(&v->page_mutex);
-		err = reserve(v, bytes, true);
-		mutex_unlock(&v->page_mutex);
-	}
-	return !err;
+/* The same for an unmap that covers all of a damaged node, also in a full log. */
+bool qvault_stream_reserve_heal(struct qvault *v, u32 bytes)
+{
+	return reserve_or_wait(v, bytes, true);
 }
 
 /**
@@ -186,6 +215,56 @@ void qvault_stream_release(struct qvault *v, u32 bytes)
 {
 	lockdep_assert_held_write(&v->map_lock);
 	v->stream.reserved -= bytes;
+	drop_spare(v);
+}
+
+/**
+ * qvault_stream_reserve_pages() - promise room for what a checkpoint carries
+ * @v: vault
+ * @pages: how many its entries fill, appended at a time; 0: only for its commit
+ *
+ * Writers may wait for a checkpoint, so it does not wait for them: if memory is
+ * short, and a commit gives no page back, it is tried again later.
+ *
+ * Context: checkpoint_mutex; sleeps.
+ * Return: 0, -ENOSPC or -ENOMEM.
+ */
+int qvault_stream_reserve_pages(struct qvault *v, u32 pages)
+{
+	struct qvault_stream *stream = &v->stream;
+	u64 bytes = (u64)pages * BYTES_OF_PAGE;
+	struct qvault_page *page;
+	int err = 0;
+
+	write_lock(&v->map_lock);
+	if (has_room(v, bytes, 0))
+		stream->reserved += bytes;
+	else
+		err = -ENOSPC;
+	while (!err && stream->nr_spare < qvault_stream_blocks(stream->reserved)) {
+		write_unlock(&v->map_lock);
+		page = try_page(v);
+		if (!page && !qvault_commit(v))
+			page = try_page(v);
+		write_lock(&v->map_lock);
+		if (page) {
+			list_add(&page->list, &stream->spare);
+			stream->nr_spare++;
+		} else {
+			stream->reserved -= bytes;
+			drop_spare(v);
+			err = -ENOMEM;
+		}
+	}
+	write_unlock(&v->map_lock);
+	return err;
+}
+
+/* Takes that promise back, kept or not.  Context: map_lock for writing. */
+void qvault_stream_release_pages(struct qvault *v, u32 pages)
+{
+	lockdep_assert_held_write(&v->map_lock);
+	v->stream.reserved -= (u64)pages * BYTES_OF_PAGE;
 	drop_spare(v);
 }
 

@@ -28,38 +28,49 @@ static void unreserve(struct qvault *v, u32 bytes, u32 nodes)
 }
 
 /*
+ * What a change needs: bytes of the log, and nodes for the delta.  What @heals a
+ * damaged node may take of the log what is kept because of it.
+ */
+struct need {
+	u32 bytes;
+	u32 nodes;
+	bool heals;
+};
+
+/*
  * Try to get nodes for the delta, room in the log and, for a write, blocks.  The
  * nodes come first: who waits for pages of the stream waits for commits, and
  * they need none.
  */
-static int try_room(struct qvault *v, u32 bytes, u32 nodes,
+static int try_room(struct qvault *v, const struct need *need,
 		    struct qvault_write *w)
 {
 	int n = 0;
 
-	if (!qvault_stock_promise(v, nodes))
+	if (!qvault_stock_promise(v, need->nodes))
 		return -ENOSPC;
-	if (!qvault_stream_reserve(v, bytes)) {
-		unreserve(v, 0, nodes);
+	if (need->heals ? !qvault_stream_reserve_heal(v, need->bytes) :
+			  !qvault_stream_reserve(v, need->bytes)) {
+		unreserve(v, 0, need->nodes);
 		return -ENOSPC;
 	}
 	if (w)
 		n = qvault_alloc_blocks(v, w->logical, w->count, w->ptr);
 	if (n < 0)
-		unreserve(v, bytes, nodes);
+		unreserve(v, need->bytes, need->nodes);
 	else if (w)
 		w->count = n;
 	return n < 0 ? n : 0;
 }
 
 /* The same, counted as under way from before the first promise. */
-static int take_room(struct qvault *v, u32 bytes, u32 nodes,
+static int take_room(struct qvault *v, const struct need *need,
 		     struct qvault_write *w)
 {
 	int err;
 
 	atomic_inc(&v->inflight);
-	err = try_room(v, bytes, nodes, w);
+	err = try_room(v, need, w);
 	if (err && atomic_dec_and_test(&v->inflight))
 		wake_up_all(&v->room_wait);
 	return err;
@@ -82,7 +93,7 @@ static int take_room(struct qvault *v, u32 bytes, u32 nodes,
  *
  * Who waits holds nothing, so nobody waits for a waiter.
  */
-static int get_room(struct qvault *v, u32 bytes, u32 nodes,
+static int get_room(struct qvault *v, const struct need *need,
 		    struct qvault_write *w)
 {
 	u64 seen, now, before = atomic64_read(&v->ended);
@@ -95,12 +106,12 @@ static int get_room(struct qvault *v, u32 bytes, u32 nodes,
 		   qvault_may_write(v));
 	while (idle < IDLE_ROUNDS) {
 		seen = atomic64_read(&v->counters.checkpoints);
-		err = take_room(v, bytes, nodes, w);
+		err = take_room(v, need, w);
 		if (err != -ENOSPC)
 			return err;
 		err = qvault_checkpoint_since(v, seen);
 		if (!err)
-			err = take_room(v, bytes, nodes, w);
+			err = take_room(v, need, w);
 		if (err != -ENOSPC)
 			return err;
 		wait_event(v->room_wait,
@@ -184,17 +195,24 @@ static int get_versions(struct qvault *v, struct qvault_write *w)
  * superseded.
  *
  * Context: sleeps; no lock held.
- * Return: 0, and qvault_write_end() must follow; or a negative errno.
+ * Return: 0, and qvault_write_end() must follow; -EILSEQ: it is below a damaged node,
+ * and cannot be kept; or another negative errno.
  */
 int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 {
+	struct need need = {
+		.bytes = w->count * QVAULT_ENTRY_WORST,
+		.nodes = qvault_leaves_of(w->logical, w->count),
+	};
 	int err;
 
-	w->reserved = w->count * QVAULT_ENTRY_WORST;
-	w->nodes = qvault_leaves_of(w->logical, w->count);
+	w->reserved = need.bytes;
+	w->nodes = need.nodes;
 	err = qvault_may_write(v);
 	if (!err)
-		err = get_room(v, w->reserved, w->nodes, w);
+		err = qvault_damage_refuses(v, w->logical, w->count);
+	if (!err)
+		err = get_room(v, &need, w);
 	if (err)
 		return err;
 	err = get_versions(v, w);
@@ -255,16 +273,20 @@ static void insert_unmap(struct qvault *v, const struct qvault_piece *piece)
 	qvault_delta_unmap_piece(v, live(v), piece);
 	qvault_stream_append_unmap(v, piece->logical, piece->count);
 	__unreserve(v, QVAULT_ENTRY_WORST, 1);
+	qvault_damage_unmapped(v, piece);
 	write_unlock(&v->map_lock);
 }
 
 static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
 {
+	struct need need = { .bytes = QVAULT_ENTRY_WORST, .nodes = 1 };
 	int err;
 
 	err = qvault_may_write(v);
 	if (!err)
-		err = get_room(v, QVAULT_ENTRY_WORST, 1, NULL);
+		err = qvault_damage_piece(v, piece, &need.heals);
+	if (!err)
+		err = get_room(v, &need, NULL);
 	if (err)
 		return err;
 	insert_unmap(v, piece);
@@ -279,7 +301,8 @@ static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
  * @logical: first block
  * @count: how many
  *
- * Costs a few entries, however long the range is.
+ * Costs a few entries, however long the range is.  Of what is below a damaged node
+ * only all can be unmapped.
  *
  * Context: sleeps; no lock held.
  * Return: 0 or a negative errno; then some of the range may be unmapped.

@@ -112,7 +112,7 @@ int qvault_nhpoly_mac(struct qvault_nhpoly *m, u32 n,
 #else /* the crypto API */
 
 /* Requests kept for bad times: one lets everybody go on, one by one. */
-#define MIN_REQUESTS	4
+#define MIN_REQUESTS	QVAULT_LEAST_OR(4)
 
 struct qvault_nhpoly {
 	struct crypto_shash *hash;
@@ -148,8 +148,7 @@ static int alloc_parts(struct qvault_nhpoly *m)
 	m->request_size = sizeof(struct request) +
 			  max(crypto_shash_descsize(hash),
 			      crypto_skcipher_reqsize(cipher));
-	return mempool_init_kmalloc_pool(&m->requests, MIN_REQUESTS,
-					 m->request_size);
+	return qvault_pool_init(&m->requests, MIN_REQUESTS, m->request_size);
 }
 
 static void free_parts(struct qvault_nhpoly *m)

@@ -142,8 +142,8 @@ static void free_room(struct room *room)
 
 static bool try_room(struct room *room)
 {
-	room->node = kmalloc(sizeof(*room->node),
-			     GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	room->node = qvault_kmalloc(sizeof(*room->node),
+				    GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	room->data = room->node ? qvault_buf_try() : NULL;
 	room->cipher = room->data ? qvault_buf_try() : NULL;
 	if (likely(room->cipher))

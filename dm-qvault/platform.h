@@ -45,11 +45,16 @@
 #define QVAULT_IO_BLOCKS	64u
 static_assert(QVAULT_IO_BLOCKS <= QVAULT_MAX_RUN);
 
-/* Works of a kind that run at a time: as many as the kernel likes. */
+/*
+ * The size of a reserve of which one would do: then one comes and goes at a time.
+ * And how many works of a kind may run at a time; 0: as many as the kernel likes.
+ */
 #ifdef QVAULT_FAMINE
-#define QVAULT_WORKERS	1
+#define QVAULT_LEAST_OR(usual)	1
+#define QVAULT_WORKERS		1
 #else
-#define QVAULT_WORKERS	0
+#define QVAULT_LEAST_OR(usual)	(usual)
+#define QVAULT_WORKERS		0
 #endif
 
 /*
@@ -90,6 +95,14 @@ struct qvault_ahead {
 
 struct qvault_request;
 
+/* So many wait to be sent at most, and are sent in five seconds. */
+#define QVAULT_EVENTS	10
+
+struct qvault_event {
+	char what[32];
+	char detail[64];
+};
+
 struct qvault_volume {
 	struct qvault v;
 	struct list_head list;		/* Locking: volume.c */
@@ -122,7 +135,8 @@ struct qvault_volume {
 
 	/* Attach, detach, suspend, resume; and messages only begin outside of them. */
 	struct mutex life_mutex;
-	/* The live table, for events; NULL: none.  Changes while nothing is active. */
+	/* The live table, for events; NULL: none.  Locking: table_mutex */
+	struct mutex table_mutex;
 	struct dm_table *table;
 	/* Written under life_mutex.  Without it a load only sees it too late. */
 	bool attached;
@@ -152,7 +166,12 @@ struct qvault_volume {
 	bool swapped;
 	struct qvault_request *request;	/* of machine.c */
 
+	/* What userspace is to be told; report.c. */
 	struct ratelimit_state events;
+	spinlock_t event_lock;		/* protects event, nr_events */
+	struct qvault_event event[QVAULT_EVENTS];
+	u32 nr_events;
+	struct work_struct event_work;
 };
 
 /* What a table says of a volume. */
@@ -286,6 +305,7 @@ int qvault_key_get(const struct qvault_args *args,
 
 /* ---- io.c, pool.c ------------------------------------------------------- */
 
+int qvault_pool_init(mempool_t *pool, int min, size_t size);
 int qvault_pools_init(struct qvault_volume *vol);
 void qvault_pools_limit(struct qvault_volume *vol, u32 memory_mib);
 void qvault_pools_exit(struct qvault_volume *vol);
@@ -354,6 +374,9 @@ void qvault_flush_kick(struct qvault_volume *vol);
 
 /* ---- report.c ----------------------------------------------------------- */
 
+void qvault_report_init(struct qvault_volume *vol);
+void qvault_report_exit(struct qvault_volume *vol);
+void qvault_report_table(struct qvault_volume *vol, struct dm_table *table);
 void qvault_report_loss(struct qvault *v, int err);
 
 /* ---- status.c ----------------------------------------------------------- */

@@ -7,22 +7,13 @@
 
 #include "platform.h"
 
-/*
- * How many of each.  With the least of them everything still works, as
- * tests/checks/famine.sh shows: then one comes and goes at a time.
- */
-#ifdef QVAULT_FAMINE
-#define LEAST_OR(usual)	1
-#define MORE_BUFFERS	0
-#else
-#define LEAST_OR(usual)	(usual)
-#define MORE_BUFFERS	16
-#endif
-#define MIN_PAGES	LEAST_OR(64)	/* of a lane */
-#define MIN_BIOS	LEAST_OR(8)	/* of a lane, and of a kind of batch */
-#define MIN_SCRATCH	LEAST_OR(2)
-#define MIN_CHUNKS	LEAST_OR(2)
+/* How many of each. */
+#define MIN_PAGES	QVAULT_LEAST_OR(64)	/* of a lane */
+#define MIN_BIOS	QVAULT_LEAST_OR(8)	/* of a lane, and of a kind of batch */
+#define MIN_SCRATCH	QVAULT_LEAST_OR(2)
+#define MIN_CHUNKS	QVAULT_LEAST_OR(2)
 #define MIN_BATCHES	2
+#define MORE_BUFFERS	(QVAULT_LEAST_OR(17) - 1)	/* than the least */
 
 /*
  * What is in the reserves comes back as I/O ends, so who finds them empty waits.
@@ -35,6 +26,11 @@ static gfp_t no_search(gfp_t gfp)
 	return gfp & __GFP_IO ? gfp : gfp & ~__GFP_DIRECT_RECLAIM;
 }
 
+static struct page *try_page(gfp_t gfp)
+{
+	return qvault_no_memory(gfp) ? NULL : alloc_page(gfp);
+}
+
 /* ---- The engine's buffers ----------------------------------------------- */
 
 /*
@@ -43,7 +39,7 @@ static gfp_t no_search(gfp_t gfp)
  */
 static void *alloc_buffer(gfp_t gfp, void *pool)
 {
-	struct page *page = alloc_page(no_search(gfp));
+	struct page *page = try_page(no_search(gfp));
 
 	if (page)
 		set_page_private(page, (unsigned long)pool);
@@ -79,7 +75,7 @@ void *qvault_buf_get(struct qvault *v, enum qvault_use use)
  */
 void *qvault_buf_try(void)
 {
-	struct page *page = alloc_page(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	struct page *page = try_page(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 
 	if (!page)
 		return NULL;
@@ -134,12 +130,12 @@ static void buffers_exit(struct qvault_volume *vol)
 
 static void *alloc_bytes(gfp_t gfp, void *size)
 {
-	return kmalloc((size_t)size, no_search(gfp));
+	return qvault_kmalloc((size_t)size, no_search(gfp));
 }
 
 static void *alloc_one_page(gfp_t gfp, void *unused)
 {
-	return alloc_page(no_search(gfp));
+	return try_page(no_search(gfp));
 }
 
 static void free_one_page(void *page, void *unused)
@@ -147,7 +143,16 @@ static void free_one_page(void *page, void *unused)
 	__free_page(page);
 }
 
-static int pool_of_bytes(mempool_t *pool, int min, size_t size)
+/**
+ * qvault_pool_init() - make a reserve of pieces of memory
+ * @pool: the reserve
+ * @min: how many there always are
+ * @size: of each, in bytes
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int qvault_pool_init(mempool_t *pool, int min, size_t size)
 {
 	return mempool_init(pool, min, alloc_bytes, mempool_kfree, (void *)size);
 }
@@ -207,13 +212,13 @@ int qvault_pools_init(struct qvault_volume *vol)
 	if (!err)
 		err = bioset_init(&vol->checkpoint_bios, MIN_BIOS, 0, BIOSET_NEED_BVECS);
 	if (!err)
-		err = pool_of_bytes(&vol->scratch, MIN_SCRATCH, sizeof(struct qvault_scratch));
+		err = qvault_pool_init(&vol->scratch, MIN_SCRATCH, sizeof(struct qvault_scratch));
 	if (!err)
-		err = pool_of_bytes(&vol->writes, MIN_CHUNKS, qvault_write_size());
+		err = qvault_pool_init(&vol->writes, MIN_CHUNKS, qvault_write_size());
 	if (!err)
-		err = pool_of_bytes(&vol->reads, MIN_CHUNKS, qvault_read_size());
+		err = qvault_pool_init(&vol->reads, MIN_CHUNKS, qvault_read_size());
 	if (!err)
-		err = pool_of_bytes(&vol->batches, MIN_BATCHES, qvault_batch_size());
+		err = qvault_pool_init(&vol->batches, MIN_BATCHES, qvault_batch_size());
 	if (!err)
 		err = buffers_init(vol);
 	return err;

@@ -166,6 +166,27 @@ static inline int qvault_unseal(struct qvault *v, enum qvault_kind kind, u64 id,
 	return qvault_unseal_blocks(v, kind, id, 1, ptr, &cipher, &plain, &scratch);
 }
 
+/*
+ * Memory that may not be there.  In a build with QVAULT_NO_MEMORY it never is, if
+ * one asks without waiting for it: then everything lives on the reserves.
+ */
+#ifdef QVAULT_NO_MEMORY
+static inline bool qvault_no_memory(gfp_t gfp)
+{
+	return gfp & __GFP_NORETRY || !gfpflags_allow_blocking(gfp);
+}
+#else
+static inline bool qvault_no_memory(gfp_t gfp)
+{
+	return false;
+}
+#endif
+
+static inline void *qvault_kmalloc(size_t size, gfp_t gfp)
+{
+	return qvault_no_memory(gfp) ? NULL : kmalloc(size, gfp);
+}
+
 /* ---- Delta (delta.c) ---------------------------------------------------- */
 
 /*
@@ -254,6 +275,17 @@ void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
 void qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
 			      const struct qvault_piece *piece);
 
+bool qvault_delta_full(const struct qvault *v,
+		       const struct qvault_delta_node *node);
+bool qvault_delta_covers(const struct qvault *v, const struct qvault_delta *delta,
+			 u32 level, u64 index);
+u64 qvault_delta_below(struct qvault *v, struct qvault_delta *delta, u32 level,
+		       u64 index);
+void qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
+			struct qvault_delta *to, u32 level, u64 index);
+bool qvault_delta_fold(struct qvault *v, struct qvault_delta *newer,
+		       struct qvault_delta *older, bool promised);
+
 /* ---- Stream and log (log.c) --------------------------------------------- */
 
 /*
@@ -295,10 +327,14 @@ struct qvault_stream {
 /* Worst case of what entries for so many blocks, or for one unmap, take. */
 #define QVAULT_ENTRY_WORST	(sizeof(struct qvault_disk_entry) + QVAULT_TAG_SIZE)
 u32 qvault_stream_blocks(u64 bytes);
+void *qvault_page_alloc(gfp_t gfp, void *unused);
 void qvault_stream_init(struct qvault_stream *stream);
 void qvault_stream_exit(struct qvault *v);
 bool qvault_stream_reserve(struct qvault *v, u32 bytes);
 void qvault_stream_release(struct qvault *v, u32 bytes);
+bool qvault_stream_reserve_heal(struct qvault *v, u32 bytes);
+int qvault_stream_reserve_pages(struct qvault *v, u32 pages);
+void qvault_stream_release_pages(struct qvault *v, u32 pages);
 void qvault_stream_append(struct qvault *v, u64 logical,
 			  const struct qvault_ptr *ptr, u32 count);
 void qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
@@ -408,6 +444,10 @@ struct qvault_cursor {
 	struct qvault_ptr anchored;	/* root */
 	struct qvault_ptr root;		/* of the new tree so far */
 	u32 written;			/* nodes so far */
+	u64 bad;			/* id of the last node that was corrupt */
+	u64 needless_from;		/* see qvault_cursor_needless() */
+	u64 needless_end;
+	bool replaced;			/* a node that is corrupt, by a new one */
 	struct qvault_step step[QVAULT_MAX_LEVELS];
 };
 
@@ -417,6 +457,7 @@ int qvault_cursor_init(struct qvault_cursor *c, struct qvault *v,
 void qvault_cursor_exit(struct qvault_cursor *c);
 int qvault_cursor_leaf(struct qvault_cursor *c, u64 index, void **data);
 void qvault_cursor_dirty(struct qvault_cursor *c);
+void qvault_cursor_needless(struct qvault_cursor *c, u64 from, u64 end);
 int qvault_cursor_next(struct qvault_cursor *c, u64 from, u64 end, u64 *index);
 int qvault_cursor_finish(struct qvault_cursor *c);
 
@@ -431,7 +472,8 @@ struct qvault_group {
 	struct list_head lru;		/* of all groups in memory */
 	struct list_head release[2];	/* while superseded[i] has bits */
 	u64 index;
-	u64 version;			/* of the map block this was read from; 0: none */
+	u64 version;			/* of the map block this was read from; 0: none;
+					 * QVAULT_NO_VERSION: it cannot be read */
 	u32 nr_data;
 	u32 nr_busy;
 	u32 nr_fresh;			/* the group stays in memory while not 0 */
@@ -459,7 +501,11 @@ struct qvault_alloc {
 	/* Blocks whose write failed: [0] lately, [1] before the last freeze. */
 	struct list_head aside[2];
 	u64 hint;			/* group in which the last search succeeded */
+	u64 told;			/* id of the map node last said to be corrupt */
 };
+
+/* No version, and no id. */
+#define QVAULT_NO_VERSION	(~0ull)
 
 int qvault_alloc_init(struct qvault *v, u32 limit);
 void qvault_alloc_exit(struct qvault *v);
@@ -473,6 +519,9 @@ void qvault_alloc_set_aside(struct qvault *v, const struct qvault_ptr *ptr, u32 
 void qvault_alloc_frozen(struct qvault *v);
 void qvault_alloc_release(struct qvault *v);
 void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root);
+void qvault_alloc_known(struct qvault *v, u64 index, u64 version,
+			unsigned long *bits);
+bool qvault_alloc_leaky(const struct qvault *v);
 
 /* ---- Changes of the map (changes.c) ------------------------------------- */
 
@@ -485,11 +534,37 @@ void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root);
 struct qvault_changes {
 	u64 *item;			/* runs of blocks: see changes.c */
 	u32 nr;
+	bool leaky;			/* more are in use in the map than in the tree */
 	struct qvault_cursor *cursor;	/* of the map */
 };
 
 int qvault_changes_add(struct qvault_changes *changes, u64 block, bool in_use);
 int qvault_changes_apply(struct qvault_changes *changes);
+
+/* ---- Damage (damage.c) -------------------------------------------------- */
+
+#define QVAULT_MAX_DAMAGED	256u
+
+struct qvault_damage {
+	u64 *id;			/* of nodes of the tree that cannot be read */
+	u32 nr;
+	u32 pages;			/* of the stream, that the last freeze carried */
+	u32 promised;			/* the same for the next one */
+	bool again;			/* it is the second one without a checkpoint */
+};
+
+int qvault_damage_add(struct qvault *v, u64 id);
+bool qvault_damage_above(const struct qvault *v, u32 level, u64 index);
+void qvault_damage_recheck(struct qvault *v);
+int qvault_damage_refuses(struct qvault *v, u64 logical, u64 count);
+int qvault_damage_piece(struct qvault *v, const struct qvault_piece *piece,
+			bool *heals);
+void qvault_damage_unmapped(struct qvault *v, const struct qvault_piece *piece);
+u32 qvault_damage_kept(const struct qvault *v);
+int qvault_damage_promise(struct qvault *v);
+void qvault_damage_carry(struct qvault *v);
+void qvault_damage_carried(struct qvault *v);
+int qvault_damage_fold(struct qvault *v);
 
 /* ---- Anchor (anchor.c) -------------------------------------------------- */
 
@@ -647,6 +722,12 @@ struct qvault {
 	atomic_t inflight;		/* operations that hold room */
 	atomic64_t ended;		/* that gave it back, ever */
 	atomic_t hurried;		/* that wait for a checkpoint */
+
+	/*
+	 * Written under checkpoint_mutex and map_lock, but for what an unmap heals,
+	 * under map_lock alone.  nr is read without, where 0 is what matters.
+	 */
+	struct qvault_damage damage;
 
 	struct merge *merge;		/* Locking: checkpoint_mutex; checkpoint.c */
 	u64 *changes;			/* Locking: checkpoint_mutex */

@@ -29,7 +29,7 @@ static struct read_map *map_alloc(struct qvault_volume *vol, u32 count)
 {
 	struct read_map *map;
 
-	map = kmalloc(map_size(count), GFP_NOWAIT | __GFP_NOWARN);
+	map = qvault_kmalloc(map_size(count), GFP_NOWAIT | __GFP_NOWARN);
 	if (likely(map)) {
 		map->pooled = false;
 		return map;

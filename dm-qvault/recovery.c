@@ -212,7 +212,10 @@ static int make_room(struct qvault *v)
 	if (!err)
 		err = qvault_line_init(v);
 	v->freeze_page = kmalloc(sizeof(*v->freeze_page), GFP_KERNEL);
-	return err ?: v->freeze_page ? 0 : -ENOMEM;
+	memset(&v->damage, 0, sizeof(v->damage));
+	v->damage.id = kcalloc(QVAULT_MAX_DAMAGED, sizeof(*v->damage.id),
+			       GFP_KERNEL);
+	return err ?: v->freeze_page && v->damage.id ? 0 : -ENOMEM;
 }
 
 static void drop_all(struct qvault *v)
@@ -223,6 +226,8 @@ static void drop_all(struct qvault *v)
 	if (v->freeze_page)
 		mempool_free(v->freeze_page, v->page_pool);
 	v->freeze_page = NULL;
+	kfree(v->damage.id);
+	memset(&v->damage, 0, sizeof(v->damage));
 	qvault_alloc_exit(v);
 	qvault_cache_exit(v);
 	qvault_line_exit(v);
@@ -402,8 +407,8 @@ int qvault_init(struct qvault *v)
 	/* What a checkpoint needs even when there is no memory left. */
 	v->changes = kvcalloc(QVAULT_MAX_CHANGES, sizeof(*v->changes),
 			      GFP_KERNEL);
-	v->page_pool = mempool_create_kmalloc_pool(QVAULT_PAGES,
-						  sizeof(struct qvault_page));
+	v->page_pool = mempool_create(QVAULT_PAGES, qvault_page_alloc, mempool_kfree,
+				      NULL);
 	err = qvault_stock_init(v) ?: qvault_checkpoint_init(v);
 	return err ?: v->changes && v->page_pool ? 0 : -ENOMEM;
 }

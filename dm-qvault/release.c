@@ -37,7 +37,8 @@ void qvault_alloc_supersede(struct qvault *v, u64 block)
 
 	spin_lock(&v->alloc_lock);
 	g = __find_block(v, block, &bit);
-	if (g) {
+	/* Not fresh: a map that was damaged holds it, as all of its group. */
+	if (g && test_bit(bit, g->fresh)) {
 		__set_bit(bit, g->superseded[0]);
 		if (list_empty(&g->release[0]))
 			list_add(&g->release[0], &v->alloc.release[0]);
@@ -95,7 +96,7 @@ static void free_run(struct qvault *v, u64 block, u32 count)
 
 static void set_run_aside(struct qvault *v, u64 block, u32 count)
 {
-	struct aside *run = kmalloc(sizeof(*run), GFP_NOWAIT | __GFP_NOWARN);
+	struct aside *run = qvault_kmalloc(sizeof(*run), GFP_NOWAIT | __GFP_NOWARN);
 
 	if (!run) {
 		/* To keep away from a bad place is worth no memory that is short. */
@@ -235,6 +236,8 @@ static void refresh(struct qvault *v, struct qvault_group *g,
 		return;
 	spin_lock(&v->alloc_lock);
 	bitmap_andnot(g->fresh, g->fresh, map, QVAULT_MAP_BITS);
+	bitmap_and(g->superseded[0], g->superseded[0], g->fresh, QVAULT_MAP_BITS);
+	bitmap_and(g->superseded[1], g->superseded[1], g->fresh, QVAULT_MAP_BITS);
 	bitmap_or(g->busy, map, g->fresh, QVAULT_MAP_BITS);
 	__qvault_group_fresh(v, g, bitmap_weight(g->fresh, QVAULT_MAP_BITS));
 	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
@@ -382,6 +385,7 @@ void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root)
 	list_for_each_entry(g, &v->alloc.lru, lru)
 		refresh(v, g, &root, map);
 	take_aside_back(v);
+	v->alloc.told = QVAULT_NO_VERSION;
 	mutex_unlock(&v->alloc_mutex);
 	qvault_buf_put(map);
 }

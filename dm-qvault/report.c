@@ -23,20 +23,99 @@ static const char *kind_name(enum qvault_kind kind)
 	return "unknown";
 }
 
-static void send_event(struct qvault_volume *vol, char *event, char *detail)
+/* ---- Events ------------------------------------------------------------- */
+
+static bool next_event(struct qvault_volume *vol, struct qvault_event *event)
 {
-	char *environment[3];
+	bool is_one;
+
+	spin_lock(&vol->event_lock);
+	is_one = vol->nr_events;
+	if (is_one) {
+		*event = vol->event[0];
+		vol->nr_events--;
+		memmove(&vol->event[0], &vol->event[1],
+			vol->nr_events * sizeof(vol->event[0]));
+	}
+	spin_unlock(&vol->event_lock);
+	return is_one;
+}
+
+static void event_work(struct work_struct *work)
+{
+	struct qvault_volume *vol =
+		container_of(work, struct qvault_volume, event_work);
+	struct qvault_event event;
+	char *environment[] = { event.what, event.detail, NULL };
+
+	while (next_event(vol, &event))
+		kobject_uevent_env(&disk_to_dev(dm_disk(vol->md))->kobj, KOBJ_CHANGE,
+				   environment);
+	mutex_lock(&vol->table_mutex);
+	if (vol->table)
+		dm_table_event(vol->table);
+	mutex_unlock(&vol->table_mutex);
+}
+
+/**
+ * qvault_report_init() - prepare for reports
+ * @vol: the volume
+ */
+void qvault_report_init(struct qvault_volume *vol)
+{
+	ratelimit_state_init(&vol->events, 5 * HZ, QVAULT_EVENTS);
+	spin_lock_init(&vol->event_lock);
+	mutex_init(&vol->table_mutex);
+	INIT_WORK(&vol->event_work, event_work);
+}
+
+/**
+ * qvault_report_exit() - wait until everything has been told
+ * @vol: the volume, that nothing happens to any more
+ *
+ * Context: May sleep.
+ */
+void qvault_report_exit(struct qvault_volume *vol)
+{
+	flush_work(&vol->event_work);
+	mutex_destroy(&vol->table_mutex);
+}
+
+/**
+ * qvault_report_table() - say which table is live
+ * @vol: the volume
+ * @table: the table, or NULL; no other one is used after this
+ *
+ * Context: May sleep, but waits for nobody who waits for a vault.
+ */
+void qvault_report_table(struct qvault_volume *vol, struct dm_table *table)
+{
+	mutex_lock(&vol->table_mutex);
+	vol->table = table;
+	mutex_unlock(&vol->table_mutex);
+}
+
+/*
+ * Events take memory, and a mutex that others hold while they wait for memory; so
+ * perhaps for this vault, if there is swap on it.  Nothing here waits for them.
+ */
+static void send_event(struct qvault_volume *vol, const char *what, const char *detail)
+{
+	struct qvault_event *event;
 
 	if (!__ratelimit(&vol->events))
 		return;
-	environment[0] = event;
-	environment[1] = detail;
-	environment[2] = NULL;
-	kobject_uevent_env(&disk_to_dev(dm_disk(vol->md))->kobj, KOBJ_CHANGE,
-			   environment);
-	if (vol->table)
-		dm_table_event(vol->table);
+	spin_lock(&vol->event_lock);
+	if (vol->nr_events < QVAULT_EVENTS) {
+		event = &vol->event[vol->nr_events++];
+		strscpy(event->what, what, sizeof(event->what));
+		strscpy(event->detail, detail, sizeof(event->detail));
+	}
+	spin_unlock(&vol->event_lock);
+	schedule_work(&vol->event_work);
 }
+
+/* ---- Reports ------------------------------------------------------------ */
 
 /**
  * qvault_report_failure() - say that a vault takes no more writes

@@ -31,6 +31,12 @@ static const char *anchor_name(const struct qvault_target *tgt)
 	return tgt->anchor ? tgt->anchor->name : "-";
 }
 
+/* Blocks that the map says are in use, but the tree does not name. */
+static u64 leaked(const struct qvault_anchor *anchor)
+{
+	return qvault_node_weight(&anchor->map) - qvault_node_weight(&anchor->tree);
+}
+
 static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
 			u64 *log_used)
 {
@@ -46,7 +52,8 @@ static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
  * <blocks read> <blocks written> <blocks unmapped>
  * <anchor records written> <flushes of the data device>
  * <log blocks written> <node and map blocks written>
- * <checkpoints> <corruptions> <anchor slots with a record>
+ * <checkpoints> <corruptions> <anchor slots>
+ * <leaked blocks> <damaged nodes>
  *
  * The number of mapped blocks is that of the last checkpoint.  New fields come
  * at the end; readers must not mind more than they know.
@@ -70,6 +77,7 @@ static void status_info(struct qvault_volume *vol, char *result, unsigned int ma
 	DMEMIT(" %llu %llu", count(&c->log_blocks), count(&c->node_blocks));
 	DMEMIT(" %llu %llu", count(&c->checkpoints), count(&c->corruptions));
 	DMEMIT(" %u", v->good_slots);
+	DMEMIT(" %llu %u", leaked(&anchor), READ_ONCE(v->damage.nr));
 }
 
 /* What an IMA policy may want to see in the log: never a key, nor its name. */

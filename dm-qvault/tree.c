@@ -257,8 +257,10 @@ static int get(struct qvault_cursor *c, u32 level, u64 index,
 				  index, ptr, node);
 
 	/* Nobody but us changes the tree: what is not there is corrupt. */
-	if (err == -EILSEQ)
-		qvault_corrupt(c->v, c->kind, qvault_node_id(level, index));
+	if (err == -EILSEQ) {
+		c->bad = qvault_node_id(level, index);
+		qvault_corrupt(c->v, c->kind, c->bad);
+	}
 	return err;
 }
 
@@ -278,27 +280,108 @@ static void child_ptrs(struct qvault_cursor *c, u32 level, u64 index,
 	}
 }
 
-static int fill(struct qvault_cursor *c, u32 level, struct qvault_step *step,
-		const struct qvault_ptr *now)
+static int fill_from(struct qvault_cursor *c, u32 level,
+		     struct qvault_step *step, const struct qvault_ptr *now)
 {
 	struct qvault_node *node;
 	int err;
 
-	step->data = qvault_buf_get(c->v, QVAULT_USE_CHECKPOINT);
 	if (now->version) {
 		err = get(c, level, step->index, now, &node);
 		if (err)
 			return err;
 		memcpy(step->data, node->data, QVAULT_BLOCK_SIZE);
 		qvault_node_put(c->v, node);
-	} else {
-		memset(step->data, 0, QVAULT_BLOCK_SIZE);
 	}
 	if (!level && c->kind == QVAULT_KIND_MAP)
 		swap_bitmap(step->data);
 	if (level && step->anchored.version)
 		return get(c, level, step->index, &step->anchored, &step->old);
 	return 0;
+}
+
+/* ---- In place of what cannot be read ---- */
+
+static u64 first_of(u32 level, u64 index)
+{
+	return index << (QVAULT_FANOUT_SHIFT * level);
+}
+
+/* Is all below the node thrown away by whoever moves the cursor? */
+static bool needless(const struct qvault_cursor *c, u32 level, u64 index)
+{
+	u64 end = min(first_of(level, index + 1), c->tree->count[0]);
+
+	return first_of(level, index) >= c->needless_from &&
+	       end <= c->needless_end;
+}
+
+/*
+ * What a map block must say that cannot be read: whatever the groups in memory know
+ * of it, else that all is in use.  With an upper node the pointers to all below it
+ * are lost, so all of that is written anew too.  In which slots it stood is not
+ * known.  If the node comes back after a crash, and these are overwritten, then they
+ * are damaged in turn, and the same is done again: it costs room and nothing else.
+ *
+ * Recursion is bounded by QVAULT_MAX_LEVELS.
+ */
+static int fill_full(struct qvault_cursor *c, u32 level, u64 index, u64 version,
+		     void *data)
+{
+	struct qvault_step child = { .index = index << QVAULT_FANOUT_SHIFT };
+	struct qvault_disk_node *disk = data;
+	struct qvault_ptr ptr;
+	int err = 0;
+	u32 i;
+
+	if (!level) {
+		qvault_alloc_known(c->v, index, version, data);
+		return 0;
+	}
+	memset(data, 0, QVAULT_BLOCK_SIZE);
+	child.data = qvault_buf_get(c->v, QVAULT_USE_CHECKPOINT);
+	for (i = 0; i < QVAULT_FANOUT && !err; i++, child.index++) {
+		if (first_of(level - 1, child.index) >= c->v->geo.groups)
+			break;
+		err = fill_full(c, level - 1, child.index, 0, child.data);
+		if (!err)
+			err = write_node(c, level - 1, &child, &ptr);
+		if (!err)
+			qvault_ptr_to_disk(&disk->ptr[i], &ptr);
+	}
+	qvault_buf_put(child.data);
+	/* They may be asked for, and be written again, at once. */
+	return err ?: qvault_batch_wait(c->batch);
+}
+
+/*
+ * The node of a step cannot be read.  Only the one that is anchored is damaged:
+ * what this checkpoint has written itself may be there when it is tried again.
+ */
+static int fill_anew(struct qvault_cursor *c, u32 level,
+		     struct qvault_step *step, const struct qvault_ptr *now)
+{
+	if (now->version != step->anchored.version)
+		return -EIO;
+	if (c->kind != QVAULT_KIND_MAP && !needless(c, level, step->index))
+		return -EILSEQ;
+	step->dirty = true;
+	c->replaced = true;
+	if (c->kind == QVAULT_KIND_MAP)
+		return fill_full(c, level, step->index, now->version, step->data);
+	memset(step->data, 0, QVAULT_BLOCK_SIZE);
+	return 0;
+}
+
+static int fill(struct qvault_cursor *c, u32 level, struct qvault_step *step,
+		const struct qvault_ptr *now)
+{
+	int err;
+
+	step->data = qvault_buf_get(c->v, QVAULT_USE_CHECKPOINT);
+	memset(step->data, 0, QVAULT_BLOCK_SIZE);
+	err = fill_from(c, level, step, now);
+	return err == -EILSEQ ? fill_anew(c, level, step, now) : err;
 }
 
 static int load(struct qvault_cursor *c, u32 level, u64 leaf)
@@ -347,7 +430,8 @@ static int load_path(struct qvault_cursor *c, u32 level, u64 leaf)
  *	none.  Valid until the cursor moves.
  *
  * Context: sleeps.
- * Return: 0 or a negative errno; -EILSEQ was reported.
+ * Return: 0 or a negative errno; -EILSEQ was reported, and c->bad says which node.
+ * A cursor of the map never returns that: see fill_anew().
  */
 int qvault_cursor_leaf(struct qvault_cursor *c, u64 index, void **data)
 {
@@ -355,6 +439,22 @@ int qvault_cursor_leaf(struct qvault_cursor *c, u64 index, void **data)
 
 	*data = err ? NULL : c->step[0].data;
 	return err;
+}
+
+/**
+ * qvault_cursor_needless() - say which leaves are thrown away
+ * @c: cursor of the tree of nodes
+ * @from: first leaf
+ * @end: leaf after the last one
+ *
+ * The caller changes all that they say, so what cannot be read of them counts as
+ * empty, and so does a node with nothing but these below it.  Takes the place of
+ * what was said before.
+ */
+void qvault_cursor_needless(struct qvault_cursor *c, u64 from, u64 end)
+{
+	c->needless_from = from;
+	c->needless_end = end;
 }
 
 /* The caller has changed the leaf the cursor is at. */

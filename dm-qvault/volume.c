@@ -67,6 +67,7 @@ static void teardown(struct qvault_volume *vol)
 	free_queue(vol->checkpoint_wq);
 	if (vol->engine)
 		qvault_exit(&vol->v);
+	qvault_report_exit(vol);
 	qvault_crypto_free(vol->v.crypto);
 	qvault_pools_exit(vol);
 	mutex_destroy(&vol->life_mutex);
@@ -95,7 +96,7 @@ static struct qvault_volume *alloc_volume(struct qvault_target *tgt)
 	vol->mac = tgt->args.mac;
 	mutex_init(&vol->life_mutex);
 	atomic_set(&vol->inflight, 0);
-	ratelimit_state_init(&vol->events, 5 * HZ, 10);
+	qvault_report_init(vol);
 	qvault_flush_init(vol);
 	use_devices(vol, tgt);
 	return vol;
@@ -309,7 +310,7 @@ static void leave(struct qvault_volume *vol, const struct dm_table *table)
 		/* dm has waited for bios on suspend, but not always on removal. */
 		wait_var_event(&vol->inflight, !atomic_read(&vol->inflight));
 		qvault_flush_stop(vol);
-		vol->table = NULL;
+		qvault_report_table(vol, NULL);
 	}
 	mutex_unlock(&vol->life_mutex);
 }
@@ -385,9 +386,9 @@ int qvault_volume_resume(struct qvault_volume *vol, struct qvault_target *tgt)
 	int err;
 
 	mutex_lock(&vol->life_mutex);
-	/* What somebody of this machine asked for may still send an event. */
+	/* What somebody of this machine asked for ends before anything changes. */
 	qvault_flush_stop(vol);
-	vol->table = tgt->ti->table;
+	qvault_report_table(vol, tgt->ti->table);
 	take_options(vol, tgt);
 	WRITE_ONCE(vol->active, true);
 	err = vol->attached ? resume_vault(vol) : attach_vault(vol);

@@ -33,7 +33,7 @@ static struct write_chunk *chunk_alloc(struct qvault_volume *vol, u32 count)
 {
 	struct write_chunk *chunk;
 
-	chunk = kmalloc(chunk_size(count), GFP_NOWAIT | __GFP_NOWARN);
+	chunk = qvault_kmalloc(chunk_size(count), GFP_NOWAIT | __GFP_NOWARN);
 	if (likely(chunk)) {
 		chunk->pooled = false;
 		return chunk;

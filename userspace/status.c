@@ -36,6 +36,10 @@ struct counters {
 	uint64_t node_writes;
 	uint64_t checkpoints;
 	uint64_t corruptions;
+	/* From here on not of every module; 0 then. */
+	uint64_t good_slots;
+	uint64_t leaked_blocks;
+	uint64_t damaged_nodes;
 };
 #define NR_FIELDS 17
 
@@ -68,6 +72,9 @@ static bool parse_status(struct counters *c, const char *text,
 		      &c->corruptions, &end) != NR_FIELDS)
 		return false;
 	*rest = text + end;
+	c->good_slots = c->leaked_blocks = c->damaged_nodes = 0;
+	sscanf(*rest, " %" SCNu64 " %" SCNu64 " %" SCNu64, &c->good_slots,
+	       &c->leaked_blocks, &c->damaged_nodes);
 	return true;
 }
 
@@ -192,6 +199,8 @@ static void show_counters(const struct counters *c)
 	print_number("anchors written:", c->anchor_writes);
 	print_number("flushes:", c->flushes);
 	print_number("corruptions:", c->corruptions);
+	print_number("blocks leaked:", c->leaked_blocks);
+	print_number("damaged nodes:", c->damaged_nodes);
 }
 
 static void show_text(const struct vault *v)
@@ -227,6 +236,8 @@ static void add_counters(struct json_object *top, const struct counters *c)
 	ctl_json_number(top, "node_blocks_written", c->node_writes);
 	ctl_json_number(top, "checkpoints", c->checkpoints);
 	ctl_json_number(top, "corruptions", c->corruptions);
+	ctl_json_number(top, "leaked_blocks", c->leaked_blocks);
+	ctl_json_number(top, "damaged_nodes", c->damaged_nodes);
 }
 
 static void add_warnings(struct json_object *top, const char *rest)

@@ -150,7 +150,22 @@ static int write_a_few(struct world *w, int fd, u8 *logical, u8 *unknown)
 	return first;
 }
 
-/* Attach, write, commit, checkpoint, detach, attach: forged maps and nodes must
+/*
+ * Damage stays where it is: whatever is refused, a commit and a checkpoint succeed.
+ * But a checkpoint cannot carry more past a damaged node than the log takes.
+ */
+static enum outcome judge_goes_on(struct world *w, int fd)
+{
+	int err = fsync(fd) ? -errno : dm_message(&w->vault, "checkpoint");
+
+	if (!err || err == -ENOSPC)
+		return HARMLESS;
+	complain("the vault does not go on: %s", strerrorname_np(-err));
+	return WRONG;
+}
+
+/*
+ * Attach, write, commit, checkpoint, detach, attach: forged maps and nodes must
  * not lead a writer astray either.
  */
 enum outcome judge_in_use(struct world *w, const struct snapshot *scene)
@@ -158,7 +173,7 @@ enum outcome judge_in_use(struct world *w, const struct snapshot *scene)
 	enum outcome outcome = HARMLESS;
 	u8 *logical, *unknown;
 	u32 *list, nr, i;
-	int fd = world_attach(w, false), err;
+	int fd = world_attach(w, false);
 
 	if (fd < 0)
 		return judge_error(fd, "attach");
@@ -168,26 +183,19 @@ enum outcome judge_in_use(struct world *w, const struct snapshot *scene)
 	for (i = 0; i < w->nr_lba; i++)
 		memcpy(logical + (size_t)w->lba[i] * BLOCK,
 		       scene->logical + (size_t)w->lba[i] * BLOCK, BLOCK);
-	err = write_a_few(w, fd, logical, unknown);
-	if (fsync(fd))
-		err = -errno;
-	if (err)
+	if (write_a_few(w, fd, logical, unknown))
 		outcome = REFUSED;
 	nr = without(w, unknown, list);
 	outcome = worse(outcome, judge_reads(w, fd, logical, list, nr));
-	dm_message(&w->vault, "checkpoint");
+	outcome = worse(outcome, judge_goes_on(w, fd));
 	outcome = worse(outcome, judge_reads(w, fd, logical, list, nr));
 	world_detach(w, fd);
-	/* After an fsync that failed nobody knows what is durable. */
-	if (!err) {
-		fd = world_attach(w, true);
-		if (fd < 0) {
-			outcome = worse(outcome, judge_error(fd, "attach"));
-		} else {
-			outcome = worse(outcome, judge_reads(w, fd, logical,
-							     list, nr));
-			world_detach(w, fd);
-		}
+	fd = world_attach(w, true);
+	if (fd < 0) {
+		outcome = worse(outcome, judge_error(fd, "attach"));
+	} else {
+		outcome = worse(outcome, judge_reads(w, fd, logical, list, nr));
+		world_detach(w, fd);
 	}
 	free(logical);
 	free(unknown);

@@ -3,7 +3,7 @@
 # about: speed and cost beside dm-crypt, dm-integrity, dm-verity; quick (3 min) or full
 # group: slow
 # minutes: 15
-# limit: 60
+# limit: 150
 # usage: bench [quick|full] [DIRECTORY]      the page, JSON and plots go to DIRECTORY
 #
 # Two guests, one after the other, so that nothing of ours runs beside what is

@@ -3,7 +3,7 @@
 # about: lines and branches of the module that some test runs, and why the others are not
 # group: slow
 # minutes: 10
-# limit: 60
+# limit: 150
 # usage: coverage [judge]       judge: only what an earlier run has counted
 #
 # To run one part again, such as functional/life, and judge the sum:
@@ -73,7 +73,7 @@ guest() {
 	mkdir -p "$build/$part/gcov"
 	cp "$(dirname "$ko")"/*.gcno "$build/$part/gcov/"
 	sources >"$build/$part/sources"
-	beside "$part" uml --timeout 1500 --ko "$ko" --keep "$build/$part" \
+	beside "$part" uml --timeout 2400 --ko "$ko" --keep "$build/$part" \
 		"${options[@]}" "$here/guest.sh" "$@"
 }
 

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: under KASAN, lockdep, kmemleak, UBSAN; allocations and requests that fail
 # minutes: 10
-# limit: 60
+# limit: 150
 # usage: debug [PART...]      of: kunit faults functional crash adversary
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "$0")/../lib/check.sh"
 
 # The laboratory fails a guest in which one of the watchers fell asleep.
-guest() { beside "$part" uml --debug --mem 2G --timeout 500 "$@"; }
+guest() { beside "$part" uml --debug --mem 2G --timeout 900 "$@"; }
 program() { echo "$1=$("$check_top/tests/lab/guest-program" "${1,,}")"; }
 
 [ $# -gt 0 ] || set -- kunit faults functional crash adversary

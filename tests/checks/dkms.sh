@@ -3,7 +3,7 @@
 # about: dkms add, build, install, boot with it, remove; make install and uninstall
 # minutes: 2
 # processors: 1
-# limit: 20
+# limit: 60
 # usage: dkms [SERIES]
 #
 # In trees of our own, against an unpacked headers package: this machine's own
@@ -64,7 +64,7 @@ mkdir -p "$root/etc/modules-load.d"
 cp "$check_top/userspace/modules-load.d/dm-qvault.conf" "$root/etc/modules-load.d/"
 truncate -s 256M "$work/data"
 truncate -s 1M "$work/anchor"
-in_guest qemu --kernel "${1:-6.12}" --no-module --mem 1G --timeout 400 \
+in_guest qemu --kernel "${1:-6.12}" --no-module --mem 1G --timeout 1500 \
 	--env "DKMS_ROOT=$root" --disk "$work/data" --disk "$work/anchor" \
 	"$check_top/tests/dkms/guest"
 

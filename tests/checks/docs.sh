@@ -3,7 +3,7 @@
 # about: the documentation says what the code says: offsets, options, status, names
 # minutes: 1
 # processors: 1
-# limit: 5
+# limit: 20
 # shellcheck disable=SC2317,SC2016 # functions are called by way of try; backquotes are rst
 set -euo pipefail
 

@@ -3,7 +3,7 @@
 # about: the engine on a big-endian machine (s390x): parts, simulator, golden vault
 # minutes: 2
 # processors: 1
-# limit: 15
+# limit: 60
 #
 # Cross-compiled, and run by qemu's user-mode emulation.  OpenSSL comes from
 # Debian's package of that architecture, so the ciphers are the real ones.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: the real module in a guest: fio, file systems, full volumes, faults, ...
 # minutes: 3
-# limit: 40
+# limit: 90
 # usage: functional [SCRIPT...]      names in tests/functional, without .sh
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
@@ -10,12 +10,12 @@ set -euo pipefail
 
 program=$("$check_top/tests/lab/guest-program" functional)
 faults=$("$check_top/tests/lab/guest-program" faults)
-[ $# -gt 0 ] || set -- life suspend fio basic corners filesystems counters faults space swap
+[ $# -gt 0 ] || set -- life suspend fio basic corners filesystems counters faults space damage swap
 for script in "$@"; do
 	file=$check_top/tests/functional/$script.sh
 	mem=$(sed -n 's/^# mem: //p' "$file")
-	truncate -s 128M "$check_tmp/$script.disk"
-	beside "$script" uml --timeout 1500 --mem "${mem:-3G}" \
+	truncate -s 256M "$check_tmp/$script.disk"
+	beside "$script" uml --timeout 2400 --mem "${mem:-3G}" \
 		--ubd "$check_tmp/$script.disk" --with "$check_top/tests/lab/probe" \
 		--env "FUNCTIONAL=$program" --env "FAULTS=$faults" "$file"
 done

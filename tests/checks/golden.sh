@@ -3,7 +3,7 @@
 # about: a committed vault opens with what it held; what format and writes give has not changed
 # minutes: 1
 # processors: 1
-# limit: 15
+# limit: 45
 #
 # tests/golden/vault-N.* were made once and stay, 1 with hmac-sha256 and 2 with
 # nhpoly-aes: every later version must open them.  made.sha256 says what the same
@@ -59,7 +59,7 @@ flip_bit() {
 in_kernel() {
 	local number=$1
 	shift
-	in_guest uml "$@" --timeout 120 --ubd "$PWD/data" --ubd "$PWD/anchor" "$here/guest.sh" \
+	in_guest uml "$@" --timeout 600 --ubd "$PWD/data" --ubd "$PWD/anchor" "$here/guest.sh" \
 		/dev/ubda /dev/ubdb "$(cut -d ' ' -f 1 "$here/vault-$number.contents")"
 	try "the engine opens what the module left" opens "$number"
 }

@@ -3,7 +3,7 @@
 # about: no key or plaintext where it should not be, no IV twice, on the real module
 # minutes: 1
 # processors: 1
-# limit: 15
+# limit: 45
 #
 # The memory of a guest in User Mode Linux is a file of the host, which is searched
 # for keys, what ciphers make of them, and plaintext, at four moments.  While the
@@ -23,7 +23,7 @@ masked() {
 
 start_guest() {
 	local lab=$check_top/tests/lab
-	"$lab/uml" --timeout 300 --mem 1200M --arg "$token=1" --ubd "$check_tmp/data" \
+	"$lab/uml" --timeout 900 --mem 1200M --arg "$token=1" --ubd "$check_tmp/data" \
 		--ubd "$check_tmp/anchor" --ubd "$check_tmp/turn" --env "HYGIENE=$program" \
 		--env "HYGIENE_KEY=$(masked "$key")" --env "HYGIENE_PLAIN=$(masked "$plain")" \
 		--keep "$check_tmp/kept" --counts "$check_tmp/counts" \

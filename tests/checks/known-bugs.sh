@@ -3,7 +3,7 @@
 # about: the bugs that other block layers had, each by its number in a list
 # minutes: 2
 # processors: 1
-# limit: 20
+# limit: 60
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "$0")/../lib/check.sh"
@@ -37,7 +37,7 @@ shown() {
 
 program=$("$check_top/tests/lab/guest-program" functional)
 known=$("$check_top/tests/lab/guest-program" known-bugs)
-in_guest uml --fast --timeout 600 --env "FUNCTIONAL=$program" --env "KNOWN_BUGS=$known" \
+in_guest uml --fast --timeout 1500 --env "FUNCTIONAL=$program" --env "KNOWN_BUGS=$known" \
 	--with "$check_top/tests/lab/probe" "$check_top/tests/known-bugs/guest.sh" \
 	>"$check_tmp/log" 2>&1
 cat "$check_tmp/log"

@@ -3,11 +3,11 @@
 # about: the suites inside the module: format, geometry, args, log, delta, engine
 # minutes: 1
 # processors: 1
-# limit: 15
+# limit: 40
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "$0")/../lib/check.sh"
 
 suites=$(grep -l '^kunit_test_suite' "$check_top"/dm-qvault/tests/*_kunit.c | wc -l)
-in_guest uml --kunit --timeout 800 "$check_top/tests/kunit/guest.sh" "$suites"
+in_guest uml --kunit --timeout 1500 "$check_top/tests/kunit/guest.sh" "$suites"
 finish

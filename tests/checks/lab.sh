@@ -3,7 +3,7 @@
 # about: the laboratory itself: every kind of bug, death and silence is noticed
 # minutes: 3
 # processors: 1
-# limit: 60
+# limit: 90
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/check.sh"
@@ -66,9 +66,65 @@ guest uml -- warn
 noticed "a WARNING is noticed" "the kernel reported: .*WARNING:"
 guest uml -- oops
 noticed "an oops is noticed" "the kernel reported|died before"
-guest uml --timeout 20 -- patience hang
+guest uml --timeout 40 -- patience hang
 noticed "a hang is noticed" "killed after its time limit"
 noticed "by the kernel too" "the kernel reported: .*INFO: task .* blocked"
+
+say "an end from outside"
+# A tree whose only check is a guest that hangs.
+tree=$check_tmp/tree
+mkdir -p "$tree/tests/checks"
+ln -s "$lab" "$check_top/tests/lib" "$tree/tests/"
+cp "$check_top/tests/run" "$tree/tests/"
+cat >"$tree/tests/checks/hang.sh" <<END
+. "\$(dirname "\$0")/../lib/check.sh"
+in_guest uml --module "$lab/provoke" "$lab/provoke/guest" hang
+finish
+END
+guests() { pgrep -f "QV_TREE=$tree" | wc -l; }
+
+# until_guests TEST...: for some time.
+until_guests() {
+	local i
+	for ((i = 0; i < 600; i++)); do
+		if test "$(guests)" "$@"; then return 0; fi
+		sleep 0.2
+	done
+	return 1
+}
+
+for signal in TERM INT KILL; do
+	# A background process has SIGINT ignored, and bash can't change that.
+	env --default-signal=INT "$tree/tests/run" hang </dev/null >"$check_tmp/said" 2>&1 &
+	try "a guest runs" until_guests -gt 0
+	kill -s "$signal" $!
+	status=0
+	wait $! 2>/dev/null || status=$?
+	case $signal in
+	KILL) same "SIG$signal ends tests/run" 137 "$status" ;;
+	*) same "SIG$signal ends tests/run" 130 "$status" ;;
+	esac
+	try "and its guests" until_guests -eq 0
+done
+
+say "a build that is cut off"
+cut=$check_tmp/cut
+uml=$("$lab/uml-kernel" plain)
+build_cut() { QVAULT_CACHE=$cut "$lab/build-module" "$uml" ARCH=um; }
+QVAULT_CACHE=$cut setsid "$lab/build-module" "$uml" ARCH=um >"$check_tmp/said" 2>&1 &
+until ls "$cut"/module/*/dm-qvault/*.o >"$check_tmp/objects" 2>/dev/null; do sleep 0.1; done
+kill -KILL -- -$!
+wait $! 2>/dev/null || true
+# As kbuild does while it tries out the compiler.
+for work in "$cut"/module/*/; do mkdir "$work/.tmp_1" && touch "$work/.tmp_1/tmp.o"; done
+try "is begun anew" build_cut
+same "and says its path and no more" "$cut/module/.../dm-qvault/dm-qvault.ko" \
+	"$(sed "s|/module/[^/]*/|/module/.../|" "$tally_output")"
+# Objects may also stay behind when a directory of sources goes.
+for work in "$cut"/module/*/; do mkdir "$work/dm-qvault/gone" && touch "$work/dm-qvault/gone/x.o"; done
+try "directories that went do no harm" build_cut
+same "to the path" "$cut/module/.../dm-qvault/dm-qvault.ko" \
+	"$(sed "s|/module/[^/]*/|/module/.../|" "$tally_output")"
 
 say "stock kernel"
 guest qemu -- none

@@ -3,7 +3,7 @@
 # about: builds without a warning for each Debian kernel, and runs on it in QEMU
 # minutes: 4
 # processors: 1
-# limit: 40
+# limit: 90
 # usage: matrix [SERIES...]
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
@@ -34,6 +34,6 @@ for series in "$@"; do
 	truncate -s 256M "$check_tmp/data"
 	truncate -s 1M "$check_tmp/anchor"
 	in_guest qemu --kernel "$series" --ko "$check_tmp/dm-qvault.ko" --mem 1G \
-		--disk "$check_tmp/data" --disk "$check_tmp/anchor" --timeout 400 "$lab/smoke"
+		--disk "$check_tmp/data" --disk "$check_tmp/anchor" --timeout 1500 "$lab/smoke"
 done
 finish

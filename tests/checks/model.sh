@@ -3,7 +3,7 @@
 # about: commit, checkpoint and recovery as a model: every state, and mutants
 # minutes: 3
 # processors: 1
-# limit: 25
+# limit: 120
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "$0")/../lib/check.sh"
@@ -25,6 +25,13 @@ explore "the same with a storage that replays any old block" vault \
 	-DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP -DADVERSARY
 explore "versions and leases" lease
 explore "waiting for room" room
+two=(life -DATTACHES=2)
+forked=(life -DATTACHES=1 -DFORKS=1 -DNOTICES -DCHECKPOINTS=0)
+explore "two attachments" "${two[@]}" -DCOMMITS=3
+explore "two attachments, a record whose write fails" "${two[@]}" -DCOMMITS=2 -DFAILURES=1
+explore "two attachments, a slot that rots" "${two[@]}" -DCOMMITS=2 -DROTS=1
+explore "memory that was forked" "${forked[@]}" -DCOMMITS=2
+explore "memory that was forked, and versions" "${forked[@]}" -DCOMMITS=1 -DDATA=true
 
 honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
 mutant NO_FLUSH "${honest[@]}"
@@ -55,6 +62,17 @@ mutant VERSION_NOT_FROM_LEASE lease
 mutant LEASE_NOT_RENEWED lease
 mutant LEASE_BEFORE_RECORD lease
 mutant LEASE_LOW_LATE lease
+
+mutant NO_LOOK "${two[@]}" -DCOMMITS=2
+mutant LOG_BEFORE_LOOK "${two[@]}" -DCOMMITS=2
+mutant LOOK_AT_ONE_SLOT "${two[@]}" -DCOMMITS=2
+mutant ATTACH_DOES_NOT_LOOK "${two[@]}" -DCOMMITS=2
+mutant ATTACH_WRITES_OVER "${two[@]}" -DCOMMITS=3
+mutant RETRY_DOES_NOT_LOOK "${two[@]}" -DCOMMITS=2 -DFAILURES=1
+mutant ONE_SLOT_AT_ATTACH "${two[@]}" -DCOMMITS=2 -DROTS=1
+mutant ONE_SLOT_AT_DETACH "${two[@]}" -DCOMMITS=2 -DROTS=1
+mutant DISPLACED_GOES_ON "${forked[@]}" -DCOMMITS=1 -DDATA=true
+mutant NO_JUMP_ON_NOTICE "${forked[@]}" -DCOMMITS=2
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room

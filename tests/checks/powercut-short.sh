@@ -3,7 +3,7 @@
 # about: a virtual machine killed as it writes, a few times; see powercut
 # minutes: 2
 # processors: 1
-# limit: 20
+# limit: 60
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "$0")/../lib/check.sh"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: W=1, sparse, checkpatch, shellcheck, clang-format, cppcheck; each seen to bite
 # minutes: 2
-# limit: 20
+# limit: 45
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/check.sh"

@@ -3,7 +3,7 @@
 # about: qvault-ctl: every verb, every wrong input, secrets, memory errors, a fuzzer
 # minutes: 4
 # processors: 1
-# limit: 40
+# limit: 90
 # usage: tool [plain] [sanitized] [guest]      the parts; all three by default
 #
 # What needs no module is done twice: by the tool as it is installed, and by one
@@ -609,7 +609,7 @@ sanitized() { run_with sanitized sanitized; }
 
 guest() {
 	say "in a guest with the module"
-	in_guest uml --timeout 1500 "$check_top/tests/functional/tool.sh"
+	in_guest uml --timeout 2400 "$check_top/tests/functional/tool.sh"
 }
 
 build_all

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: the engine's own files in userspace: known answers, parts, and a simulator of crashes
 # minutes: 4
-# limit: 30
+# limit: 90
 #
 # usage: tests/run unit [STATES]      that the simulator has to explore (default: 1000000)
 #

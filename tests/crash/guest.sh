@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The crash runs inside a guest: guest.sh short [SEED] | debug [SEED] | long POINTS SEED
+# The crash runs inside a guest: guest.sh short|few|debug [SEED] | long POINTS SEED
 # $CRASH is the program of crash.c.
 set -euo pipefail
 # shellcheck source=tests/lib/guest.sh
@@ -93,6 +93,12 @@ short)
 	crash "two groups, three levels" --seed $((seed + 3)) --rounds 1 \
 		--points 80 --blocks 34500 --log 64
 	files "$seed" 16
+	;;
+few)
+	crash "small volume" --seed "${2:-1}" --rounds 2 --points 300
+	slow_base
+	crash "writes that end out of order" --seed $((${2:-1} + 1)) --rounds 1 \
+		--points 200 --base "$disk" --threads 6
 	;;
 debug)
 	crash "small volume" --seed "${2:-1}" --rounds 1 --points 60

@@ -4,6 +4,8 @@
  *
  * usage: functional pattern DEVICE SEED FIRST COUNT      write it, direct
  *        functional verify DEVICE SEED FIRST COUNT       read it back, compare
+ *        functional judge DEVICE SEED FIRST COUNT        how many are as written, how
+ *                                                        many EILSEQ, how many neither
  *        functional zeros DEVICE FIRST COUNT             must read as zeros
  *        functional fsyncs DEVICE COUNT                  so often 4 KiB + fsync
  *        functional flushes DEVICE COUNT                 fsync without a write
@@ -15,6 +17,8 @@
  *        functional sealedkey KEK NAME                   the same as keyctl add encrypted
  *                                                        loads it under user key NAME
  *        functional format DATA_BLOCKS LOG_BLOCKS ANCHOR as vault.c does
+ *        functional node MAP LEVEL INDEX DATA_BLOCKS LOG_BLOCKS
+ *                                                        its two places; MAP: 0 or 1
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -82,6 +86,29 @@ static int pattern(char **arg, bool verify)
 				    (unsigned long long)(first + at + i));
 		}
 	}
+	return 0;
+}
+
+/* One by one: of what cannot be read, its neighbours may be well. */
+static int judge(char **arg)
+{
+	int fd = open_or_die(arg[0]), err;
+	u64 seed = number(arg[1]), block = number(arg[2]);
+	u64 end = block + number(arg[3]), right = 0, lost = 0, wrong = 0;
+	u8 *buf = block_buffer(1), *want = block_buffer(1);
+
+	for (; block < end; block++) {
+		fill(want, seed, block);
+		err = read_blocks(fd, block, buf, 1);
+		if (err == -EILSEQ)
+			lost++;
+		else if (err || memcmp(want, buf, BLOCK))
+			wrong++;
+		else
+			right++;
+	}
+	printf("%llu right, %llu lost, %llu wrong\n", (unsigned long long)right,
+	       (unsigned long long)lost, (unsigned long long)wrong);
 	return 0;
 }
 
@@ -340,6 +367,22 @@ static int format(char **arg)
 	return 0;
 }
 
+/* node MAP LEVEL INDEX DATA_BLOCKS LOG_BLOCKS: its two places. */
+static int node(char **arg)
+{
+	enum qvault_kind kind = number(arg[0]) ? QVAULT_KIND_MAP : QVAULT_KIND_NODE;
+	struct vault_params p;
+	struct qvault_geometry geo;
+	u32 slot;
+
+	vault_default_params(&p, number(arg[3]), number(arg[4]), &geo);
+	for (slot = 0; slot < 2; slot++)
+		printf("%llu\n", (unsigned long long)
+		       qvault_node_block(&geo, kind, number(arg[1]), number(arg[2]),
+					 slot));
+	return 0;
+}
+
 static int addkey(void)
 {
 	struct vault_params p;
@@ -408,6 +451,8 @@ int main(int argc, char **argv)
 		return pattern(arg, false);
 	if (!strcmp(verb, "verify") && argc == 4)
 		return pattern(arg, true);
+	if (!strcmp(verb, "judge") && argc == 4)
+		return judge(arg);
 	if (!strcmp(verb, "zeros") && argc == 3)
 		return zeros(arg);
 	if (!strcmp(verb, "fsyncs") && argc == 2)
@@ -422,6 +467,8 @@ int main(int argc, char **argv)
 		return memory(arg);
 	if (!strcmp(verb, "format") && argc == 3)
 		return format(arg);
+	if (!strcmp(verb, "node") && argc == 5)
+		return node(arg);
 	if (!strcmp(verb, "addkey") && !argc)
 		return addkey();
 	if (!strcmp(verb, "sealedkey") && argc == 2)

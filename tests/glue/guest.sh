@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The way of a bio through the module, and no more: what the mutation check runs
-# on a module with a bug in write.c, read.c, flush.c, bio.c or io.c.  The other
-# checks see more, but none of them in a few seconds.
+# The way of a bio and of a table through the module, and no more: what the mutation
+# check runs on a module with a bug in write.c, read.c, flush.c, bio.c, io.c, target.c,
+# volume.c or registry.c.  The other checks see more, but none of them in a few seconds.
 # shellcheck disable=SC2317 # functions that try and must call
 set -euo pipefail
 # shellcheck source=tests/functional/lib.sh
@@ -152,6 +152,69 @@ all_fua() {
 	[ "$seen" -gt 5 ]
 }
 try "all records are written with FUA" all_fua
+
+# ---- tables -----------------------------------------------------------------
+
+detach glue
+keyctl padd logon qvault:glue @u <"$key" >/dev/null
+head -c 64 /dev/urandom | keyctl padd logon qvault:other @u >/dev/null
+length=$(($("$QVAULT_CTL" dump --json "$anchor" | sed -n 's/.*"size": *\([0-9]*\).*/\1/p') / 512))
+line="0 $length qvault $data $anchor :64:logon:qvault:glue"
+lasting="$line 2 commit_seconds 0"
+must "attach by a table" dm_create glue "$lasting"
+epoch=$(field glue 2)
+fun pattern "$vault" 8 3000 10
+for what in "larger:${line/0 $length/0 $((length + 8))}" "other data:${line/"$data"//dev/ram1}" \
+	"other anchor:${line/"$anchor"//dev/ram1}" "other key:${line/qvault:glue/qvault:other}" \
+	"no anchor:0 $length qvault $data - -"; do
+	expect_fail "a table that is not of this vault: ${what%%:*}" \
+		dmsetup load glue --table "${what#*:}"
+	dmsetup clear glue
+done
+must "a table that only reads" swap glue "$line 3 commit_seconds 0 read_only"
+same "does not write" EIO "$(fun write "$vault" 3000)"
+must "one that commits" swap glue "$line 2 commit_seconds 1"
+try "all is there" fun verify "$vault" 8 3000 10
+before=$(records)
+fun pattern "$vault" 8 3000 1
+sleep 2.5
+try "it commits" test "$(records)" -gt "$before"
+same "all of this is one attachment" "$epoch" "$(field glue 2)"
+must "as before" swap glue "$lasting"
+
+dd if="$anchor" of=/tmp/anchor.old bs=4096 iflag=direct status=none
+fun pattern "$vault" 8 3000 10
+dmsetup suspend glue
+dd if="$anchor" of=/tmp/anchor.new bs=4096 iflag=direct status=none
+dd if=/tmp/anchor.old of="$anchor" bs=4096 oflag=direct status=none
+expect_fail "an anchor put back meanwhile" dmsetup resume glue
+dd if=/tmp/anchor.new of="$anchor" bs=4096 oflag=direct status=none
+must "its own again" dmsetup resume glue
+try "all is there" fun verify "$vault" 8 3000 10
+
+linear glue-data2 "$data" 0 "$size"
+linear glue-anchor2 "$anchor" 0 16
+line2="${line/"$data"//dev/mapper/glue-data2}"
+line2=${line2/"$anchor"//dev/mapper/glue-anchor2}
+expect_fail "the same vault by other names" dm_create glue2 "$line2"
+dmsetup remove glue2 2>/dev/null || true
+
+fun pattern "$vault" 8 3000 10
+dmsetup suspend --noflush --nolockfs glue-data
+dmsetup message glue 0 commit 2>/dev/null &
+asks=$!
+sleep 0.5
+disown "$asks"
+kill -KILL "$asks"
+try "who waits for a message can be killed" timeout 5 tail --pid="$asks" -f /dev/null
+dmsetup resume glue-data
+dm_remove glue
+must "once it is gone" dm_create glue2 "$line2 1 read_only"
+expect_fail "read-only does not become otherwise" dmsetup load glue2 --table "$line2"
+dm_remove glue2
+dm_remove glue-anchor2
+dm_remove glue-data2
+must "attach by its own names" attach glue "$data" "$anchor" --commit-seconds 0
 
 # ---- what is wrong is told --------------------------------------------------
 

@@ -5,7 +5,7 @@
 
 job_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 job_cache=${QVAULT_CACHE:-$HOME/.cache/dm-qvault}
-job_limit=300 job_mem=2G job_counts="" job_keep="" job_module=$job_top job_load=1 job_given_ko=""
+job_limit=900 job_mem=2G job_counts="" job_keep="" job_module=$job_top job_load=1 job_given_ko=""
 job_disks=() job_words=() job_variables=() job_crash="" job_crash_delay=0
 
 # Options that every laboratory knows; sets job_taken to how many words it took.
@@ -110,9 +110,12 @@ job_crash_on_line() {
 
 # job_boot COMMAND...: run the guest in a session of its own, so that all its
 # processes end with it; show what it prints, without carriage returns.
+#
+# User Mode Linux makes one more session, to which no signal of ours comes.  So each
+# is killed by the kernel when its parent is gone, however that came about.
 job_boot() {
-	local started=$SECONDS
-	setsid timeout --signal=KILL "$job_limit" "$@" \
+	local started=$SECONDS with_parent=(setpriv --pdeathsig KILL)
+	setsid "${with_parent[@]}" timeout --signal=KILL "$job_limit" "${with_parent[@]}" "$@" \
 		</dev/null >>"$job_run/console" 2>&1 3>"$job_run/fd3" &
 	job_pid=$!
 	disown	# or the shell would report that it was killed

@@ -30,9 +30,9 @@ short version;			/* v->version; is 0 unless a mutant repeats */
 mtype = { ATTACHING, RUNNING, FAILED };
 mtype mode = ATTACHING;
 mtype = { NEITHER, READING, WRITING };
-mtype anchoring;		/* where qvault_anchor_write() is */
+mtype anchoring;		/* where qvault_line_write() is */
 byte takers;			/* writers that found the lease high enough */
-bit renewing;			/* a writer waits for a new record: renew_lease() */
+bit renewing;			/* a writer waits for a new record: get_versions() */
 
 /* C: qvault_new_versions */
 inline take(count)
@@ -56,7 +56,7 @@ inline take(count)
 #define LEASE_LOW	(version + LEASE / 2 > believed)
 #endif
 
-/* C: qvault_anchor_write: lease = max(old, version + QVAULT_LEASE) */
+/* C: qvault_line_write: lease = max(old, version + QVAULT_LEASE) */
 inline anchor_begin()
 {
 #ifdef MUTANT_LEASE_NOT_RENEWED
@@ -88,7 +88,7 @@ init {
 		anchoring = NEITHER
 	};
 end:	do
-	/* C: qvault_write_begin qvault_lease_low renew_lease */
+	/* C: qvault_write_begin qvault_lease_low get_versions */
 	:: d_step { mode == RUNNING && takers < TAKERS && !LEASE_LOW ->
 		takers++ }
 	:: d_step { mode == RUNNING && LEASE_LOW && !renewing -> renewing = 1 }
@@ -131,7 +131,7 @@ end:	do
 			believed = 0
 #endif
 		} }
-	/* C: new_epoch: a new lease is durable before the first version. */
+	/* C: qvault_line_begin: a new lease is durable before the first version. */
 #ifdef MUTANT_NO_NEW_LEASE
 	:: d_step { mode == ATTACHING && anchoring == NEITHER -> mode = RUNNING }
 #else

@@ -760,7 +760,7 @@ inline check_durable(r)
 }
 
 /*
- * C: flush_and_anchor qvault_dev_flush qvault_anchor_write write_record
+ * C: commit_cut flush_and_look qvault_line_write put_record
  * From here on the record may be durable.  It goes where the newest is not.
  */
 inline anchor_begin()
@@ -922,7 +922,7 @@ inline commit_end()
 
 /*
  * The write of the record has succeeded.  Flushes are acknowledged: G3.
- * C: qvault_anchor_write
+ * C: qvault_line_write
  */
 inline anchor_end()
 {
@@ -1324,7 +1324,7 @@ inline replay_alloc()
 }
 
 /*
- * C: qvault_attach recover check_roots check_root qvault_stream_restore new_epoch
+ * C: qvault_attach recover check_roots check_root qvault_stream_restore qvault_line_begin
  * All is read and verified before the first write, which is that of a record
  * with a new lease; a crash may come before, within and after it.
  */
@@ -1384,7 +1384,7 @@ end:	do
 	:: d_step { MAY_WRITE && commit == IDLE && streamed > carried ->
 		commit_begin(COMMIT) }
 #ifdef RENEW
-	/* C: renew_lease qvault_lease_low: a record with nothing new */
+	/* C: qvault_line_repeat qvault_lease_low: a record with nothing new */
 	:: d_step { MAY_WRITE && commit == IDLE -> commit_begin(COMMIT) }
 #endif
 	:: d_step { mode == RUNNING && commit == CUT -> anchor_begin() }

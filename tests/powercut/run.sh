@@ -8,6 +8,8 @@
 # is gone.  The next machine says what it found.
 # shellcheck source=tests/lib/verdict.sh
 . "$check_top/tests/lib/verdict.sh"
+# shellcheck source=tests/lib/initramfs.sh
+. "$check_top/tests/lib/initramfs.sh"
 
 pc_logical=4400		# THREADS * REGION of powercut.h
 pc_seed=1 pc_cuts=0 pc_lost=0 pc_early=0 pc_running=0
@@ -22,32 +24,19 @@ pc_build() {
 	pc_tool=$("$lab/build-tool")
 }
 
-# In the order of loading; what is built in has no file.
-pc_modules() {
-	local name
-	# shellcheck disable=SC2046 # a list of names
-	for name in virtio_pci virtio_blk dm_mod xts ecb aesni_intel sha256_generic \
-		sha256_ssse3 hmac $(modinfo -F depends "$pc_ko" | tr ',' ' '); do
-		modprobe -d "${modules%/lib/modules/*}" -S "$release" --show-depends "$name" \
-			2>/dev/null || true
-	done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++'
-}
-
 pc_initramfs() {
-	local tree=$check_tmp/tree file name
-	mkdir -p "$tree/modules"
+	local tree=$check_tmp/tree
+	mkdir -p "$tree"
 	cp "$check_tmp/powercut" "$tree/init"
 	cp "$check_tmp/key" "$tree/key"
-	while read -r file; do
-		name=$(basename "$file")
-		case $name in
-		*.xz) name=${name%.xz}; xz -dc "$file" >"$tree/modules/$name" ;;
-		*.zst) name=${name%.zst}; zstd -qdc "$file" >"$tree/modules/$name" ;;
-		*) cp "$file" "$tree/modules/$name" ;;
-		esac
-		echo "$name" >>"$tree/modules/list"
-	done < <(pc_modules; echo "$pc_ko")
-	(cd "$tree" && find . | cpio --quiet -o -H newc) >"$check_tmp/initrd"
+	# shellcheck disable=SC2046 # a list of names
+	{
+		module_files "${modules%/lib/modules/*}" "$release" virtio_pci virtio_blk dm_mod \
+			xts ecb aesni_intel sha256_generic sha256_ssse3 hmac \
+			$(modinfo -F depends "$pc_ko" | tr ',' ' ')
+		echo "$pc_ko"
+	} | add_modules "$tree"
+	pack_initramfs "$tree" "$check_tmp/initrd"
 }
 
 pc_prepare() {

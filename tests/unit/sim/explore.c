@@ -44,6 +44,8 @@ static void check_mapping(struct world *world, const struct walk *w, u64 time)
 	for (i = 0; i < w->geo.logical_blocks; i++) {
 		struct effect e = oracle_at(&world->oracle, i, time);
 
+		if (test_bit(i, w->lost) && !w->map[i].version)
+			continue;
 		if (e.version != w->map[i].version)
 			shim_fail("G5: block %llu has version %llu in the anchored state, %llu at the cut",
 				  (unsigned long long)i,
@@ -132,6 +134,21 @@ static void anchor_completed(struct world *world, const struct io *io)
 	}
 	swap(world->reach[0], world->reach[1]);
 	world->reach[1].valid = false;
+}
+
+/* What is needed no more, now that a node above it is rotten, is not protected. */
+void protect_less(struct world *world)
+{
+	const struct qvault_disk_anchor *disk =
+		newest_record(&world->crypto, &world->anchor);
+	struct walk w;
+
+	if (!walk(&w, &world->crypto, &world->data, disk))
+		shim_fail("the state with a rotten node does not hold: %s", w.why);
+	if (world->reach[0].valid)
+		set_reach(&world->reach[0], &w);
+	world->reach[1].valid = false;
+	walk_exit(&w);
 }
 
 /* Whatever the device holds when a life begins. */
@@ -256,6 +273,11 @@ static void verify_task(void *arg)
 	err = qvault_init(&world->v);
 	if (!err)
 		err = attach(world);
+	if (err == -EILSEQ && world->rotten && rot_at_root(world)) {
+		totals.refused++;
+		qvault_exit(&world->v);
+		return;
+	}
 	if (err && world->expect_corruption) {
 		if (err != -EILSEQ)
 			shim_fail("attach after an attack: error %d", err);
@@ -279,7 +301,8 @@ static void verify_task(void *arg)
 	if (rng_chance(&c.rng, 50)) {
 		world->sched.need_noio = false;
 		err = qvault_detach(&world->v);
-		if (err && !world->expect_corruption)
+		if (err && !world->expect_corruption &&
+		    !(err == -ENOSPC && world->rotten))
 			shim_fail("detach after a crash: error %d", err);
 	}
 	qvault_exit(&world->v);
@@ -293,6 +316,7 @@ static struct world *branch(struct world *world, struct rng *rng)
 	world_init(child, rng_next(rng));
 	child->sim = world->sim;
 	child->depth = world->depth + 1;
+	child->rotten = world->rotten;
 	child->choice.state = rng_next(rng);
 	child->sched.preempt = 0;
 	crypto_init(&child->crypto, world->crypto.real, &child->tweaks);
@@ -368,6 +392,8 @@ static void look_at_cut(struct world *world, struct world *child, u32 depth,
 		    record->time);
 	child->v.read_only = rng_chance(rng, 15);
 	child->damaged = child->expect_corruption = world->damaged;
+	if (child->rotten && rng_chance(rng, 20))
+		rot_heal(child);
 	if (attacked)
 		adversary(child, world, rng);
 	else if (depth < MAX_DEPTH)

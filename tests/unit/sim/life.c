@@ -27,6 +27,7 @@ struct life {
 	bool cut;			/* it is to end by a power cut */
 	u64 cut_at;			/* I/Os from now */
 	bool healthy;			/* no faults in this life */
+	u64 rot_at, heal_at;		/* I/Os from now; 0: never */
 	bool hostile;			/* and no honest storage */
 	struct fork fork;		/* memory goes back, if world.fork is set */
 };
@@ -189,7 +190,8 @@ static void main_task(void *arg)
 	if (!err)
 		err = attach(life);
 	if (err) {
-		if (life->healthy)
+		if (life->healthy && !(err == -EILSEQ && world->rotten &&
+				       rot_at_root(world)))
 			shim_fail("G4: attach: error %d, %s", err,
 				  world->v.reason ? world->v.reason : "");
 		qvault_exit(&world->v);
@@ -215,11 +217,11 @@ static void main_task(void *arg)
 	world->sched.fail_alloc = 0;
 	now = world->oracle.now;
 	err = qvault_detach(&world->v);
-	if (err && life->healthy)
+	if (err && life->healthy && !(err == -ENOSPC && world->rotten))
 		shim_fail("detach: error %d", err);
 	if (!err && !world->ephemeral && world->v.mode == QVAULT_MODE_DETACHED) {
 		world->oracle.acked = now;
-		if (!world->failures && !life->hostile)
+		if (!world->failures && !life->hostile && !world->rotten)
 			check_detached(life);
 	}
 	qvault_exit(&world->v);
@@ -231,6 +233,13 @@ static void on_io(struct world *world, const struct io *io, bool completed)
 {
 	struct life *life = container_of(world, struct life, world);
 
+	if (life->rot_at && !--life->rot_at)
+		rot_one(world);
+	if (life->heal_at && !--life->heal_at) {
+		rot_heal(world);
+		/* It takes a checkpoint until that is known. */
+		world->rotten = true;
+	}
 	if (world->fork)
 		explore_anchor(world, io, completed);
 	else if (!world->ephemeral)
@@ -270,12 +279,15 @@ static void choose_faults(struct life *life)
 	totals.faults++;
 	life->world.expect_no_memory = true;
 	f->fail_anchor = rng_chance(rng, 50);
-	switch (rng_below(rng, 3)) {
+	switch (rng_below(rng, 4)) {
 	case 0:
 		f->fail_io_at = 1 + rng_below(rng, 600);
 		break;
 	case 1:
 		f->fail_io = 1;
+		break;
+	case 3:				/* again and again, and none of them stops it */
+		f->fail_meta = 5 + rng_below(rng, 30);
 		break;
 	case 2:
 		life->world.sched.fail_alloc = 1 + rng_below(rng, 30);
@@ -283,6 +295,30 @@ static void choose_faults(struct life *life)
 	}
 	if (rng_chance(rng, 20))
 		life->world.sched.fail_alloc_at = 1 + rng_below(rng, 400);
+}
+
+/* One or more nodes rot before this life or within it; some of them heal. */
+static void choose_rot(struct life *life)
+{
+	const struct params *p = &life->sim->p;
+	struct rng *rng = &life->sim->rng;
+	struct world *world = &life->world;
+	u64 span = 10 * p->ops * p->clients;
+
+	if (rng_chance(rng, 50))
+		rot_heal(world);
+	rot_begin(world);
+	if (life->hostile || world->ephemeral || !rng_chance(rng, p->rot))
+		return;
+	rot_current->ever = true;
+	do
+		if (rng_chance(rng, 50))
+			rot_one(world);
+		else
+			life->rot_at = 1 + rng_below(rng, span);
+	while (rng_chance(rng, 40));
+	if (rng_chance(rng, 50))
+		life->heal_at = life->rot_at + 1 + rng_below(rng, span);
 }
 
 /* Takes the volume over from @from, which gives it up. */
@@ -348,6 +384,7 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume,
 		life->fork.countdown = rng_below(&world->choice, 600);
 		life->healthy = false;
 	}
+	choose_rot(life);
 	life->cut = rng_chance(&sim->rng, 60);
 	life->cut_at = rng_below(&sim->rng, 30 * sim->p.ops * sim->p.clients);
 }
@@ -441,6 +478,7 @@ void run_seed(struct params *p)
 	format(&sim, &volume);
 	volume.sim = &sim;
 	sim_current = &sim;
+	rot_current = &sim.rot;
 	crypto_init(&volume.crypto, p->real, NULL);
 	qvault_crypto_derive(&volume.crypto, uuid);
 	for (i = 0; i < p->lives; i++) {
@@ -448,12 +486,15 @@ void run_seed(struct params *p)
 			break;
 		live(&sim, &volume, i);
 	}
+	rot_heal(&volume);
 	if (sim.behind)
 		;
 	else if ((p->hostile || p->forks) && !p->ephemeral && i == p->lives)
 		explore_damaged(&volume);
 	else if (p->attacks && !p->ephemeral)
 		attack_all(&volume);
+	rot_exit(&sim.rot);
+	rot_current = NULL;
 	dev_exit(&volume.data);
 	dev_exit(&volume.anchor);
 	oracle_exit(&volume.oracle);

@@ -31,7 +31,7 @@ static const struct option {
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
 	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile), OPTION(forks),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
-	OPTION(only_state), OPTION(nhpoly), OPTION(small),
+	OPTION(only_state), OPTION(nhpoly), OPTION(small), OPTION(rot),
 };
 
 static bool given[ARRAY_SIZE(options)];
@@ -148,7 +148,17 @@ static void choose(struct params *p, u64 seed)
 	if (p->ephemeral)
 		p->lives = 1;
 	p->nhpoly = rng_chance(&rng, 30);
+	/* Long lives in which something fails all the time, and slowly. */
+	if (p->faults && rng_chance(&rng, 15)) {
+		p->faults = 100;
+		p->commits = 40;
+		p->slow = 60;
+		p->clients = 6;
+		p->ops = 100 + rng_below(&rng, 100);
+		p->explore = 5;
+	}
 	p->reserve = rng_chance(&rng, 50) ? 0 : 30;
+	p->rot = rng_chance(&rng, 30) ? 60 : 0;
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (given[i])
 			put(p, i, value[i]);
@@ -256,7 +266,7 @@ static bool try(const char *name, u64 v)
 static void shrink(u64 seed)
 {
 	static const char *const off[] = {
-		"faults", "adversary", "attacks", "discards", "fill", "tight", "explore",
+		"faults", "adversary", "attacks", "discards", "fill", "tight", "explore", "rot",
 		"real",
 	};
 	static const char *const less[] = { "lives", "clients", "ops", "max_len" };
@@ -341,6 +351,9 @@ static void report(double seconds)
 	printf("%llu lives with a storage that lies: %llu wrong answers, %llu writes lost or astray\n",
 	       (unsigned long long)totals.hostile, (unsigned long long)totals.lies,
 	       (unsigned long long)totals.astray);
+	printf("%llu rotten nodes: %llu entries carried past them, %llu checkpoints that had no room for that\n",
+	       (unsigned long long)totals.rotten, (unsigned long long)totals.carried,
+	       (unsigned long long)totals.overfull);
 	printf("%llu attached elsewhere meanwhile; %llu memories that went back: %llu told before a commit, %llu seals, %llu of them under versions of the other life\n",
 	       (unsigned long long)totals.elsewhere,
 	       (unsigned long long)totals.forks,

@@ -20,6 +20,8 @@ void __real_qvault_stream_append(struct qvault *v, u64 logical,
 				 const struct qvault_ptr *ptr, u32 count);
 void __real_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
 bool __real_qvault_stream_cut(struct qvault *v, struct qvault_page *spare);
+void __real_qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
+			       struct qvault_delta *to, u32 level, u64 index);
 
 void touch(struct sim *sim, u64 logical)
 {
@@ -82,6 +84,33 @@ static void check_log(const struct qvault *v)
 			  (unsigned long long)used, v->log_limit);
 }
 
+/* What is logged once more must be what is so; unmaps the walker sees to. */
+static void check_carried(struct world *world, u64 logical,
+			  const struct qvault_ptr *ptr, u32 count)
+{
+	u32 i;
+
+	trace(world, "carry", logical, count, ptr->version, ptr->where);
+	totals.carried++;
+	for (i = 0; i < count; i++)
+		if (oracle_at(&world->oracle, logical + i,
+			      world->oracle.now).version != ptr[i].version)
+			shim_fail("an old pointer of block %llu is carried",
+				  (unsigned long long)logical + i);
+}
+
+void __wrap_qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
+			       struct qvault_delta *to, u32 level, u64 index)
+{
+	struct world *world = v->platform;
+
+	if (world)
+		world->carrying = true;
+	__real_qvault_delta_carry(v, from, to, level, index);
+	if (world)
+		world->carrying = false;
+}
+
 void __wrap_qvault_stream_append(struct qvault *v, u64 logical,
 				 const struct qvault_ptr *ptr, u32 count)
 {
@@ -89,7 +118,9 @@ void __wrap_qvault_stream_append(struct qvault *v, u64 logical,
 	struct active_write *a = world ? find_write(world, ptr) : NULL;
 	u32 i, first;
 
-	if (world) {
+	if (world && world->carrying) {
+		check_carried(world, logical, ptr, count);
+	} else if (world) {
 		if (!a)
 			shim_fail("something is mapped that nobody wrote");
 		first = ptr - a->w->ptr;
@@ -122,7 +153,9 @@ void __wrap_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count)
 	struct sim *sim = world ? world->sim : NULL;
 	u64 i;
 
-	if (sim) {
+	if (sim && world->carrying) {
+		trace(world, "carry unmap", logical, count, 0, 0);
+	} else if (sim) {
 		world->oracle.now++;
 		remember(world, logical, count);
 		trace(world, "unmap", logical, count, 0, 0);
@@ -225,9 +258,13 @@ static int write_blocks(struct client *c, struct qvault_write *w,
 	return err;
 }
 
-static void check_error(struct world *world, const char *what, int err)
+/* @logical and @count: what it was about; 0: of nothing below a node. */
+static void check_error(struct world *world, const char *what, int err,
+			u64 logical, u64 count)
 {
 	if (err == -EIO && world->expect_failure)
+		return;
+	if (err == -EILSEQ && world->rotten && count && rot_above(logical, count))
 		return;
 	if ((err == -EILSEQ || err == -EIO) && world->expect_corruption)
 		return;
@@ -239,13 +276,15 @@ static void check_error(struct world *world, const char *what, int err)
 	if (err == -EIO && world->v.mode == QVAULT_MODE_FAILED &&
 	    world->expect_corruption)
 		return;
-	if (err == -ENOMEM && world->expect_no_memory)
+	if (err == -ENOMEM && (world->expect_no_memory ||
+			       (world->rotten && world->shortage)))
 		return;
 	/*
 	 * What a failed write was to fill is set aside, and may be all there is;
-	 * and what a map that cannot be read would free stays in use.
+	 * and what a node or map that cannot be read would free stays in use.
 	 */
-	if (err == -ENOSPC && (world->faulted || world->corruptions))
+	if (err == -ENOSPC && (world->faulted || world->corruptions ||
+			       qvault_alloc_leaky(&world->v)))
 		return;
 	shim_fail("%s: error %d for no reason", what, err);
 }
@@ -267,7 +306,7 @@ static int write_run(struct client *c, u64 logical, u32 *count)
 	w->count = *count;
 	err = qvault_write_begin(&world->v, w);
 	if (err) {
-		check_error(world, "write_begin", err);
+		check_error(world, "write_begin", err, logical, *count);
 		goto out;
 	}
 	if (!w->count || w->count > *count)
@@ -278,14 +317,14 @@ static int write_run(struct client *c, u64 logical, u32 *count)
 	list_add(&active.list, &world->writes);
 	err = write_blocks(c, w, value);
 	if (err)
-		check_error(world, "a write of data", err);
+		check_error(world, "a write of data", err, 0, 0);
 	/* All that it needs was promised at the beginning. */
 	task_current->ends = true;
 	err = qvault_write_end(&world->v, w, err);
 	task_current->ends = false;
 	list_del(&active.list);
 	if (err)
-		check_error(world, "write_end", err);
+		check_error(world, "write_end", err, 0, 0);
 	if (active.applied != (err ? 0 : w->count))
 		shim_fail("a write of %u blocks took effect for %u, result %d",
 			  w->count, active.applied, err);
@@ -323,7 +362,7 @@ int op_unmap(struct client *c, u64 logical, u64 count)
 
 	err = qvault_unmap(&world->v, logical, count);
 	if (err) {
-		check_error(world, "unmap", err);
+		check_error(world, "unmap", err, logical, count);
 		return err;
 	}
 	for (i = 0; i < sim->nr_touched; i++) {
@@ -427,7 +466,7 @@ int op_read(struct client *c, u64 logical, u32 count)
 
 	err = qvault_lookup(&world->v, logical, count, ptr);
 	if (err) {
-		check_error(world, "lookup", err);
+		check_error(world, "lookup", err, logical, count);
 		any = err;
 	}
 	read_ahead(world);
@@ -436,7 +475,7 @@ int op_read(struct client *c, u64 logical, u32 count)
 				   cipher);
 
 		if (e) {
-			check_error(world, "read", e);
+			check_error(world, "read", e, logical + i, 1);
 			any = e;
 			continue;
 		}
@@ -462,7 +501,7 @@ int op_commit(struct client *c)
 	int err = qvault_commit(&c->world->v);
 
 	if (err)
-		check_error(c->world, "commit", err);
+		check_error(c->world, "commit", err, 0, 0);
 	else
 		acknowledged(c->world, now);
 	return err;
@@ -474,8 +513,11 @@ int op_checkpoint(struct client *c)
 	u64 now = o->now;
 	int err = qvault_checkpoint(&c->world->v);
 
-	if (err)
-		check_error(c->world, "checkpoint", err);
+	if (err == -ENOSPC && c->world->rotten) {
+		totals.overfull++;
+		c->world->overfull++;
+	} else if (err)
+		check_error(c->world, "checkpoint", err, 0, 0);
 	else
 		acknowledged(c->world, now);
 	return err;
@@ -555,6 +597,9 @@ void op_random(struct client *c)
 	u32 what = rng_below(&c->rng, 100), n;
 
 	totals.ops++;
+	/* Told of another life, of which nothing comes. */
+	if (rng_chance(&c->rng, 1))
+		qvault_forked(&c->world->v);
 	logical = random_block(c, blocks);
 	n = min_t(u64, random_length(c, sim->p.max_len), blocks - logical);
 	if (what < 5 && rng_chance(&c->rng, sim->p.bursts))

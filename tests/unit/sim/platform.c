@@ -23,6 +23,15 @@ static u32 nr_events(void *arg)
 	return world->nr_inflight;
 }
 
+static bool is_metadata(struct world *world, const struct io *io)
+{
+	u64 group;
+	u32 bit;
+
+	return io->kind == IO_WRITE && io->dev == &world->data &&
+	       !qvault_locate(&world->v.geo, io->block, &group, &bit);
+}
+
 static bool io_fails(struct world *world, const struct io *io)
 {
 	const struct faults *f = &world->faults;
@@ -31,6 +40,9 @@ static bool io_fails(struct world *world, const struct io *io)
 	if (io->dev == &world->anchor && !f->fail_anchor)
 		return false;
 	if (f->fail_io_at == world->nr_ios)
+		return true;
+	if (f->fail_meta && is_metadata(world, io) &&
+	    rng_chance(&world->sched.rng, f->fail_meta))
 		return true;
 	return f->fail_io && rng_chance(&world->sched.rng, f->fail_io);
 }
@@ -405,6 +417,8 @@ void qvault_report_trouble(struct qvault *v, const char *what, int err)
 {
 	struct world *world = v->platform;
 
+	if (world->rotten && (err == -ENOSPC || (err == -ENOMEM && world->shortage)))
+		return;
 	if (!world->expect_failure && !world->expect_corruption &&
 	    !world->expect_no_memory)
 		shim_fail("trouble for no reason: %s, %d", what, err);
@@ -436,7 +450,7 @@ void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
 	world->corruptions++;
 	if (world->expect_data_loss && kind == QVAULT_KIND_DATA)
 		return;
-	if (!world->expect_corruption)
+	if (!world->expect_corruption && !world->rotten)
 		shim_fail("G4: corruption of kind %d, id 0x%llx, and nobody did anything",
 			  kind, (unsigned long long)id);
 }

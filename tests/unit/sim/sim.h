@@ -40,6 +40,7 @@ struct params {
 	/* Of the second life: the n-th I/O or allocation fails; 0: none. */
 	u64 fail_io_at, fail_alloc_at;
 	u32 tear;			/* percent of anchor writes torn in every way */
+	u32 rot;			/* percent of lives in which nodes rot */
 	u64 max_states;			/* to explore */
 	u64 only_state;			/* of the trunk's cuts only this; 0: all */
 };
@@ -53,6 +54,7 @@ struct totals {
 	u64 seals;			/* each under a version of its own */
 	u64 hostile, lies, astray;	/* lives, reads, writes */
 	u64 elsewhere, forks, fork_seals, fork_repeats, fork_told;
+	u64 rotten, carried, overfull;	/* nodes, entries, checkpoints */
 	u64 hits;			/* of fail_io_at or fail_alloc_at */
 	u64 limit;			/* of states; 0: none */
 };
@@ -74,6 +76,7 @@ struct sim {
 	struct map64 states;		/* explored: what was on the devices */
 	u64 next_value;
 	bool behind;			/* the devices hold another life's state */
+	struct rot_list rot;
 };
 
 extern struct totals totals;
@@ -99,6 +102,7 @@ void touch(struct sim *sim, u64 logical);
 void explore_io(struct world *world, const struct io *io, bool completed);
 void explore_anchor(struct world *world, const struct io *io, bool completed);
 void protect(struct world *world);
+void protect_less(struct world *world);
 void explore(struct world *world, u32 depth, bool adversary);
 /* Read all of a volume at rest that a hostile storage has had. */
 void explore_damaged(struct world *volume);
@@ -127,6 +131,13 @@ void fork_at_io(struct fork *f, struct world *world);
 void fork_acked(const struct fork *f, u64 time);
 void fork_end(struct fork *f, struct world *world);
 void fork_give_up(struct fork *f, struct world *world);
+/* rot.c */
+bool rot_at_root(const struct world *world);
+bool rot_above(u64 logical, u64 count);
+void rot_one(struct world *world);
+void rot_heal(struct world *world);
+void rot_begin(struct world *world);
+void rot_exit(struct rot_list *list);
 
 /* attack.c */
 void attack_all(struct world *volume);

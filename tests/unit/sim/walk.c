@@ -90,15 +90,17 @@ static const void *open_block(struct walk *w, u64 block, enum qvault_kind kind,
 
 	if (block >= w->geo.data_blocks)
 		return NULL;
-	b = dev_durable(w->data, block);
+	b = rot_true(dev_durable(w->data, block));
 	if (!b || !authentic(w, b, kind, id, ptr))
 		return NULL;
 	w->max_version = max(w->max_version, le64_to_cpu(ptr->version));
-	if (test_bit(block, w->bits)) {
+	/* What is below a rotten node may be overwritten, once it is not needed. */
+	if (!w->below_rot && test_bit(block, w->bits)) {
 		bad(w, "block %llu is reached twice", (unsigned long long)block);
 		return NULL;
 	}
-	__set_bit(block, w->bits);
+	if (!w->below_rot)
+		__set_bit(block, w->bits);
 	if (b->kind == kind && b->version == le64_to_cpu(ptr->version) && b->plain)
 		return b->plain;
 	b->kind = kind;
@@ -122,6 +124,36 @@ static bool is_zero(const struct qvault_disk_ptr *ptr)
 
 typedef bool (*leaf_fn)(struct walk *w, u64 index, const void *leaf, u64 *weight);
 
+static void remember_node(struct walk *w, enum qvault_kind kind, u32 level,
+			  u64 index, u64 block)
+{
+	if (w->nr_nodes == w->max_nodes) {
+		w->max_nodes = w->max_nodes ? 2 * w->max_nodes : 64;
+		w->node = realloc(w->node, w->max_nodes * sizeof(*w->node));
+	}
+	w->node[w->nr_nodes++] = (struct rot){
+		.kind = kind, .level = level, .index = index, .block = block,
+	};
+}
+
+
+/* A checkpoint has begun to write what is to take the place of all this. */
+static bool lose(struct walk *w, enum qvault_kind kind, u32 level, u64 index)
+{
+	u32 shift = QVAULT_FANOUT_SHIFT * (level + 1);
+	u64 i;
+
+	if (!w->below_rot)
+		return false;
+	if (kind == QVAULT_KIND_MAP)
+		w->lost_map = true;
+	else
+		for (i = index << shift; i < (index + 1) << shift &&
+					 i < w->geo.logical_blocks; i++)
+			__set_bit(i, w->lost);
+	return true;
+}
+
 static bool walk_node(struct walk *w, enum qvault_kind kind, u32 level,
 		      u64 index, const struct qvault_disk_ptr *ptr,
 		      leaf_fn fn)
@@ -131,6 +163,8 @@ static bool walk_node(struct walk *w, enum qvault_kind kind, u32 level,
 	u64 id = (u64)level << QVAULT_NODE_LEVEL_SHIFT | index;
 	u64 where = le64_to_cpu(ptr->where), weight = 0;
 	const struct qvault_disk_node *node;
+	bool rotten;
+	u64 block;
 	u32 i;
 
 	if (!ptr->version)
@@ -139,16 +173,21 @@ static bool walk_node(struct walk *w, enum qvault_kind kind, u32 level,
 	if (where >> QVAULT_WHERE_BITS || index >= tree->count[level])
 		return bad(w, "node %llx: impossible pointer",
 			   (unsigned long long)id);
-	node = open_block(w, qvault_node_block(&w->geo, kind, level, index,
-					       where & 1), kind, id, ptr);
+	block = qvault_node_block(&w->geo, kind, level, index, where & 1);
+	node = open_block(w, block, kind, id, ptr);
+	if (!node && lose(w, kind, level, index))
+		return true;
 	if (!node)
 		return bad(w, "%s %llx is not on the device",
 			   kind == QVAULT_KIND_MAP ? "map" : "node",
 			   (unsigned long long)id);
+	remember_node(w, kind, level, index, block);
 	if (!level) {
 		if (!fn(w, index, node, &weight))
 			return false;
 	} else {
+		rotten = rot_was(w->data, block);
+		w->below_rot += rotten;
 		for (i = 0; i < QVAULT_FANOUT; i++) {
 			if (!walk_node(w, kind, level - 1,
 				       index << QVAULT_FANOUT_SHIFT | i,
@@ -157,6 +196,7 @@ static bool walk_node(struct walk *w, enum qvault_kind kind, u32 level,
 			weight += (le64_to_cpu(node->ptr[i].where) &
 				   QVAULT_WHERE_MASK) >> 1;
 		}
+		w->below_rot -= rotten;
 	}
 	if (weight != where >> 1)
 		return bad(w, "kind %d, node %llx weighs %llu, its pointer says %llu",
@@ -234,9 +274,9 @@ static bool map_has(struct walk *w, const struct qvault_disk_anchor *disk,
 		if (!ptr.version)
 			return false;
 		index = group >> (QVAULT_FANOUT_SHIFT * level);
-		b = dev_durable(w->data,
+		b = rot_true(dev_durable(w->data,
 				qvault_node_block(&w->geo, QVAULT_KIND_MAP, level,
-						  index, le64_to_cpu(ptr.where) & 1));
+						  index, le64_to_cpu(ptr.where) & 1)));
 		if (!level)
 			return test_bit_le(bit, b->plain);
 		node = (void *)b->plain;
@@ -254,10 +294,13 @@ static bool check_map(struct walk *w, const struct qvault_disk_anchor *disk)
 		if (!w->map[i].version)
 			continue;
 		n++;
-		if (!map_has(w, disk, w->map[i].where))
+		if (!w->lost_map && !map_has(w, disk, w->map[i].where))
 			return bad(w, "the tree names block %llu, the map does not",
 				   (unsigned long long)w->map[i].where);
 	}
+	if (rot_current && rot_current->ever &&
+	    n < (le64_to_cpu(disk->map.where) & QVAULT_WHERE_MASK) >> 1)
+		return true;
 	if (n != (le64_to_cpu(disk->map.where) & QVAULT_WHERE_MASK) >> 1)
 		return bad(w, "leak: %llu blocks mapped, %llu in the map",
 			   (unsigned long long)n,
@@ -373,6 +416,7 @@ bool walk(struct walk *w, const struct qvault_crypto *crypto,
 		return bad(w, "impossible geometry");
 	w->bits = calloc(BITS_TO_LONGS(w->geo.data_blocks), sizeof(long));
 	w->map = calloc(w->geo.logical_blocks, sizeof(*w->map));
+	w->lost = calloc(BITS_TO_LONGS(w->geo.logical_blocks), sizeof(long));
 	if (!walk_node(w, QVAULT_KIND_NODE, w->geo.tree.top, 0, &disk->tree,
 		       tree_leaf) ||
 	    !walk_node(w, QVAULT_KIND_MAP, w->geo.map.top, 0, &disk->map,
@@ -389,6 +433,10 @@ void walk_exit(struct walk *w)
 {
 	free(w->bits);
 	free(w->map);
+	free(w->node);
+	free(w->lost);
 	w->bits = NULL;
 	w->map = NULL;
+	w->node = NULL;
+	w->lost = NULL;
 }

@@ -30,6 +30,7 @@ struct qvault_crypto {
 struct faults {
 	u64 fail_io_at;			/* n-th I/O of the world, 0: none */
 	u32 fail_io;			/* percent */
+	u32 fail_meta;			/* percent of writes of log blocks and nodes */
 	bool fail_anchor;		/* also on the anchor device */
 	u32 lie;			/* percent of reads that get wrong contents */
 	u32 misdirect;			/* percent of writes that are lost, or go astray */
@@ -87,6 +88,9 @@ struct world {
 	u64 corruptions, failures, taken, bad_slots;
 	bool expect_corruption, expect_failure, expect_no_memory, expect_taken;
 	bool expect_data_loss;		/* corruption of data blocks only */
+	bool rotten;			/* nodes may be: see rot.c */
+	bool carrying;			/* entries are logged again */
+	u64 overfull;			/* checkpoints that could not carry it all */
 	struct fork *fork;		/* or NULL */
 
 	/* Called whenever what a crash could leave has changed. */
@@ -121,6 +125,23 @@ void crypto_xts(const u8 *key, bool encrypt, const u8 tweak[16],
 void crypto_hkdf(const u8 *key, u32 key_bytes, const u8 *salt, u32 salt_bytes,
 		 const u8 *info, u32 info_bytes, u8 *out, size_t bytes);
 
+/* A node or map block whose contents have changed at rest; see rot.c. */
+struct rot {
+	enum qvault_kind kind;
+	u32 level;
+	u64 index;
+	u64 block;
+	struct block *was, *bad;
+};
+struct rot_list {
+	struct rot item[4];
+	u32 nr;
+	bool ever;
+};
+extern struct rot_list *rot_current;	/* NULL: none */
+struct block *rot_true(struct block *b);
+bool rot_was(const struct qvault_dev *data, u64 block);
+
 /* walk.c */
 struct mapping {
 	u64 version, where;
@@ -131,6 +152,11 @@ struct walk {
 	struct qvault_geometry geo;
 	unsigned long *bits;		/* reached blocks */
 	struct mapping *map;		/* of each logical block */
+	struct rot *node;		/* nodes and map blocks reached */
+	u32 nr_nodes, max_nodes;
+	u32 below_rot;			/* rotten nodes above the one at hand */
+	unsigned long *lost;		/* blocks below rot that cannot be followed */
+	bool lost_map;
 	u64 max_version;
 	char why[160];
 };

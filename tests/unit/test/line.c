@@ -31,18 +31,23 @@ static void put_slot(struct fixture *f, u32 slot, const void *data)
 	block_put(b);
 }
 
-/* A record of another life in the slot that comes next. */
-static void put_other(struct fixture *f, s64 epochs, s64 sequences)
+static void put_record(struct fixture *f, u32 slot, u64 epoch, u64 sequence)
 {
-	u32 slot = next_slot(f);
 	struct qvault_disk_anchor *disk = slot_of(f, slot);
 
-	disk->epoch = cpu_to_le64(f->v->anchor.epoch + epochs);
-	disk->sequence = cpu_to_le64(f->v->anchor.sequence + sequences);
+	disk->epoch = cpu_to_le64(epoch);
+	disk->sequence = cpu_to_le64(sequence);
 	disk->log_head = cpu_to_le64(le64_to_cpu(disk->log_head) + 7);
 	CHECK(!qvault_anchor_seal(f->v, disk));
 	put_slot(f, slot, disk);
 	free(disk);
+}
+
+/* A record of another life in the slot that comes next. */
+static void put_other(struct fixture *f, s64 epochs, s64 sequences)
+{
+	put_record(f, next_slot(f), f->v->anchor.epoch + epochs,
+		   f->v->anchor.sequence + sequences);
 }
 
 static void write_some(struct fixture *f)
@@ -208,6 +213,9 @@ static void resume(struct fixture *f)
 	/* Put back to what it was before. */
 	put_slot(f, slot, older);
 	CHECK(qvault_resume(f->v) == -ESTALE);
+	/* Of an earlier attach, in the right slot. */
+	put_record(f, slot, f->v->anchor.epoch - 1, f->v->anchor.sequence - 2);
+	CHECK(qvault_resume(f->v) == -ESTALE);
 	put_slot(f, slot, newest);
 	CHECK(!qvault_resume(f->v));
 	put_other(f, 1, 1);
@@ -253,4 +261,37 @@ static void outage(struct fixture *f)
 void test_line_outage(void)
 {
 	with_vault(400, 16, outage);
+}
+
+/*
+ * A commit cannot write its log blocks.  Nothing is in doubt: the next one writes them,
+ * and frees what both have superseded.
+ */
+static void failed_commit(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	u32 i;
+
+	for (i = 0; i < 200; i++)
+		CHECK(!op_write(&c, 2 * i, 1));
+	CHECK(!op_commit(&c));
+	for (i = 0; i < 200; i++)
+		CHECK(!op_write(&c, 2 * i, 1));
+	f->world.expect_failure = true;
+	f->world.faults.fail_io = 100;
+	CHECK(qvault_commit(f->v) == -EIO);
+	CHECK(f->v->mode == QVAULT_MODE_WRITE);
+	f->world.faults.fail_io = 0;
+	for (i = 0; i < 200; i++)
+		CHECK(!op_write(&c, 2 * i, 1));
+	CHECK(f->v->alloc.nr_fresh == 600);
+	CHECK(!op_commit(&c));
+	CHECK(f->v->alloc.nr_fresh == 200);
+	for (i = 0; i < 200; i++)
+		CHECK(!op_read(&c, 2 * i, 1));
+}
+
+void test_line_failed_commit(void)
+{
+	with_vault(3000, 64, failed_commit);
 }

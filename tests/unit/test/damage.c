@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nodes and map blocks that cannot be read: what is below them, what is not, and what
+ * comes after.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/bitmap.h>
+
+#include "sim.h"
+#include "test.h"
+
+/* More than a leaf, in several of them, all in the tree. */
+static void some_leaves(struct client *c)
+{
+	u32 i;
+
+	for (i = 0; i < 5; i++)
+		CHECK(!op_write(c, i * QVAULT_FANOUT, QVAULT_FANOUT));
+	CHECK(!op_checkpoint(c));
+}
+
+static u64 block_of(struct fixture *f, enum qvault_kind kind, u32 level, u64 index)
+{
+	const struct qvault_ptr *root = kind == QVAULT_KIND_MAP ?
+					&f->v->anchor.map : &f->v->anchor.tree;
+	const struct qvault_tree_geometry *tree =
+		kind == QVAULT_KIND_MAP ? &f->v->geo.map : &f->v->geo.tree;
+	const struct qvault_disk_node *disk;
+	struct qvault_node *node;
+	struct qvault_ptr ptr = *root;
+	u32 l;
+
+	for (l = tree->top; l > level; l--) {
+		u64 leaf = index << (QVAULT_FANOUT_SHIFT * level);
+
+		CHECK(!qvault_node_get(f->v, QVAULT_USE_READ, kind, l,
+				       leaf >> (QVAULT_FANOUT_SHIFT * l), &ptr,
+				       &node));
+		disk = node->data;
+		qvault_ptr_from_disk(&ptr, &disk->ptr[leaf >>
+				     (QVAULT_FANOUT_SHIFT * (l - 1)) &
+				     (QVAULT_FANOUT - 1)]);
+		qvault_node_put(f->v, node);
+	}
+	CHECK(ptr.version);
+	return qvault_node_block(&f->v->geo, kind, level, index,
+				 qvault_node_slot(&ptr));
+}
+
+/* What is in memory of it is forgotten too. */
+static void forget(struct fixture *f)
+{
+	u32 limit = f->v->alloc.limit;
+
+	qvault_cache_exit(f->v);
+	CHECK(!qvault_cache_init(f->v, 64));
+	qvault_alloc_exit(f->v);
+	CHECK(!qvault_alloc_init(f->v, limit));
+}
+
+static struct rot_list list;
+
+static struct rot *damage(struct fixture *f, enum qvault_kind kind, u32 level, u64 index)
+{
+	struct rot *rot = &list.item[list.nr++];
+
+	*rot = (struct rot){
+		.kind = kind, .level = level, .index = index,
+		.block = block_of(f, kind, level, index),
+	};
+	rot_current = &list;
+	f->world.rotten = true;
+	rot->was = block_get(dev_newest(&f->world.data, rot->block));
+	rot->bad = block_new(rot->was->data);
+	rot->bad->data[7] ^= 1;
+	dev_set_durable(&f->world.data, rot->block, rot->bad);
+	return rot;
+}
+
+/* So that unmaps are seen by the oracle. */
+static void begin(struct fixture *f)
+{
+	struct sim *sim = calloc(1, sizeof(*sim));
+
+	sim->touched = calloc(f->v->geo.logical_blocks, sizeof(u64));
+	sim->is_touched = calloc(BITS_TO_LONGS(f->v->geo.logical_blocks),
+				 sizeof(long));
+	f->world.sim = sim;
+}
+
+static void end(struct fixture *f)
+{
+	struct sim *sim = f->world.sim;
+
+	rot_exit(&list);
+	rot_current = NULL;
+	f->world.sim = NULL;
+	free(sim->touched);
+	free(sim->is_touched);
+	free(sim);
+}
+
+static u64 leaked(const struct fixture *f)
+{
+	return qvault_node_weight(&f->v->anchor.map) -
+	       qvault_node_weight(&f->v->anchor.tree);
+}
+
+/*
+ * One leaf: what was written before it was known is carried from checkpoint to
+ * checkpoint, what comes after is refused, all else goes on.
+ */
+static void leaf(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 1 };
+	u32 i;
+
+	begin(f);
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_NODE, 0, 1);
+	forget(f);
+	CHECK(!op_write(&c, 130, 10));
+	CHECK(!op_unmap(&c, 145, 5));
+	CHECK(!op_checkpoint(&c));
+	CHECK(f->v->damage.nr == 1 && f->v->damage.pages == 1);
+	CHECK(!f->v->frozen);
+
+	CHECK(op_write(&c, 200, 1) == -EILSEQ);
+	CHECK(op_write(&c, 120, 20) == -EILSEQ);
+	CHECK(op_unmap(&c, 130, 126) == -EILSEQ);
+	for (i = 0; i < 3; i++) {
+		CHECK(!op_write(&c, 300, 20));
+		CHECK(!op_checkpoint(&c));
+		CHECK(!op_read(&c, 130, 10));
+		CHECK(!op_read(&c, 145, 5));
+		CHECK(op_read(&c, 160, 1) == -EILSEQ);
+		CHECK(!op_read(&c, 0, 128));
+		CHECK(!op_read(&c, 256, 256));
+		/* One of its blocks, and what is inline in the record. */
+		CHECK(qvault_log_used(f->v) <= 1);
+	}
+	CHECK(!leaked(f));
+
+	/* All of it goes, and what comes then may be there at once. */
+	CHECK(!op_unmap(&c, 128, 128));
+	CHECK(!f->v->damage.nr);
+	CHECK(!op_write(&c, 140, 3));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!op_write(&c, 150, 3));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!f->v->damage.nr && !f->v->damage.pages);
+	CHECK(!qvault_log_used(f->v));
+	CHECK(leaked(f) == 128);
+	CHECK(!op_read(&c, 0, 256));
+	end(f);
+}
+
+void test_damage_leaf(void)
+{
+	with_vault(3000, 16, leaf);
+}
+
+/* The node is there again: nothing is lost, and nothing was to be repaired. */
+static void heals(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 2 };
+
+	begin(f);
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_NODE, 0, 1);
+	forget(f);
+	CHECK(!op_write(&c, 130, 10));
+	CHECK(!op_checkpoint(&c));
+	CHECK(op_write(&c, 200, 1) == -EILSEQ);
+	rot_heal(&f->world);
+	CHECK(!op_checkpoint(&c));
+	CHECK(!f->v->damage.nr && !f->v->damage.pages);
+	CHECK(!op_write(&c, 200, 1));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!qvault_log_used(f->v) && !leaked(f));
+	CHECK(!op_read(&c, 0, 256));
+	end(f);
+}
+
+void test_damage_heals(void)
+{
+	with_vault(3000, 16, heals);
+}
+
+/* Whole leaves, a mark above damaged leaves, and a mark on a damaged upper node. */
+static void covered(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	u64 subtree = (u64)QVAULT_FANOUT * QVAULT_FANOUT;
+
+	begin(f);
+	CHECK(!op_write(&c, subtree, 200));
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_NODE, 0, 2);
+	damage(f, QVAULT_KIND_NODE, 1, 1);
+	damage(f, QVAULT_KIND_NODE, 0, 4);
+	forget(f);
+	/* Of this one all is written; it need not be known to be damaged. */
+	CHECK(!op_write(&c, 256, 128));
+	CHECK(!op_write(&c, 512, 1));
+	CHECK(!op_checkpoint(&c));
+	CHECK(f->v->damage.nr == 1);
+	CHECK(leaked(f) == 128);
+	CHECK(!op_read(&c, 256, 128));
+
+	CHECK(!op_unmap(&c, subtree, 300));
+	CHECK(!op_checkpoint(&c));
+	CHECK(f->v->damage.nr == 2);
+	/* The last subtree is cut off by the end of the volume. */
+	CHECK(!op_unmap(&c, subtree, f->v->geo.logical_blocks - subtree));
+	CHECK(f->v->damage.nr == 1);
+	CHECK(!op_write(&c, subtree + 7, 9));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!op_read(&c, subtree, 250));
+	CHECK(leaked(f) == 128 + 200);
+
+	CHECK(!op_unmap(&c, 0, subtree));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!f->v->damage.nr);
+	CHECK(leaked(f) == 128 + 200 + 128);
+	CHECK(!op_read(&c, 0, 250));
+	end(f);
+}
+
+void test_damage_covered(void)
+{
+	with_vault(25000, 64, covered);
+}
+
+/* Below a damaged node of an upper level marks are carried too, and what is inside. */
+static void marks(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 4 };
+	u64 subtree = (u64)QVAULT_FANOUT * QVAULT_FANOUT;
+	u32 i;
+
+	begin(f);
+	CHECK(!op_write(&c, subtree, 200));
+	CHECK(!op_write(&c, 0, 200));
+	CHECK(!op_checkpoint(&c));
+	damage(f, QVAULT_KIND_NODE, f->v->geo.tree.top, 0);
+	forget(f);
+	CHECK(!op_unmap(&c, 0, subtree));
+	CHECK(!op_write(&c, 10, 3));
+	for (i = 0; i < 3; i++) {
+		CHECK(!op_checkpoint(&c));
+		CHECK(f->v->damage.nr == 1 && f->v->damage.pages == 1);
+		CHECK(!op_read(&c, 0, 200));
+		CHECK(op_read(&c, subtree, 1) == -EILSEQ);
+	}
+	end(f);
+}
+
+void test_damage_marks(void)
+{
+	with_vault(40000, 64, marks);
+}
+
+/* What came while it was merged is folded back, and stays the newer. */
+static void folded(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 5 };
+	struct qvault *v = f->v;
+
+	begin(f);
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_NODE, 0, 1);
+	forget(f);
+	CHECK(!op_write(&c, 130, 20));
+	CHECK(!op_write(&c, 0, 5));
+	/* As if it had been set aside already. */
+	mutex_lock(&v->commit_mutex);
+	swap(v->freeze_page, *(struct qvault_page **)&c.life);
+	CHECK(!__qvault_commit(v, c.life));
+	mutex_unlock(&v->commit_mutex);
+	CHECK(v->frozen);
+	CHECK(!op_write(&c, 140, 20));
+	CHECK(!op_unmap(&c, 135, 2));
+	CHECK(!op_unmap(&c, 256, 128));
+	CHECK(!op_checkpoint(&c));
+	CHECK(v->damage.nr == 1 && !v->frozen);
+	CHECK(!op_read(&c, 130, 30));
+	CHECK(!op_read(&c, 0, 128));
+	CHECK(!op_read(&c, 256, 128));
+	CHECK(v->alloc.nr_fresh == 28);
+	end(f);
+}
+
+void test_damage_folded(void)
+{
+	with_vault(3000, 16, folded);
+}
+
+/* More than the log can take: nothing is lost, and a discard mends it. */
+static void overfull(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 6 };
+	u64 room = f->v->log_limit * 100, i;
+
+	begin(f);
+	CHECK(!op_write(&c, 0, 128));
+	CHECK(!op_checkpoint(&c));
+	damage(f, QVAULT_KIND_NODE, 1, 0);
+	forget(f);
+	/* One by one and from the end, so that no two are a run. */
+	for (i = room; i-- && !op_write(&c, 2 * i, 1);)
+		CHECK(i % 60 || !op_commit(&c));
+	CHECK(i < room);
+	CHECK(op_checkpoint(&c) == -ENOSPC);
+	CHECK(f->v->damage.nr == 1 && f->v->mode == QVAULT_MODE_WRITE);
+	CHECK(!op_read(&c, 2 * room - 2, 1));
+	/* What is kept of the log is for this. */
+	CHECK(!op_unmap(&c, 0, (u64)QVAULT_FANOUT * QVAULT_FANOUT));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!op_write(&c, 5, 100));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!qvault_log_used(f->v) && !f->v->damage.nr);
+	end(f);
+}
+
+void test_damage_overfull(void)
+{
+	with_vault(40000, 32, overfull);
+}
+
+/* ---- The map ---- */
+
+/* Of a group in memory the map block is written anew, and nothing leaks. */
+static void map_known(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 7 };
+
+	begin(f);
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_MAP, 0, 0);
+	qvault_cache_exit(f->v);
+	CHECK(!qvault_cache_init(f->v, 0));
+	CHECK(!op_write(&c, 0, 200));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!leaked(f));
+	forget(f);
+	CHECK(!op_write(&c, 0, 200));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!leaked(f));
+	CHECK(!op_read(&c, 0, 256));
+	end(f);
+}
+
+void test_damage_map_known(void)
+{
+	with_vault(QVAULT_GROUP_BLOCKS + 5000, 64, map_known);
+}
+
+/* Else the group is full, and what is in it becomes free as it is written again. */
+static void map_full(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 8 };
+	u64 group;
+	u32 bit, i;
+	struct qvault_ptr ptr;
+
+	begin(f);
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_MAP, 0, 0);
+	forget(f);
+	CHECK(!op_write(&c, 1000, 200));
+	CHECK(!qvault_lookup(f->v, 1000, 1, &ptr));
+	CHECK(qvault_locate(&f->v->geo, ptr.where, &group, &bit) && group == 1);
+	CHECK(!op_checkpoint(&c));
+	/* It was not touched, and so not written. */
+	CHECK(!leaked(f));
+	CHECK(!op_write(&c, 0, 100));
+	CHECK(!op_checkpoint(&c));
+	CHECK(leaked(f) == QVAULT_GROUP_DATA - 5 * QVAULT_FANOUT);
+	/* The places that were left are free now. */
+	for (i = 0; i < 3; i++) {
+		forget(f);
+		CHECK(!op_write(&c, 0, 100));
+		CHECK(!op_checkpoint(&c));
+		CHECK(leaked(f) == QVAULT_GROUP_DATA - 5 * QVAULT_FANOUT);
+	}
+	CHECK(!op_read(&c, 0, 256));
+	CHECK(!op_read(&c, 1000, 200));
+	end(f);
+}
+
+void test_damage_map_full(void)
+{
+	with_vault(QVAULT_GROUP_BLOCKS + 5000, 64, map_full);
+}
+
+/* An upper node of the map: all groups below it, those of a cut-off last node too. */
+static void map_upper(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 9 };
+	u64 last = f->v->geo.logical_blocks - 100;
+
+	begin(f);
+	CHECK(!op_write(&c, 0, 100));
+	CHECK(!op_write(&c, last, 100));
+	CHECK(!op_checkpoint(&c));
+	damage(f, QVAULT_KIND_MAP, 1, 1);
+	forget(f);
+	CHECK(!op_write(&c, last, 50));
+	CHECK(!op_checkpoint(&c));
+	CHECK(leaked(f) == QVAULT_GROUP_DATA + qvault_group_data(&f->v->geo, 129) - 100);
+	forget(f);
+	CHECK(!op_write(&c, last, 50));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!op_read(&c, last, 100));
+	CHECK(!op_read(&c, 0, 100));
+	end(f);
+}
+
+void test_damage_map_upper(void)
+{
+	with_vault(129 * QVAULT_GROUP_BLOCKS + 5000, 64, map_upper);
+}
