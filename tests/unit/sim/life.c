@@ -304,11 +304,13 @@ static void choose_rot(struct life *life)
 	struct rng *rng = &life->sim->rng;
 	struct world *world = &life->world;
 	u64 span = 10 * p->ops * p->clients;
+	bool alone = life->hostile || world->ephemeral ||
+		     (p->forks && life->number == p->lives - 1);
 
-	if (rng_chance(rng, 50))
+	if (alone || rng_chance(rng, 50))
 		rot_heal(world);
 	rot_begin(world);
-	if (life->hostile || world->ephemeral || !rng_chance(rng, p->rot))
+	if (alone || !rng_chance(rng, p->rot))
 		return;
 	rot_current->ever = true;
 	do
