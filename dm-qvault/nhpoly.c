@@ -26,7 +26,7 @@
 
 #define NH_UNITS	(QVAULT_BLOCK_SIZE / NH_MESSAGE_BYTES)
 
-static_assert(QVAULT_NH_KEY_SIZE == POLY1305_BLOCK_SIZE + NH_KEY_BYTES);
+static_assert(POLY1305_BLOCK_SIZE + NH_KEY_BYTES == QVAULT_NH_KEY_SIZE);
 
 struct qvault_nhpoly {
 	struct poly1305_core_key poly;
