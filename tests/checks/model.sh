@@ -54,7 +54,7 @@ mutant INLINE_AT_FREEZE "${honest[@]}"
 mutant INLINE_FORGOTTEN "${honest[@]}"
 mutant INLINE_NOT_RESTORED "${honest[@]}"
 mutant LOG_TAIL_EARLY "${honest[@]}"
-mutant TAIL_AT_HEAD "${honest[@]}"
+mutant TAIL_AT_HEAD vault -DWRITES=1 -DSTREAM=3 -DLOG=3 -DNO_UNMAP
 mutant LOG_IGNORED "${honest[@]}"
 mutant NEWEST_FIRST "${honest[@]}"
 mutant CUT_NOT_COUNTED "${honest[@]}"
