@@ -310,7 +310,8 @@ static int one_round(struct qvault *v)
 	/* Only checkpoints move the roots. */
 	old_map = v->anchor.map;
 	qvault_alloc_frozen(v);
-	if (!idle || !qvault_delta_empty(delta)) {
+	/* A block that was set aside comes back only after a flush: with a record. */
+	if (!idle || !qvault_delta_empty(delta) || qvault_alloc_aside(v)) {
 		err = merge_and_anchor(v, delta);
 		if (err)
 			return err;

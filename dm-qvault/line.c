@@ -88,44 +88,69 @@ static bool other_volume(const struct qvault *v,
 }
 
 /*
- * Does what stands in @slot come from a life that goes on beside ours?  A record of
- * a lower epoch is the last one of who was displaced, perhaps under way when we came.
- * No record at all was torn, or has rotted.
+ * Does what stands in @slot, and not from us, come from a life that goes on beside
+ * ours?  A record of a lower epoch is the last one of who was displaced, perhaps under
+ * way when we came; but who attaches cannot know who is displaced.
  *
- * Returns 0: no; -ESTALE; or another negative errno.
+ * Returns 0: no; -ENODATA: it is no record, was torn or has rotted; -ESTALE: yes; or
+ * another negative errno.
  */
 static int find_other(struct qvault *v, u32 slot,
-		      const struct qvault_disk_anchor *disk, u64 *epoch)
+		      const struct qvault_disk_anchor *disk)
 {
 	int err;
 
-	*epoch = le64_to_cpu(disk->epoch);
-	if (other_volume(v, disk))
+	if (READ_ONCE(v->mode) == QVAULT_MODE_DETACHED || other_volume(v, disk))
 		return -ESTALE;
 	err = qvault_anchor_check(v, disk, slot);
-	if (err == -ENODATA)
-		return 0;
 	if (err && err != -EUCLEAN)
 		return err;
-	return *epoch < v->anchor.epoch ? 0 : -ESTALE;
+	return le64_to_cpu(disk->epoch) < v->anchor.epoch ? 0 : -ESTALE;
+}
+
+static int taken(struct qvault *v, const struct qvault_disk_anchor *seen)
+{
+	qvault_taken(v, le64_to_cpu(seen->epoch), le64_to_cpu(seen->sequence));
+	return -ESTALE;
+}
+
+/*
+ * What stands in the slot that comes next is not from us, and no reason to stop by
+ * itself.  Then the other slot must hold our newest record: it may be another's record
+ * that was torn here, and the one before it stands there.
+ */
+static int check_other_slot(struct qvault *v, u32 slot, bool was_record,
+			    struct qvault_disk_anchor *seen)
+{
+	int err;
+
+	err = qvault_dev_read(v->anchor_dev, slot, seen);
+	if (err || is_known(v, slot, seen))
+		return err;
+	err = find_other(v, slot, seen);
+	if (err == -ESTALE || (err == -ENODATA && !was_record))
+		return taken(v, seen);
+	return err == -ENODATA ? 0 : err;
 }
 
 /* @mine: stands there perhaps, from a write that failed; NULL: there was none. */
-static int check_slot(struct qvault *v, u32 slot,
-		      const struct qvault_disk_anchor *seen,
+static int check_slot(struct qvault *v, u32 slot, struct qvault_disk_anchor *seen,
 		      const struct qvault_disk_anchor *mine)
 {
-	u64 epoch;
-	int err;
+	bool attaching = READ_ONCE(v->mode) == QVAULT_MODE_DETACHED;
+	int err = 0;
 
-	if (is_known(v, slot, seen))
-		return 0;
 	if (mine && !qvault_tags_differ(seen->mac, mine->mac, sizeof(mine->mac)))
 		return 0;
-	err = find_other(v, slot, seen, &epoch);
+	if (!is_known(v, slot, seen))
+		err = find_other(v, slot, seen);
+	else if (!attaching)
+		return 0;
 	if (err == -ESTALE)
-		qvault_taken(v, epoch, le64_to_cpu(seen->sequence));
-	return err;
+		return taken(v, seen);
+	if (err && err != -ENODATA)
+		return err;
+	return check_other_slot(v, !slot, !err, seen);
 }
 
 /**
@@ -354,7 +379,6 @@ int qvault_line_begin(struct qvault *v, const struct qvault_disk_anchor *record)
 static int check_left(struct qvault *v, u32 slot, struct qvault_disk_anchor *seen)
 {
 	bool newest = slot == (v->anchor.sequence & 1);
-	u64 epoch;
 	int err;
 
 	err = qvault_dev_read(v->anchor_dev, slot, seen);
@@ -362,12 +386,13 @@ static int check_left(struct qvault *v, u32 slot, struct qvault_disk_anchor *see
 		return newest || !v->read_only ? err : 0;
 	if (is_known(v, slot, seen))
 		return 0;
-	err = find_other(v, slot, seen, &epoch);
-	if (!err && newest)
+	err = find_other(v, slot, seen);
+	if (newest && (!err || err == -ENODATA))
 		err = -ESTALE;
 	if (err == -ESTALE)
-		qvault_report_taken(v, epoch, le64_to_cpu(seen->sequence));
-	return err;
+		qvault_report_taken(v, le64_to_cpu(seen->epoch),
+				    le64_to_cpu(seen->sequence));
+	return err == -ENODATA ? 0 : err;
 }
 
 /**

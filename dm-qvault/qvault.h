@@ -517,6 +517,7 @@ void qvault_alloc_supersede(struct qvault *v, u64 block);
 void qvault_alloc_cut(struct qvault *v);
 void qvault_alloc_set_aside(struct qvault *v, const struct qvault_ptr *ptr, u32 count);
 void qvault_alloc_frozen(struct qvault *v);
+bool qvault_alloc_aside(const struct qvault *v);
 void qvault_alloc_release(struct qvault *v);
 void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root);
 void qvault_alloc_known(struct qvault *v, u64 index, u64 version,

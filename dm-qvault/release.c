@@ -94,13 +94,22 @@ static void free_run(struct qvault *v, u64 block, u32 count)
 	spin_unlock(&v->alloc_lock);
 }
 
+/* Without memory to remember them they come back with the next commit. */
+static void supersede_run(struct qvault *v, u64 block, u32 count)
+{
+	write_lock(&v->map_lock);
+	for (; count; count--, block++)
+		qvault_alloc_supersede(v, block);
+	v->stream.dirty = true;
+	write_unlock(&v->map_lock);
+}
+
 static void set_run_aside(struct qvault *v, u64 block, u32 count)
 {
 	struct aside *run = qvault_kmalloc(sizeof(*run), GFP_NOWAIT | __GFP_NOWARN);
 
 	if (!run) {
-		/* To keep away from a bad place is worth no memory that is short. */
-		free_run(v, block, count);
+		supersede_run(v, block, count);
 		return;
 	}
 	run->block = block;
@@ -145,6 +154,12 @@ void qvault_alloc_frozen(struct qvault *v)
 	spin_lock(&v->alloc_lock);
 	list_splice_tail_init(&v->alloc.aside[0], &v->alloc.aside[1]);
 	spin_unlock(&v->alloc_lock);
+}
+
+/* Were blocks set aside before the last freeze?  Context: checkpoint_mutex. */
+bool qvault_alloc_aside(const struct qvault *v)
+{
+	return !list_empty(&v->alloc.aside[1]);
 }
 
 static void take_aside_back(struct qvault *v)

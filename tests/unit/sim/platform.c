@@ -41,6 +41,9 @@ static bool io_fails(struct world *world, const struct io *io)
 		return false;
 	if (f->fail_io_at == world->nr_ios)
 		return true;
+	if (f->fail_writes && io->kind == IO_WRITE && io->dev == &world->data &&
+	    rng_chance(&world->sched.rng, f->fail_writes))
+		return true;
 	if (f->fail_meta && is_metadata(world, io) &&
 	    rng_chance(&world->sched.rng, f->fail_meta))
 		return true;

@@ -30,6 +30,7 @@ struct qvault_crypto {
 struct faults {
 	u64 fail_io_at;			/* n-th I/O of the world, 0: none */
 	u32 fail_io;			/* percent */
+	u32 fail_writes;		/* percent, of the data device */
 	u32 fail_meta;			/* percent of writes of log blocks and nodes */
 	bool fail_anchor;		/* also on the anchor device */
 	u32 lie;			/* percent of reads that get wrong contents */

@@ -82,6 +82,12 @@ static void must_go_on(struct fixture *f)
 	CHECK(!f->world.taken);
 }
 
+static void must_go_on_after(struct fixture *f)
+{
+	f->world.taken = 0;
+	must_go_on(f);
+}
+
 static void same_epoch(struct fixture *f)
 {
 	write_some(f);
@@ -130,8 +136,56 @@ static void damaged(struct fixture *f)
 	must_go_on(f);
 }
 
+/* Another attached long ago, and its last record was torn. */
+static void torn_over_other(struct fixture *f)
+{
+	u32 next = next_slot(f);
+	struct qvault_disk_anchor *disk;
+
+	write_some(f);
+	CHECK(!qvault_commit(f->v));
+	CHECK(!op_write(&(struct client){ .world = &f->world }, 9, 1));
+	next = next_slot(f);
+	put_record(f, !next, f->v->anchor.epoch + 1, f->v->anchor.sequence + 2);
+	disk = slot_of(f, next);
+	disk->mac[0] ^= 1;
+	put_slot(f, next, disk);
+	free(disk);
+	must_be_taken(f);
+}
+
+/* The last gasp of one, over the record of another who has taken over. */
+static void gasp_over_other(struct fixture *f)
+{
+	u32 next;
+
+	write_some(f);
+	next = next_slot(f);
+	put_record(f, !next, f->v->anchor.epoch + 1, f->v->anchor.sequence + 2);
+	put_record(f, next, f->v->anchor.epoch - 1, f->v->anchor.sequence + 1);
+	must_be_taken(f);
+}
+
+/* Who attaches does not know yet who is displaced: any change is too much. */
+static void changed_at_attach(struct fixture *f)
+{
+	struct qvault_anchor next = f->v->anchor;
+
+	write_some(f);
+	f->world.expect_taken = true;
+	next = f->v->anchor;
+	f->v->mode = QVAULT_MODE_DETACHED;
+	put_other(f, -1, 1);
+	CHECK(qvault_line_write(f->v, &next, false) == -ESTALE);
+	f->v->mode = QVAULT_MODE_WRITE;
+	must_go_on_after(f);
+}
+
 void test_line_look(void)
 {
+	with_vault(3000, 64, torn_over_other);
+	with_vault(3000, 64, gasp_over_other);
+	with_vault(3000, 64, changed_at_attach);
 	with_vault(3000, 64, same_epoch);
 	with_vault(3000, 64, higher_epoch);
 	with_vault(3000, 64, lower_epoch);
@@ -245,10 +299,10 @@ static void outage(struct fixture *f)
 		CHECK(!op_write(&c, i, 1));
 	CHECK(!op_checkpoint(&c));
 	f->world.expect_failure = true;
-	f->world.faults.fail_io = 100;
+	f->world.faults.fail_writes = 100;
 	for (i = 0; i < 300; i++)
 		CHECK(op_write(&c, rng_below(&c.rng, blocks), 1) == -EIO);
-	f->world.faults.fail_io = 0;
+	f->world.faults.fail_writes = 0;
 	f->world.faulted = false;
 	CHECK(f->v->mode == QVAULT_MODE_WRITE);
 	for (i = 0; i < 1000; i++)
