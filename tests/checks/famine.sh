@@ -33,7 +33,7 @@ functional() {
 	local part=$1 script=$check_top/tests/functional/${1%-smp}.sh mem options=()
 	mem=$(sed -n 's/^# mem: //p' "$script")
 	[ "$1" = "${1%-smp}" ] || options=(--smp)
-	truncate -s 256M "$check_tmp/$part.disk"
+	truncate -s 512M "$check_tmp/$part.disk"
 	guest "$part" "${options[@]}" --mem "${mem:-2G}" --ubd "$check_tmp/$part.disk" \
 		--env "$(program FUNCTIONAL)" "$script"
 }

@@ -14,7 +14,7 @@ faults=$("$check_top/tests/lab/guest-program" faults)
 for script in "$@"; do
 	file=$check_top/tests/functional/$script.sh
 	mem=$(sed -n 's/^# mem: //p' "$file")
-	truncate -s 256M "$check_tmp/$script.disk"
+	truncate -s 512M "$check_tmp/$script.disk"
 	beside "$script" uml --timeout 2400 --mem "${mem:-3G}" \
 		--ubd "$check_tmp/$script.disk" --with "$check_top/tests/lab/probe" \
 		--env "FUNCTIONAL=$program" --env "FAULTS=$faults" "$file"

@@ -20,14 +20,15 @@ swap_on() {
 	detach "$name"
 }
 
-# Memory of the host's, not of the guest's: it must not fill what is short.
-linear eph-data /dev/ubda 0 $((96 * 2048))
+# Memory of the host's, not of the guest's: it must not fill what is short.  And more
+# swap than memory: all of that may be on its way to a slow vault at a time.
+linear eph-data /dev/ubda 0 $((224 * 2048))
 must "attach an ephemeral vault" ctl attach --ephemeral eph /dev/mapper/eph-data
 owns eph
 swap_on eph
 # And one whose commits and checkpoints write as well.
-linear full-data /dev/ubda $((96 * 2048)) $((64 * 2048))
-linear full-anchor /dev/ubda $((160 * 2048)) 16
+linear full-data /dev/ubda $((224 * 2048)) $((224 * 2048))
+linear full-anchor /dev/ubda $((448 * 2048)) 16
 format /dev/mapper/full-data /dev/mapper/full-anchor >/dev/null
 must "attach a vault with an anchor" attach full /dev/mapper/full-data /dev/mapper/full-anchor
 swap_on full
