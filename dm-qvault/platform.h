@@ -8,13 +8,15 @@
  * mapped device and outlives a table; a target is what one table says of it.
  *
  * Threads.  Each kind of work has a queue of its own with its own rescuer,
- * since one may wait for another but never in a circle:
+ * since one may wait for another but never in a circle; who waits for whom
+ * stands in Documentation/locking.rst:
  *
- *	write_wq	writes, discards	wait for room: commit, checkpoint
- *	read_wq		reads, readahead	wait for the devices only
- *	end_wq		ends of data I/O	wait for the devices only
- *	commit_wq	flushes, FUA		wait for the devices only
- *	checkpoint_wq	checkpoints		wait for commits and the devices
+ *	write_wq	writes, discards
+ *	read_wq		reads, readahead
+ *	end_wq		ends of data I/O, which wait for the processor only
+ *	again_wq	reads that did not verify: has the block moved?
+ *	commit_wq	flushes, FUA
+ *	checkpoint_wq	checkpoints
  *
  * Reserves.  Whoever waits for a page holds no page that is not already on its
  * way to a device, so pages always come back.  What is taken after a device
@@ -50,7 +52,7 @@ static_assert(QVAULT_IO_BLOCKS <= QVAULT_MAX_RUN);
  * And how many works of a kind may run at a time; 0: as many as the kernel likes.
  */
 #ifdef QVAULT_FAMINE
-#define QVAULT_LEAST_OR(usual)	1
+#define QVAULT_LEAST_OR(usual)	min(1, usual)
 #define QVAULT_WORKERS		1
 #else
 #define QVAULT_LEAST_OR(usual)	(usual)

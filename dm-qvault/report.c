@@ -46,8 +46,11 @@ static void event_work(struct work_struct *work)
 	struct qvault_volume *vol =
 		container_of(work, struct qvault_volume, event_work);
 	struct qvault_event event;
-	char *environment[] = { event.what, event.detail, NULL };
+	char *environment[3];
 
+	environment[0] = event.what;
+	environment[1] = event.detail;
+	environment[2] = NULL;
 	while (next_event(vol, &event))
 		kobject_uevent_env(&disk_to_dev(dm_disk(vol->md))->kobj, KOBJ_CHANGE,
 				   environment);

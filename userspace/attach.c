@@ -258,9 +258,26 @@ static int load_failed(const struct job *job, int err)
 			why, *why ? ": " : "", strerror(-err));
 }
 
+/* Behind "254:3: cannot attach: "; other lines may come before that one. */
+static const char *why_not_attached(const struct job *job,
+				    char text[CTL_KMSG_CHARS])
+{
+	static const char words[] = "cannot attach: ";
+	struct ctl_dm_info info;
+	char number[32];
+
+	text[0] = '\0';
+	if (ctl_dm_info(job->name, &info))
+		return text;
+	snprintf(number, sizeof(number), "%u:%u", info.major, info.minor);
+	ctl_kmsg_find(job->kmsg, number, words, text);
+	return *text ? strstr(text, words) + sizeof(words) - 1 : text;
+}
+
 static int resume_failed(const struct job *job, int err)
 {
-	char why[CTL_KMSG_CHARS];
+	char text[CTL_KMSG_CHARS];
+	const char *why;
 
 	if (err == -EILSEQ || err == -EBADMSG)
 		return ctl_fail(CTL_WRONG_DEVICE,
@@ -268,10 +285,10 @@ static int resume_failed(const struct job *job, int err)
 				job->data.path, job->anchor.path);
 	if (err == -ENOENT)
 		return no_cipher();
-	ctl_kmsg_first(job->kmsg, why);
 	if (err == -EKEYREJECTED)
 		return ctl_fail(CTL_DENIED, "wrong key for the anchor %s",
 				job->anchor.path);
+	why = why_not_attached(job, text);
 	return ctl_fail(ctl_exit_of(err), "the vault does not attach: %s%s%s",
 			why, *why ? ": " : "", strerror(-err));
 }

@@ -17,7 +17,7 @@ struct job {
 	bool deferred;
 	struct ctl_dm_info info;
 	char type[CTL_DM_TYPE_CHARS];	/* of a table in place of ours, or "" */
-	int commit;			/* what the last commit came to */
+	const char *failure;		/* why the last commit failed, or NULL */
 	int kmsg;
 };
 
@@ -26,14 +26,17 @@ struct job {
  * became durable must be found out before it.  Not while it is in use: there may
  * be more writes, and the storage may be dead.
  */
-static int commit(const struct job *job)
+static void commit(struct job *job)
 {
 	const struct ctl_dm_info *info = &job->info;
+	int err;
 
 	if (!info->live || info->read_only || info->suspended || *job->type ||
 	    info->open_count)
-		return 0;
-	return ctl_dm_message(job->name, "commit");
+		return;
+	err = ctl_dm_message(job->name, "commit");
+	if (err)
+		job->failure = ctl_vault_why(job->name, err);
 }
 
 /* A suspended vault commits only when it is removed, and tells the log alone. */
@@ -45,10 +48,10 @@ static int report_loss(const struct job *job)
 		return ctl_fail(CTL_INCOMPLETE,
 				"%s is removed; it was no vault any more, but a device of type %s (dmsetup remove --force makes such): only the kernel's log knows whether its last commit succeeded",
 				job->name, job->type);
-	if (job->commit)
+	if (job->failure)
 		return ctl_fail(CTL_INCOMPLETE,
 				"%s is detached, but writes since the last flush may be lost: they could not be made durable: %s",
-				job->name, strerror(-job->commit));
+				job->name, job->failure);
 	snprintf(number, sizeof(number), "%u:%u", job->info.major,
 		 job->info.minor);
 	ctl_kmsg_find(job->kmsg, number, "may be lost", why);
@@ -81,7 +84,7 @@ static int run(struct job *job)
 		err = ctl_vault_wait_unused(job->name, &job->info);
 	if (err)
 		return err;
-	job->commit = commit(job);
+	commit(job);
 	err = ctl_dm_remove(job->name, job->deferred ? CTL_DM_REMOVE_DEFERRED :
 						       CTL_DM_REMOVE_RETRY);
 	if (err == -EBUSY)

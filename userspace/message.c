@@ -3,7 +3,6 @@
  * qvault-ctl commit and qvault-ctl checkpoint.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "dm.h"
 #include "qvault-ctl.h"
@@ -26,7 +25,7 @@ static int send(const struct ctl_options *o, const char *message)
 	if (err)
 		return ctl_fail(ctl_exit_of(err),
 				"%s: %s failed, and writes since the last flush may be lost: %s",
-				name, message, strerror(-err));
+				name, message, ctl_vault_why(name, err));
 	return CTL_OK;
 }
 

@@ -36,12 +36,12 @@ struct counters {
 	uint64_t node_writes;
 	uint64_t checkpoints;
 	uint64_t corruptions;
-	/* From here on not of every module; 0 then. */
-	uint64_t good_slots;
+	/* From here on not of every module. */
+	unsigned int anchor_slots;	/* of an older module: 2 */
 	uint64_t leaked_blocks;
 	uint64_t damaged_nodes;
 };
-#define NR_FIELDS 17
+#define NR_FIELDS 17		/* that every module has */
 
 struct vault {
 	const char *name;
@@ -72,15 +72,14 @@ static bool parse_status(struct counters *c, const char *text,
 		      &c->corruptions, &end) != NR_FIELDS)
 		return false;
 	*rest = text + end;
-	c->good_slots = c->leaked_blocks = c->damaged_nodes = 0;
-	sscanf(*rest, " %" SCNu64 " %" SCNu64 " %" SCNu64, &c->good_slots,
+	c->anchor_slots = QVAULT_ANCHOR_SLOTS;
+	c->leaked_blocks = c->damaged_nodes = 0;
+	sscanf(*rest, " %u %" SCNu64 " %" SCNu64, &c->anchor_slots,
 	       &c->leaked_blocks, &c->damaged_nodes);
 	return true;
 }
 
-/*
- * The next warning, which is copied, or false.  *rest goes behind it.
- */
+/* The next warning, which is copied, or false.  *rest goes behind it. */
 static bool next_warning(const char **rest, char word[32])
 {
 	size_t length;
@@ -178,6 +177,10 @@ static void show_devices(const struct vault *v)
 	print_text("data device:", device_path(path, v->data));
 	if (!ephemeral)
 		print_text("anchor device:", device_path(path, v->anchor));
+	if (v->counters.anchor_slots < QVAULT_ANCHOR_SLOTS)
+		printf("  %-22s%u of %d: it may have been attached one commit back\n",
+		       "anchor slots:", v->counters.anchor_slots,
+		       QVAULT_ANCHOR_SLOTS);
 	print_text("size:", ctl_size(size, v->status.sectors * 512));
 }
 
@@ -236,6 +239,7 @@ static void add_counters(struct json_object *top, const struct counters *c)
 	ctl_json_number(top, "node_blocks_written", c->node_writes);
 	ctl_json_number(top, "checkpoints", c->checkpoints);
 	ctl_json_number(top, "corruptions", c->corruptions);
+	ctl_json_number(top, "anchor_slots", c->anchor_slots);
 	ctl_json_number(top, "leaked_blocks", c->leaked_blocks);
 	ctl_json_number(top, "damaged_nodes", c->damaged_nodes);
 }

@@ -101,6 +101,22 @@ int ctl_vault_find(const char *name, struct ctl_dm_info *info)
 			name, type);
 }
 
+const char *ctl_vault_why(const char *name, int err)
+{
+	static const char taken[] = "taken ", failed[] = "failed ";
+	const char *why = strerror(-err);
+	struct ctl_dm_target status;
+
+	if (!ctl_dm_status(name, &status)) {
+		if (!strncmp(status.params, taken, sizeof(taken) - 1))
+			why = "another attachment took the vault over";
+		else if (!strncmp(status.params, failed, sizeof(failed) - 1))
+			why = "its devices failed (see the kernel's log)";
+	}
+	ctl_dm_target_free(&status);
+	return why;
+}
+
 static const char *kind_of(const struct stat *st)
 {
 	if (S_ISREG(st->st_mode))

@@ -23,6 +23,9 @@ int ctl_vault_find(const char *name, struct ctl_dm_info *info);
 int ctl_vault_find_remains(const char *name, struct ctl_dm_info *info,
 			   char type[CTL_DM_TYPE_CHARS]);
 
+/* Why it could not commit, in words; @err is what the kernel said. */
+const char *ctl_vault_why(const char *name, int err);
+
 /*
  * What stands at /dev/mapper/NAME instead of this device, in words, or NULL.
  * Whoever writes there believes that it is the vault.

@@ -3,7 +3,7 @@
 # about: no memory but the least reserves, one worker a queue: nothing hangs
 # minutes: 3
 # limit: 30
-# usage: famine [PART...]      of: basic space fio swap crash basic-smp swap-smp
+# usage: famine [PART...]      of: basic space fio swap crash concurrency swap-smp
 #
 # The module is built so that every reserve has its least size, nothing is had beside
 # it, and each queue does one thing at a time.  A circle of waits that takes bad luck
@@ -38,9 +38,13 @@ functional() {
 		--env "$(program FUNCTIONAL)" "$script"
 }
 
-[ $# -gt 0 ] || set -- basic-smp swap-smp crash basic space fio swap
+[ $# -gt 0 ] || set -- swap-smp concurrency swap space crash basic fio
 for part in "$@"; do
 	case $part in
+	concurrency)
+		guest concurrency --smp --env "$(program CONCURRENCY)" \
+			"$check_top/tests/concurrency/guest.sh" 28 "$RANDOM"
+		;;
 	crash) guest crash --env "$(program CRASH)" "$check_top/tests/crash/guest.sh" few ;;
 	*) functional "$part" ;;
 	esac

@@ -17,6 +17,12 @@ explore "records with nothing new" vault -DWRITES=2 -DSTREAM=2 -DLOG=3 -DNO_UNMA
 explore "two spare blocks" vault -DSPARE=2 -DWRITES=2 -DSTREAM=3 -DLOG=3 -DNO_UNMAP
 explore "a storage that replays, and unmaps" vault \
 	-DWRITES=1 -DSTREAM=2 -DLOG=2 -DADVERSARY
+explore "unmaps, and what fails" vault -DWRITES=1 -DSTREAM=2 -DLOG=3 -DFAILS
+explore "three attachments, one after the other or at once" life -DCOMMITS=3
+explore "memory that was forked, checkpoints and versions" life \
+	-DCOMMITS=2 -DATTACHES=1 -DFORKS=1 -DNOTICES -DDATA=true
+explore "memory that was forked, and an attachment" life -DCOMMITS=2 -DATTACHES=2 -DFORKS=1
+explore "a damaged node, a damaged map, crashes" damage -DWRITES=4 -DCRASHES=2
 explore "three writers that wait for room" room -DWRITERS=3 -DEACH=1
 
 # Too large to be exhausted in the memory of a small machine.

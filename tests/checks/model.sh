@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# about: commit, checkpoint and recovery as a model: every state, and mutants
-# minutes: 3
+# about: commit, checkpoint, recovery, failures, damage, lives as models: every state, and mutants
+# minutes: 5
 # processors: 1
 # limit: 120
 set -euo pipefail
@@ -23,13 +23,20 @@ explore "commit, checkpoint, crash, attach; two writers, long stream" vault \
 explore "the same with unmaps" vault -DWRITES=2 -DSTREAM=2 -DLOG=3
 explore "the same with a storage that replays any old block" vault \
 	-DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP -DADVERSARY
+fails=(vault -DWRITES=1 -DSTREAM=3 -DLOG=3 -DNO_UNMAP -DFAILS)
+explore "reads and writes that fail, and flushes" "${fails[@]}"
+explore "the same with unmaps and a shorter log" vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DFAILS
+explore "the same with two writers" vault -DWRITES=2 -DSTREAM=3 -DLOG=3 -DNO_UNMAP -DFAILS
 explore "versions and leases" lease
 explore "waiting for room" room
+explore "a damaged node, a damaged map" damage -DWRITES=3
+explore "the same without a crash, more writes" damage -DWRITES=4 -DCRASHES=0
 two=(life -DATTACHES=2)
 forked=(life -DATTACHES=1 -DFORKS=1 -DNOTICES -DCHECKPOINTS=0)
 explore "two attachments" "${two[@]}" -DCOMMITS=3
 explore "two attachments, a record whose write fails" "${two[@]}" -DCOMMITS=2 -DFAILURES=1
 explore "two attachments, a slot that rots" "${two[@]}" -DCOMMITS=2 -DROTS=1
+explore "two attachments, devices put back" "${two[@]}" -DCOMMITS=2 -DBACKUP
 explore "memory that was forked" "${forked[@]}" -DCOMMITS=2
 explore "memory that was forked, and versions" "${forked[@]}" -DCOMMITS=1 -DDATA=true
 
@@ -57,14 +64,27 @@ for level in ROOT LEAF MAP LOG DATA; do
 done
 mutant COUNTER_ONLY "${honest[@]}" -DADVERSARY
 
+mutant CUT_FREED "${fails[@]}"
+mutant RETRY_IN_OTHER_ORDER "${fails[@]}"
+mutant RELEASE_AFTER_FAILURE "${fails[@]}"
+mutant TAIL_OF_RETRY "${fails[@]}"
+mutant TREE_BEFORE_CUT "${fails[@]}"
+mutant FLUSH_FAILURE_PASSES "${fails[@]}"
+mutant RECORD_READ_BACK "${fails[@]}"
+mutant REUSE_AFTER_FAILURE "${fails[@]}"
+mutant ASIDE_WITHOUT_FLUSH "${fails[@]}"
+
 mutant NO_NEW_LEASE lease
 mutant VERSION_NOT_FROM_LEASE lease
 mutant LEASE_NOT_RENEWED lease
 mutant LEASE_BEFORE_RECORD lease
-mutant LEASE_LOW_LATE lease
+mutant BEYOND_LEASE lease
+mutant RETRY_UNDER_OLD_VERSIONS lease
 
 mutant NO_LOOK "${two[@]}" -DCOMMITS=2
 mutant LOG_BEFORE_LOOK "${two[@]}" -DCOMMITS=2
+mutant LOOK_AT_SEQUENCE "${two[@]}" -DCOMMITS=2 -DBACKUP
+mutant NO_JUMP_AT_ATTACH "${two[@]}" -DCOMMITS=2 -DBACKUP
 mutant LOOK_AT_ONE_SLOT "${two[@]}" -DCOMMITS=2
 mutant ATTACH_DOES_NOT_LOOK "${two[@]}" -DCOMMITS=2
 mutant ATTACH_WRITES_OVER "${two[@]}" -DCOMMITS=3
@@ -73,6 +93,14 @@ mutant ONE_SLOT_AT_ATTACH "${two[@]}" -DCOMMITS=2 -DROTS=1
 mutant ONE_SLOT_AT_DETACH "${two[@]}" -DCOMMITS=2 -DROTS=1
 mutant DISPLACED_GOES_ON "${forked[@]}" -DCOMMITS=1 -DDATA=true
 mutant NO_JUMP_ON_NOTICE "${forked[@]}" -DCOMMITS=2
+
+mutant WRITE_UNDER_DAMAGE damage -DWRITES=3
+mutant CARRIED_IN_BOTH damage -DWRITES=3
+mutant CARRIED_NOT_LOGGED damage -DWRITES=3
+mutant CARRIED_NOT_COMMITTED damage -DWRITES=3
+mutant FOLD_OLD_WINS damage -DWRITES=3
+mutant PART_IS_ALL damage -DWRITES=3
+mutant MAP_TRUSTED_AGAIN damage -DWRITES=3
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room

@@ -36,7 +36,9 @@ try "discard what holds nothing" blkdiscard "$vault"
 sync "$vault" 2>/dev/null || true
 after=$(block_stat "$data")
 written=$(($(cut -d ' ' -f 4 <<<"$after") - $(cut -d ' ' -f 4 <<<"$before")))
-try "which writes next to nothing ($written sectors)" test "$written" -le 64
+# With the least reserves there is a checkpoint for every few pieces of a discard.
+[ -n "${QVAULT_FAMINE:-}" ] ||
+	try "which writes next to nothing ($written sectors)" test "$written" -le 64
 
 # Discards that go down.
 new_disk
@@ -86,8 +88,9 @@ again groups
 try "it is all there" places verify 8
 detach groups
 
-# With sanitizers everything is too slow for a read that has to be slower still.
-[ "$QVAULT_FLAVOUR" = plain ] || finish
+# With sanitizers everything is too slow for a read that has to be slower still, and so
+# it is without memory, where every lookup is such a read.
+[ "$QVAULT_FLAVOUR" = plain ] && [ -z "${QVAULT_FAMINE:-}" ] || finish
 
 # A read is so slow that its block moves meanwhile, and something else is written to
 # the place where it was.  The volume is full, so that every place is used again.

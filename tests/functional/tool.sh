@@ -55,6 +55,13 @@ refused() {
 
 attach() { "$ctl" attach --key-file "$key" "$@"; }
 table() { dmsetup table "$1"; }
+# Without its warnings, for refused.
+attach_quietly() {
+	local status=0
+	attach "$@" 2>/tmp/warned || status=$?
+	grep -v 'qvault-ctl: warning: ' /tmp/warned >&2
+	return "$status"
+}
 
 # json NAME EXPRESSION: about the last output, as d.
 json() {
@@ -320,6 +327,15 @@ dm_create half "0 8 linear /dev/ram0 8192
 8 8 error"
 try "dump an anchor of which one slot cannot be read" "$ctl" dump /dev/mapper/half -d $key
 expect_said "warns" 'warning: slot 1 of anchor /dev/mapper/half cannot be read \(Input/output error\): .*one record back'
+refused "attach with a slot that may hold the newest record" 4 'does not attach: a slot of the anchor cannot be read' \
+	attach_quietly v $data /dev/mapper/half
+try "attach it read-only" attach v $data /dev/mapper/half --read-only
+expect_said "is warned about" 'warning: slot 1 of anchor .* one record back'
+try "status" "$ctl" status v
+expect_said "says so, too" 'anchor slots: +1 of 2: it may have been attached one commit back'
+"$ctl" status v --json >/tmp/json
+json "as JSON" 'd["anchor_slots"] == 1 and d["warnings"] == []'
+must "detach" "$ctl" detach v
 dm_remove half
 dm_create half "0 16 error"
 refused "an anchor that cannot be read" 4 'cannot read anchor device' "$ctl" dump /dev/mapper/half
@@ -338,6 +354,31 @@ must "detach" "$ctl" detach w
 must "detach" "$ctl" detach v
 dm_remove copy-data
 dm_remove copy-anchor
+
+# ---- another attachment -----------------------------------------------------
+
+# A record that this kernel did not write, one epoch on, where the next one goes.
+must "attach" attach v $data $anchor
+take_over() {
+	local sequence epoch
+	sequence=$("$ctl" dump $anchor | sed -n 's/^Sequence: *//p')
+	epoch=$("$ctl" dump $anchor | sed -n 's/^Epoch: *//p')
+	dd if=$anchor of=/tmp/taken bs=4096 count=2 iflag=direct status=none
+	python3 -B "$QVAULT_TREE/tests/tool/anchor.py" copy /tmp/taken $((sequence % 2)) $(((sequence + 1) % 2))
+	python3 -B "$QVAULT_TREE/tests/tool/anchor.py" set /tmp/taken $(((sequence + 1) % 2)) \
+		sequence=$((sequence + 1)) epoch=$((epoch + 1)) $key
+	dd if=/tmp/taken of=$anchor bs=4096 oflag=direct conv=notrunc status=none
+}
+must "another attachment writes a record" take_over
+dd if=/tmp/pattern of=/dev/mapper/v bs=1M count=1 oflag=direct status=none
+expect_fail "commit" "$ctl" commit v
+expect_said "says who was there" 'v: commit failed, .*: another attachment took the vault over'
+try "status" "$ctl" status v
+expect_said "says so, too" 'mode: +taken \(another attachment took it over: reads and writes fail'
+expect_fail "detach" "$ctl" detach v
+same "exits with 6" 6 "$tally_last"
+expect_said "and says it again" 'may be lost: .*another attachment took the vault over'
+must "format anew" "$ctl" format $data $anchor -d $key --force
 
 # ---- storage that is dead ---------------------------------------------------
 

@@ -90,7 +90,11 @@ boot() {
 		-qmp "pipe:$where/control" -device virtio-rng-pci "${arguments[@]}" \
 		</dev/null >"$where/qemu" 2>&1 &
 	machine_pid[$name]=$!
-	control "$name" '{"execute": "qmp_capabilities"}' '"return"'
+	if ! control "$name" '{"execute": "qmp_capabilities"}' '"return"'; then
+		cat "$where/qemu"
+		fail "machine $name" "QEMU does not start"
+		finish
+	fi
 }
 
 # cut NAME...: its power.
@@ -137,7 +141,8 @@ lines() {
 		printf '%s\n' "${line%$'\r'}"
 		if [[ $line =~ $3 ]]; then return 0; fi
 	done
-	echo "machine $name does not answer"
+	echo "machine $name does not answer; the end of its log:"
+	tail -n 15 "$check_tmp"/console-*-"$name" | tr -d '\r'
 	return 1
 }
 
@@ -192,10 +197,18 @@ boot_copy() {
 
 # ---- The end ----
 
+# Also of a check that ends in the midst of a scene.
+machines_off() {
+	local name
+	for name in "${!machine_pid[@]}"; do
+		kill -KILL "${machine_pid[$name]}" 2>/dev/null || true
+	done
+}
+trap 'machines_off; rm -rf "$check_tmp"' EXIT
+
 # No machine may have had anything to say about a bug.
 machines_finish() {
-	local name file
-	for name in "${!machine_pid[@]}"; do cut "$name"; done
+	local file
 	for file in "$check_tmp"/console-*; do
 		try "no complaint of the kernel in ${file##*/console-}" judge_crashed machine "$file"
 	done

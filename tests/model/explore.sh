@@ -103,7 +103,7 @@ why_bad() {
 		echo "an unknown property"
 		return 0
 	fi
-	sed -n "$line,$((line + 3))p" "$file" | grep -oE "[IL][1-6]|G3" | head -n 1 ||
+	sed -n "$line,$((line + 3))p" "$file" | grep -oE "[DIL][1-6]|G3" | head -n 1 ||
 		echo "line $line"
 }
 
@@ -149,7 +149,7 @@ functions_exist() {
 
 model_figures() {
 	echo "$model_states states explored, every one of them"
-	echo "properties: I1 I2 I3 I4 I5 I6, L1 L2 L3 L4 L5 L6 (assertions; I6 also no invalid end state)"
+	echo "properties: I1 I2 I3 I4 I5 I6, D1 D2 D3 D4 D5, L1 L2 L3 L4 L5 L6 (assertions; I6 also no invalid end state)"
 	[ "$model_mutants" -eq 0 ] ||
 		echo "$model_killed of $model_mutants mutants killed"
 }

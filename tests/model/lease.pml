@@ -37,7 +37,7 @@ bit renewing;			/* a writer waits for a new record: get_versions() */
 /* C: qvault_new_versions */
 inline take(count)
 {
-	assert(version + count <= believed);	/* I3: WARN_ON_ONCE in the code */
+	assert(version + count <= believed);	/* I3 */
 	assert(version >= 0);			/* I3: it was never used */
 	/* Everything is counted from the next one. */
 	lease = lease - version - count;
@@ -49,11 +49,14 @@ inline take(count)
 	assert(other == NOTHING || other >= 0)	/* I3 */
 }
 
-/* C: qvault_lease_low */
-#ifdef MUTANT_LEASE_LOW_LATE
-#define LEASE_LOW	(version + 1 > believed)
-#else
+/* C: qvault_lease_low: time to ask for a new one */
 #define LEASE_LOW	(version + LEASE / 2 > believed)
+
+/* C: qvault_new_versions qvault_lease_out: there are none beyond it */
+#ifdef MUTANT_BEYOND_LEASE
+#define LEASED(count)	true
+#else
+#define LEASED(count)	(version + (count) <= believed)
 #endif
 
 /* C: qvault_line_write: lease = max(old, version + QVAULT_LEASE) */
@@ -75,6 +78,7 @@ inline anchor_end()
 {
 	lease = other;
 	believed = lease;
+	assert(believed > version);	/* I6: a record brings new ones */
 	other = NOTHING;
 	anchoring = NEITHER;
 	renewing = 0;
@@ -92,14 +96,22 @@ end:	do
 	:: d_step { mode == RUNNING && takers < TAKERS && !LEASE_LOW ->
 		takers++ }
 	:: d_step { mode == RUNNING && LEASE_LOW && !renewing -> renewing = 1 }
-	:: d_step { takers && mode == RUNNING -> takers--; take(1) }
-	/*
-	 * C: append_page write_node
-	 * Log blocks and nodes: nobody asks for a lease for these, they live on
-	 * the half that writes leave.  Bounded here by there being a record since.
-	 */
-	:: d_step { mode == RUNNING && anchoring == NEITHER ->
+	:: d_step { takers && mode == RUNNING && LEASED(1) -> takers--; take(1) }
+	/* C: append_page write_node: log blocks and nodes */
+	:: d_step { mode == RUNNING && anchoring == NEITHER && LEASED(MERGE) ->
 		take(MERGE); anchoring = READING }
+	/* C: commit_cut qvault_line_repeat: none left, so a record first */
+	:: d_step { mode == RUNNING && anchoring == NEITHER && !LEASED(MERGE) ->
+		renewing = 1 }
+	/*
+	 * A log block or node could not be written: what was cut or set aside is
+	 * written again, as other blocks, since it is sealed anew.
+	 */
+	:: d_step { mode == RUNNING && anchoring == READING ->
+#ifdef MUTANT_RETRY_UNDER_OLD_VERSIONS
+		version = version - MERGE;
+#endif
+		anchoring = NEITHER }
 
 	/* C: __qvault_commit __qvault_anchor_tree */
 	:: d_step { mode == RUNNING && (anchoring == READING ||
@@ -133,7 +145,8 @@ end:	do
 		} }
 	/* C: qvault_line_begin: a new lease is durable before the first version. */
 #ifdef MUTANT_NO_NEW_LEASE
-	:: d_step { mode == ATTACHING && anchoring == NEITHER -> mode = RUNNING }
+	:: d_step { mode == ATTACHING && anchoring == NEITHER ->
+		believed = LEASE; mode = RUNNING }
 #else
 	:: d_step { mode == ATTACHING && anchoring == NEITHER -> anchor_begin() }
 #endif

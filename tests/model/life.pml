@@ -5,7 +5,8 @@
  * A life is an engine in memory.  Lives attach the same two devices (two hosts,
  * two guests), memory is forked at any moment and both halves go on, a life ends
  * and an older copy of its memory goes on (the same, as one of the two may stand
- * still until the other has ended).  What commit and checkpoint do within
+ * still until the other has ended), and with -DBACKUP both devices are put back as
+ * they once were.  What commit and checkpoint do within
  * one life is in vault.pml; here a commit is a number, and the data device has
  * the places over which two lives meet: blocks of the log, and two slots of a node.
  *
@@ -27,6 +28,9 @@
  *    been forked, and had neither been told of it nor made a record since
  * L6 after an attach, or a clean detach, one slot alone says all: L1 and L3 hold
  *    if the other one rots
+ *
+ * If memory goes back with both devices, and nobody says so, nothing can tell: a
+ * jump needs the notification then.
  *
  * Data blocks are not here: until its next look a displaced life writes to places
  * that the other one holds to be free, and what both wrote may be refused (EILSEQ).
@@ -100,6 +104,12 @@ byte acked, forgiven;		/* commits */
 bit twofold;			/* both slots must say the same */
 byte lates;			/* records that landed late */
 bit broken;			/* by a log block or node that did */
+#ifdef BACKUP
+Record kept[2];
+byte kept_log[2], kept_node[2], kept_acked, kept_forgiven;
+bit has_kept;
+#endif
+bit went_back;
 short used[STREAMS], doubtful[STREAMS];	/* versions; by an unsure life */
 
 #define ME		life[_pid]
@@ -221,7 +231,12 @@ inline make_record()
 	:: else
 	fi;
 	if
+#ifdef MUTANT_NO_JUMP_AT_ATTACH
+	:: ME.doing == ATTACH -> record.lease = record.lease + LEASE
+	:: ME.doing == JUMP ->
+#else
 	:: ME.doing == ATTACH || ME.doing == JUMP ->
+#endif
 		record.stream = streams + 1;
 		record.lease = LEASE
 	:: ME.doing == ATTACH_AGAIN || ME.doing == DETACH
@@ -242,6 +257,44 @@ inline make_record()
 	:: else
 	fi
 }
+
+/* ---- The backup ---------------------------------------------------------- */
+
+#ifdef BACKUP
+inline keep()
+{
+	has_kept = 1;
+	copy(kept[0], anchor[0]); copy(kept[1], anchor[1]);
+	kept_log[0] = log[0]; kept_log[1] = log[1];
+	kept_node[0] = node[0]; kept_node[1] = node[1];
+	kept_acked = acked; kept_forgiven = forgiven
+}
+
+/* Not under who attached since: his log would be gone. */
+#define STANDS_STILL(l) \
+	(l.pc == AWAY || l.pc == TAKEN || l.pc == FAILED || \
+	 (l.pc == RUNNING && l.newest.epoch == kept[0].epoch && \
+	  l.newest.epoch == kept[1].epoch))
+
+inline put_back()
+{
+	went_back = 1;
+	copy(anchor[0], kept[0]); copy(anchor[1], kept[1]);
+	log[0] = kept_log[0]; log[1] = kept_log[1];
+	node[0] = kept_node[0]; node[1] = kept_node[1];
+	acked = kept_acked; forgiven = kept_forgiven;
+	twofold = 0;
+	clear(kept[0]); clear(kept[1]);
+	kept_log[0] = 0; kept_log[1] = 0; kept_node[0] = 0; kept_node[1] = 0;
+	kept_acked = 0; kept_forgiven = 0;
+	/* Who is still there is told; unless nothing has changed for him. */
+	for (j : 0 .. LIVES - 1) {
+		life[j].missed = life[j].pc == RUNNING &&
+			!SAME(life[j].newest, anchor[life[j].newest.sequence & 1])
+	};
+	check()
+}
+#endif
 
 /* ---- The look ----------------------------------------------------------- */
 
@@ -402,7 +455,7 @@ inline record_end()
 	if
 	:: ME.doing == ATTACH || ME.doing == JUMP ->
 		streams++;
-		ME.version = 0;
+		ME.version = record.lease - LEASE;
 		ME.jump = 0
 	:: ME.commit ->
 		acked = acked | BIT(ME.commit);
@@ -542,7 +595,8 @@ end:	do
 		}
 
 	:: d_step { ME.pc == RECORD -> record_end() }
-	:: d_step { ME.pc == RECORD && anchor[TARGET].epoch &&
+	/* Not together with other accidents of the anchor. */
+	:: d_step { ME.pc == RECORD && anchor[TARGET].epoch && !went_back &&
 		!(rots && anchor[1 - TARGET].epoch == 0) -> record_half() }
 	:: d_step { ME.pc == RECORD && failures < FAILURES && ME.commit ->
 		failures++; record_fail() }
@@ -563,6 +617,11 @@ end:	do
 		ME.jump = 1
 #endif
 		}
+#endif
+#ifdef BACKUP
+	:: d_step { _pid == 0 && !has_kept -> keep() }
+	:: d_step { _pid == 0 && has_kept && !went_back &&
+		STANDS_STILL(life[0]) && STANDS_STILL(life[1]) -> put_back() }
 #endif
 	/* One slot rots, or its page of flash is torn with another one. */
 	:: d_step { twofold && rots < ROTS -> rots++; twofold = 0; clear(anchor[0]); check() }

@@ -128,9 +128,12 @@ byte live[NL], frozen[NL];	/* the two deltas */
 byte stream[STREAM];		/* entries */
 byte streamed;			/* how many */
 byte carried;			/* of them in the newest record: stream.inline_bytes */
-byte cut_pages;			/* log blocks of the running commit */
+byte cut[LOG * PAGE];		/* entries that were cut, in pages: stream.cut */
+byte cut_pages;			/* of them: stream.nr_cut */
+bit dirty;			/* a commit has failed: stream.dirty */
 byte writing[WRITES];		/* entries to be, of writes in flight; sorted */
 byte busy, fresh, superseded, released;	/* a bit per data block */
+byte aside, aside_frozen;	/* their write has failed; before this checkpoint */
 byte state[NL];			/* ghost: what a read must give */
 
 mtype = { IDLE, CUT, ANCHORING, ANCHORED };
@@ -140,6 +143,7 @@ mtype committer = COMMIT;	/* who holds commit_mutex */
 
 mtype = { FREEZING, FROZEN, MERGING, MERGED };
 mtype checkpoint = IDLE;	/* ANCHORING, ANCHORED too */
+bit is_frozen;			/* also after a checkpoint that failed */
 byte freeze_end;		/* end of the log at the freeze */
 byte new_root_slot, new_map_slot, new_map;
 byte new_leaf[NL];
@@ -148,6 +152,14 @@ byte new_leaf[NL];
 #define CRASHES	255		/* no bound */
 #endif
 byte crashes;
+
+/*
+ * A flush has failed: what it should have made durable may be lost already, and
+ * is lost for reads.  C: qvault_fail
+ */
+bit lost;
+/* A write that has failed may come to pass after all, until the next flush. */
+byte haunted;			/* a bit per data block */
 
 /* ---- The adversary ------------------------------------------------------ */
 
@@ -169,11 +181,12 @@ byte kept_as[4];		/* content */
  */
 hidden byte i, j, k, l, p, e, n, bits, bad;
 hidden byte got[NL];
+hidden byte freezes;		/* this commit sets the delta aside */
 hidden byte lied;		/* the device does not answer with what it holds */
 hidden byte place;		/* of the block to keep, if it is gone after this step */
 byte losing;			/* the same, for the choices of a crash; else 0 */
 
-#define HONEST(claim)	assert((claim) || lied)
+#define HONEST(claim)	assert((claim) || lied || lost)
 
 /* ---- The adversary ------------------------------------------------------ */
 
@@ -227,6 +240,7 @@ inline forget_data(b)
 	for (i : 0 .. LOG - 1) {
 		for (j : 0 .. PAGE - 1) { STALE_ENTRY(log[i].entry[j], b) }
 	}
+	for (i : 0 .. LOG * PAGE - 1) { STALE_ENTRY(cut[i], b) }
 	data[b] = GONE;
 	loose_data = loose_data & ~BIT(b)
 }
@@ -276,6 +290,7 @@ inline fresh_name()
 		}
 	}
 	for (i : 0 .. STREAM - 1) { SEEN(ENTRY_PTR(stream[i] + !stream[i])); }
+	for (i : 0 .. LOG * PAGE - 1) { SEEN(ENTRY_PTR(cut[i] + !cut[i])); }
 	for (i : 0 .. WRITES - 1) { SEEN(ENTRY_PTR(writing[i] + !writing[i])); }
 	for (i : 0 .. LOG - 1) {
 		for (j : 0 .. PAGE - 1) {
@@ -507,6 +522,28 @@ inline write_end()
 	fi
 }
 
+/* The device did not write it: the mapping stays.  C: qvault_alloc_set_aside */
+inline write_fail()
+{
+	take_writing();
+	p = BLOCK(ENTRY_PTR(e));
+#ifdef MUTANT_REUSE_AFTER_FAILURE
+	busy = busy & ~BIT(p);
+	fresh = fresh & ~BIT(p);
+#else
+	aside = aside | BIT(p);
+#endif
+	haunted = haunted | BIT(p);
+	data[p] = GONE;
+	loose_data = loose_data & ~BIT(p)
+}
+
+inline haunt()
+{
+	for (p : 0 .. NP - 1) { data[p] = (haunted & BIT(p) -> GONE : data[p]) }
+	haunted = 0
+}
+
 /* C: qvault_unmap unmap_piece qvault_delta_unmap qvault_stream_append_unmap */
 inline unmap()
 {
@@ -588,7 +625,7 @@ inline read_all()
 /* Every block that is busy is so for a reason: nothing leaks.  I6 */
 inline check_busy()
 {
-	bits = anchor.map | superseded | released;
+	bits = anchor.map | superseded | released | aside | aside_frozen;
 	for (l : 0 .. NL - 1) {
 		bits = bits | (live[l] > UNMAP -> BIT(BLOCK(live[l])) : 0);
 		bits = bits | (frozen[l] > UNMAP -> BIT(BLOCK(frozen[l])) : 0)
@@ -638,7 +675,7 @@ inline clear_record(to)
 	}
 }
 
-/* C: qvault_log_append append_page; entries n and n + 1 of the stream. */
+/* C: append_page; page n of what was cut */
 inline append_log_block()
 {
 	assert(next.end < LOG);			/* I2: the ring is full */
@@ -646,12 +683,31 @@ inline append_log_block()
 	log[next.end].name = k;
 	log[next.end].prev = next.log;
 	for (j : 0 .. PAGE - 1) {
-		log[next.end].entry[j] = (n + j < STREAM -> stream[(n + j) % STREAM] : 0)
+#ifdef MUTANT_RETRY_IN_OTHER_ORDER
+		i = (dirty -> cut_pages - 1 - n : n);
+#else
+		i = n;
+#endif
+		log[next.end].entry[j] = cut[i * PAGE + j]
 	}
 	loose_log = loose_log | BIT(next.end);
 	next.log = k;
-	next.end++;
-	cut_pages++
+	next.end++
+}
+
+/*
+ * Also what commits before this one have cut and failed to write, in its order:
+ * it goes to the same places, which no record names yet.
+ * C: qvault_log_append
+ */
+inline log_append()
+{
+	for (n : 0 .. LOG - 1) {
+		if
+		:: n < cut_pages -> append_log_block()
+		:: else
+		fi
+	}
 }
 
 /* C: qvault_stream_cut */
@@ -661,13 +717,18 @@ inline stream_cut()
 #ifdef MUTANT_INLINE_AT_FREEZE
 	:: streamed <= INLINE ->
 #else
-	:: streamed <= INLINE && committer != FREEZE ->
+	:: streamed <= INLINE && !freezes ->
 #endif
 		carried = streamed
 	:: else ->
 		for (n : 0 .. STREAM - 1) {
 			if
-			:: n % PAGE == 0 && n < streamed -> append_log_block()
+			:: n % PAGE == 0 && n < streamed ->
+				for (j : 0 .. PAGE - 1) {
+					cut[cut_pages * PAGE + j] =
+						(n + j < STREAM -> stream[(n + j) % STREAM] : 0)
+				}
+				cut_pages++
 			:: else
 			fi
 		}
@@ -675,6 +736,14 @@ inline stream_cut()
 		streamed = 0;
 		carried = 0
 	fi
+}
+
+/* C: qvault_stream_committed */
+inline stream_committed()
+{
+	for (i : 0 .. LOG * PAGE - 1) { cut[i] = 0 }
+	cut_pages = 0;
+	dirty = 0
 }
 
 /*
@@ -685,25 +754,34 @@ inline stream_cut()
 inline commit_begin(who)
 {
 	committer = who;
+	freezes = who == FREEZE && !is_frozen;
 	copy_record(next, anchor);
 	for (i : 0 .. NL - 1) { next.want[i] = state[i] }
-	bad = streamed > carried || (who == FREEZE && streamed);	/* dirty */
+	bad = streamed > carried || (freezes && streamed) || dirty;
 	stream_cut();
+	log_append();
 	next.entry = (carried -> stream[0] : 0);
 #ifdef MUTANT_INLINE_FORGOTTEN
 	next.entry = 0;
 #endif
-	assert(!released);			/* I6 */
-	released = superseded;
+	released = released | superseded;
 	superseded = 0;
 	if
-	:: who == FREEZE ->
+	:: freezes ->
 		for (i : 0 .. NL - 1) {
 			assert(!frozen[i]);	/* I5 */
 			frozen[i] = live[i];
 			live[i] = NONE
 		}
-		checkpoint = FREEZING
+		is_frozen = 1;
+		freeze_end = next.end
+	:: else
+	fi;
+#ifdef MUTANT_TAIL_OF_RETRY
+	freeze_end = (who == FREEZE -> next.end : freeze_end);
+#endif
+	if
+	:: who == FREEZE -> checkpoint = FREEZING
 	:: else
 	fi;
 	commit = CUT;
@@ -711,6 +789,66 @@ inline commit_begin(who)
 	:: bad
 	:: else -> assert(!released); /* I6 */ commit_end()
 	fi
+}
+
+inline forget_unanchored()
+{
+	log[i].name = GONE; log[i].prev = NONE;
+	for (j : 0 .. PAGE - 1) { log[i].entry[j] = 0 }
+	loose_log = loose_log & ~BIT(i)
+}
+
+/*
+ * A log block could not be written, or there was no version for it.  What was cut
+ * stays; so does a delta that was set aside.  C: qvault_stream_uncommitted
+ */
+inline commit_fail()
+{
+	clear_record(next);
+	dirty = 1;
+	if
+	:: committer == FREEZE -> checkpoint = IDLE
+	:: else
+	fi;
+	committer = COMMIT;
+#ifdef MUTANT_CUT_FREED
+	stream_committed();
+#endif
+#ifdef MUTANT_RELEASE_AFTER_FAILURE
+	release_blocks();
+#endif
+	/* Who reads them: nobody. */
+	for (i : 0 .. LOG - 1) {
+		if
+		:: i >= anchor.end -> forget_unanchored()
+		:: else
+		fi
+	};
+	commit = IDLE
+}
+
+/*
+ * The device did not flush, and may have lost what it should have; the next flush
+ * may succeed all the same.  C: flush_and_look qvault_fail
+ */
+inline flush_fail()
+{
+	if
+	:: (loose_data & BIT(p)) && data[p] -> data[p] = GONE
+	:: else
+	fi;
+	loose_data = 0; loose_leaf = 0; loose_top = 0; loose_log = 0;
+#ifdef MUTANT_FLUSH_FAILURE_PASSES
+	if
+	:: committer == CHECKPOINT -> commit = IDLE; committer = COMMIT;
+		clear_record(next); checkpoint = MERGED
+	:: else -> commit_fail()
+	fi
+#else
+	for (i : 0 .. WRITES - 1) { writing[i] = 0 }
+	lost = 1;
+	mode = FAILED
+#endif
 }
 
 #ifdef MUTANT_NODES_NOT_AWAITED
@@ -726,6 +864,7 @@ inline flush()
 	skip
 #else
 	loose_log = 0;
+	haunted = 0;
 	for (i : 0 .. NP - 1) {
 		bad = false;
 		for (j : 0 .. WRITES - 1) {
@@ -911,10 +1050,9 @@ inline rename_slots()
 inline commit_end()
 {
 	commit = IDLE;
-	cut_pages = 0;
 	clear_record(next);
 	if
-	:: committer == FREEZE -> checkpoint = FROZEN; freeze_end = anchor.end
+	:: committer == FREEZE -> checkpoint = FROZEN
 	:: else
 	fi;
 	committer = COMMIT
@@ -931,7 +1069,10 @@ inline anchor_end()
 	other_is = USELESS;
 	make_stale_in_log();
 	promised = 0;
-	cut_pages = 0;
+	if
+	:: committer != CHECKPOINT -> stream_committed()
+	:: else
+	fi;
 	commit = ANCHORED;
 	if
 	:: committer == CHECKPOINT ->
@@ -945,13 +1086,8 @@ inline anchor_end()
 	fi
 }
 
-/* C: qvault_alloc_release release_group */
-inline release()
+inline release_blocks()
 {
-#ifdef MUTANT_RELEASE_TOO_MUCH
-	released = released | superseded;
-	superseded = 0;
-#endif
 	busy = busy & ~released;
 	fresh = fresh & ~released;
 	for (p : 0 .. NP - 1) {
@@ -960,7 +1096,17 @@ inline release()
 		:: else
 		fi
 	}
-	released = 0;
+	released = 0
+}
+
+/* C: qvault_alloc_release release_group */
+inline release()
+{
+#ifdef MUTANT_RELEASE_TOO_MUCH
+	released = released | superseded;
+	superseded = 0;
+#endif
+	release_blocks();
 	commit_end()
 }
 
@@ -1103,12 +1249,33 @@ inline merge()
 /* C: checkpoint qvault_delta_empty: there may be nothing to do. */
 inline merge_or_not()
 {
-	bad = anchor.end;
+	bad = freeze_end;
+	aside_frozen = aside_frozen | aside;
+	aside = 0;
 	for (l : 0 .. NL - 1) { bad = bad || frozen[l] }
 	if
 	:: bad -> merge()
-	:: else -> checkpoint = ANCHORED
+	:: else ->
+#ifndef MUTANT_ASIDE_WITHOUT_FLUSH
+		/* Nothing is flushed: they wait for one that has something to do. */
+		aside = aside_frozen;
+		aside_frozen = 0;
+#endif
+		checkpoint = ANCHORED
 	fi
+}
+
+/*
+ * A node could not be read or written.  The delta stays set aside, and the next
+ * checkpoint merges it again, from the anchored roots.
+ * C: rounds one_round
+ */
+inline merge_fail()
+{
+	for (l : 0 .. NL - 1) { new_leaf[l] = NONE }
+	new_root_slot = 0; new_map_slot = 0; new_map = 0;
+	forget_nodes();
+	checkpoint = IDLE
 }
 
 /*
@@ -1144,7 +1311,9 @@ inline checkpoint_anchor()
 inline checkpoint_end()
 {
 	for (l : 0 .. NL - 1) { frozen[l] = NONE; new_leaf[l] = NONE }
-	fresh = fresh & ~anchor.map;
+	is_frozen = 0;
+	fresh = fresh & ~anchor.map & ~aside_frozen;
+	aside_frozen = 0;
 	bits = busy;
 	busy = anchor.map | fresh;
 	for (p : 0 .. NP - 1) {
@@ -1209,7 +1378,8 @@ inline forget_memory()
 	}
 	for (i : 0 .. STREAM - 1) { stream[i] = 0 }
 	for (i : 0 .. WRITES - 1) { writing[i] = 0 }
-	streamed = 0; carried = 0; cut_pages = 0;
+	streamed = 0; carried = 0; stream_committed();
+	is_frozen = 0; aside = 0; aside_frozen = 0; lost = 0; haunted = 0;
 	busy = 0; fresh = 0; superseded = 0; released = 0;
 	new_root_slot = 0; new_map_slot = 0; new_map = 0; freeze_end = 0;
 	commit = IDLE; committer = COMMIT; checkpoint = IDLE;
@@ -1368,6 +1538,12 @@ inline attach()
 	fi
 }
 
+#ifdef MUTANT_TREE_BEFORE_CUT
+#define MAY_ANCHOR_TREE	true
+#else
+#define MAY_ANCHOR_TREE	(cut_pages == 0)
+#endif
+
 /* ---- All steps ---------------------------------------------------------- */
 
 init {
@@ -1381,7 +1557,7 @@ end:	do
 #ifndef NO_UNMAP
 	:: d_step { MAY_WRITE -> l = 0; unmap() }
 #endif
-	:: d_step { MAY_WRITE && commit == IDLE && streamed > carried ->
+	:: d_step { MAY_WRITE && commit == IDLE && (streamed > carried || dirty) ->
 		commit_begin(COMMIT) }
 #ifdef RENEW
 	/* C: qvault_line_repeat qvault_lease_low: a record with nothing new */
@@ -1402,9 +1578,36 @@ end:	do
 	:: d_step { MAY_WRITE && commit == IDLE && checkpoint == IDLE ->
 		commit_begin(FREEZE) }
 	:: d_step { mode == RUNNING && checkpoint == FROZEN -> lied = 0; merge_or_not() }
+#ifdef FAILS
+	/* What fails leaves nothing in doubt, and the next one tries again. */
+	:: d_step { MAY_WRITE && writing[0] -> n = 0; write_fail() }
+	:: d_step { mode == RUNNING && commit == CUT && cut_pages -> commit_fail() }
+	:: d_step { mode == RUNNING && (checkpoint == FROZEN || checkpoint == MERGING) ->
+		place = NOWHERE; merge_fail() }
+	/* A flush leaves all in doubt. */
+	:: d_step { mode == RUNNING && commit == CUT && committer != ATTACH ->
+		p = 0; flush_fail() }
+	:: d_step { mode == RUNNING && commit == CUT && committer != ATTACH ->
+		p = NP - 1; flush_fail() }
+	:: d_step { haunted -> haunt() }
+	/*
+	 * A record whose write failed is written again, the same: other_is stays
+	 * UNKNOWN.  To read it back proves nothing, it may come from a cache.
+	 * C: put_record try_record
+	 */
+#ifdef MUTANT_RECORD_READ_BACK
+	:: d_step { mode == RUNNING && commit == ANCHORING && committer == COMMIT ->
+		promised = 1 }
+#endif
+#endif
 	/* C: qvault_batch_wait */
 	:: d_step { mode == RUNNING && checkpoint == MERGING -> checkpoint = MERGED }
-	:: d_step { mode == RUNNING && checkpoint == MERGED && commit == IDLE ->
+	/*
+	 * What a commit cut and failed to write may have been inline in the
+	 * durable record, and would be in no log and no record after this one.
+	 */
+	:: d_step { mode == RUNNING && checkpoint == MERGED && commit == IDLE &&
+		MAY_ANCHOR_TREE ->
 		checkpoint_anchor() }
 	:: atomic { mode == RUNNING && checkpoint == ANCHORED ->
 		choose_place(); d_step { checkpoint_end() } }
