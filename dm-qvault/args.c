@@ -150,7 +150,7 @@ static int parse_mac(struct qvault_args *args, struct words *words, char **error
 			return 0;
 		}
 	}
-	return refuse(error, "mac must be hmac-sha256 or ghash-aes");
+	return refuse(error, "mac must be hmac-sha256 or nhpoly-aes");
 }
 
 static int parse_option(struct qvault_args *args, struct words *words, char **error)

@@ -21,12 +21,17 @@
 #include <linux/workqueue.h>
 
 /*
- * GHASH and AES became functions; before, they are in the crypto API.  Kbuild looks
- * for the header, since sparse cannot.
+ * NH and AES became functions, and NHPoly1305 is no algorithm of the crypto API any
+ * more.  Nothing of ours can select them: they are there if Adiantum is.  Kbuild
+ * looks for the header, since sparse cannot.
  */
-#if defined(QVAULT_HAVE_GF128HASH) && IS_ENABLED(CONFIG_CRYPTO_LIB_GF128HASH)
-#include <crypto/gf128hash.h>
-#define QVAULT_HAVE_GHASH_LIB
+#if defined(QVAULT_HAVE_NH) && IS_REACHABLE(CONFIG_CRYPTO_LIB_NH) && \
+	IS_REACHABLE(CONFIG_CRYPTO_LIB_POLY1305) && \
+	IS_ENABLED(CONFIG_CRYPTO_LIB_POLY1305_GENERIC)
+#include <crypto/internal/poly1305.h>
+#include <crypto/nh.h>
+#include <linux/unaligned.h>
+#define QVAULT_HAVE_NH_LIB
 #endif
 
 /* The same struct had this name, and two messages were hashed one by one, slowly. */

@@ -28,7 +28,7 @@
 struct qvault_crypto {
 	struct crypto_skcipher *xts[2];	/* data, metadata */
 	struct qvault_hmac *block_hmac;
-	struct qvault_ghash *block_ghash;	/* NULL: not on this kernel */
+	struct qvault_nhpoly *block_nhpoly;	/* NULL: not on this kernel */
 	enum qvault_mac mac;		/* which of the two serves */
 	struct crypto_shash *anchor_mac;
 	mempool_t requests;		/* for either of xts[] */
@@ -37,13 +37,14 @@ struct qvault_crypto {
 	bool derived;
 	u8 uuid[QVAULT_UUID_SIZE];	/* for which the keys were derived */
 	u8 check[SHA256_SIZE];		/* by which the master key is known again */
+	u8 nh_key[QVAULT_NH_KEY_SIZE];	/* while it is made: too long for a stack */
 	u8 master[QVAULT_MASTER_KEY_SIZE];	/* until then */
 };
 
 static int alloc_ciphers(struct qvault_crypto *crypto)
 {
 	struct crypto_skcipher *xts;
-	struct qvault_ghash *ghash;
+	struct qvault_nhpoly *nhpoly;
 	struct crypto_shash *mac;
 	struct qvault_hmac *hmac;
 	unsigned int i, size = 0;
@@ -64,10 +65,10 @@ static int alloc_ciphers(struct qvault_crypto *crypto)
 		return PTR_ERR(mac);
 	crypto->anchor_mac = mac;
 	/* Now and not at attach, when nothing may be loaded from a disk. */
-	ghash = qvault_ghash_new();
-	if (PTR_ERR_OR_ZERO(ghash) == -ENOMEM)
+	nhpoly = qvault_nhpoly_new();
+	if (PTR_ERR_OR_ZERO(nhpoly) == -ENOMEM)
 		return -ENOMEM;
-	crypto->block_ghash = IS_ERR(ghash) ? NULL : ghash;
+	crypto->block_nhpoly = IS_ERR(nhpoly) ? NULL : nhpoly;
 	return qvault_pool_init(&crypto->requests, MIN_REQUESTS,
 				sizeof(struct skcipher_request) + size);
 }
@@ -110,7 +111,7 @@ void qvault_crypto_free(struct qvault_crypto *crypto)
 		return;
 	mempool_exit(&crypto->requests);
 	crypto_free_shash(crypto->anchor_mac);
-	qvault_ghash_free(crypto->block_ghash);
+	qvault_nhpoly_free(crypto->block_nhpoly);
 	qvault_hmac_free(crypto->block_hmac);
 	crypto_free_skcipher(crypto->xts[1]);
 	crypto_free_skcipher(crypto->xts[0]);
@@ -138,7 +139,7 @@ static int hkdf_block(struct crypto_shash *prk, const u8 *prev, const char *labe
 	return err;
 }
 
-/* Two blocks of output are enough for every key; @size is a whole number. */
+/* @size is a whole number of blocks of output, and fewer than 256 of them. */
 static int hkdf_expand(struct crypto_shash *prk, const char *label,
 		       u8 *key, u32 size)
 {
@@ -207,21 +208,22 @@ static int set_anchor_key(struct crypto_shash *mac, struct crypto_shash *prk)
 	return err;
 }
 
-static int set_ghash_keys(struct qvault_ghash *ghash, struct crypto_shash *prk)
+static int set_nhpoly_keys(struct qvault_crypto *crypto, struct crypto_shash *prk)
 {
-	/* The first 16 bytes of what a longer key would be: RFC 5869. */
-	u8 hash_key[SHA256_SIZE], cipher_key[SHA256_SIZE];
+	u8 cipher_key[SHA256_SIZE];
 	int err;
 
-	if (!ghash)
+	if (!crypto->block_nhpoly)
 		return 0;
-	err = hkdf_expand(prk, QVAULT_LABEL_GHASH, hash_key, sizeof(hash_key));
+	static_assert(QVAULT_NH_KEY_SIZE % SHA256_SIZE == 0);
+	err = hkdf_expand(prk, QVAULT_LABEL_NH, crypto->nh_key, QVAULT_NH_KEY_SIZE);
 	if (!err)
-		err = hkdf_expand(prk, QVAULT_LABEL_GHASH_AES, cipher_key,
+		err = hkdf_expand(prk, QVAULT_LABEL_NH_AES, cipher_key,
 				  sizeof(cipher_key));
 	if (!err)
-		err = qvault_ghash_setkey(ghash, hash_key, cipher_key);
-	memzero_explicit(hash_key, sizeof(hash_key));
+		err = qvault_nhpoly_setkey(crypto->block_nhpoly, crypto->nh_key,
+					   cipher_key);
+	memzero_explicit(crypto->nh_key, sizeof(crypto->nh_key));
 	memzero_explicit(cipher_key, sizeof(cipher_key));
 	return err;
 }
@@ -248,7 +250,7 @@ static int derive_keys(struct qvault_crypto *crypto, struct crypto_shash *prk,
 	if (!err)
 		err = set_hmac_key(crypto->block_hmac, prk);
 	if (!err)
-		err = set_ghash_keys(crypto->block_ghash, prk);
+		err = set_nhpoly_keys(crypto, prk);
 	if (!err)
 		err = set_anchor_key(crypto->anchor_mac, prk);
 	return err;
@@ -366,9 +368,9 @@ int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
  */
 int qvault_crypto_use_mac(struct qvault_crypto *crypto, enum qvault_mac mac)
 {
-	if (mac != QVAULT_MAC_HMAC_SHA256_128 && mac != QVAULT_MAC_GHASH_AES)
+	if (mac != QVAULT_MAC_HMAC_SHA256_128 && mac != QVAULT_MAC_NHPOLY_AES)
 		return -EPROTONOSUPPORT;
-	if (mac == QVAULT_MAC_GHASH_AES && !crypto->block_ghash)
+	if (mac == QVAULT_MAC_NHPOLY_AES && !crypto->block_nhpoly)
 		return -ENOENT;
 	crypto->mac = mac;
 	return 0;
@@ -389,14 +391,9 @@ int qvault_crypto_mac(struct qvault_crypto *crypto, u32 n,
 		      const struct qvault_disk_seal head[],
 		      const void *const data[], u8 tag[][QVAULT_TAG_SIZE])
 {
-	int err = 0;
-	u32 i;
-
-	if (crypto->mac != QVAULT_MAC_GHASH_AES)
-		return qvault_hmac_mac(crypto->block_hmac, n, head, data, tag);
-	for (i = 0; i < n && !err; i++)
-		err = qvault_ghash_mac(crypto->block_ghash, &head[i], data[i], tag[i]);
-	return err;
+	if (crypto->mac == QVAULT_MAC_NHPOLY_AES)
+		return qvault_nhpoly_mac(crypto->block_nhpoly, n, head, data, tag);
+	return qvault_hmac_mac(crypto->block_hmac, n, head, data, tag);
 }
 
 /**

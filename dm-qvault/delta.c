@@ -749,7 +749,7 @@ static void fold_mark(struct qvault *v, struct qvault_delta *newer,
 }
 
 /* What @older knows of a leaf besides, into the newer node, which has room. */
-static void add_older(struct qvault *v, struct qvault_delta_node *node,
+static void fill_in(struct qvault *v, struct qvault_delta_node *node,
 		     const struct qvault_delta_node *old)
 {
 	const struct qvault_ptr *ptr = old->ptr;
@@ -789,7 +789,7 @@ static bool fold_leaf(struct qvault *v, struct qvault_delta *newer,
 				 promised);
 	}
 	if (old) {
-		add_older(v, node, old);
+		fill_in(v, node, old);
 		remove(v, older, old);
 	} else if (under_mark(v, older, 0, node->index)) {
 		bitmap_fill(node->present, QVAULT_FANOUT);

@@ -64,7 +64,7 @@ enum qvault_kind {
 };
 
 /*
- * The tag of a block is MAC(this header || ciphertext).  The tweak of its
+ * The tag of a block is MAC(ciphertext || this header).  The tweak of its
  * encryption is le64(version) || le64(id).
  */
 struct qvault_disk_seal {
@@ -146,13 +146,13 @@ enum qvault_cipher {
 
 enum qvault_mac {
 	QVAULT_MAC_HMAC_SHA256_128 = 1,
-	QVAULT_MAC_GHASH_AES = 2,	/* AES_K2(GHASH_K1(...)), see mac.rst */
+	QVAULT_MAC_NHPOLY_AES = 2,	/* AES_K2(NHPoly1305_K1(...)), see mac.rst */
 };
 
 /* What people call them, by number; an initializer. */
 #define QVAULT_MAC_NAMES {						\
 	[QVAULT_MAC_HMAC_SHA256_128]	= "hmac-sha256",		\
-	[QVAULT_MAC_GHASH_AES]		= "ghash-aes",			\
+	[QVAULT_MAC_NHPOLY_AES]		= "nhpoly-aes",			\
 }
 
 /*
@@ -201,9 +201,11 @@ static_assert(offsetof(struct qvault_disk_anchor, mac) == 4064);
 #define QVAULT_LABEL_DATA	"qvault data xts"	/* 64 bytes */
 #define QVAULT_LABEL_META	"qvault metadata xts"	/* 64 bytes */
 #define QVAULT_LABEL_MAC	"qvault block mac"	/* 32 bytes */
-#define QVAULT_LABEL_GHASH	"qvault block ghash"	/* 16 bytes */
-#define QVAULT_LABEL_GHASH_AES	"qvault block ghash aes"	/* 32 bytes */
+#define QVAULT_LABEL_NH		"qvault block nh"	/* 1088 bytes */
+#define QVAULT_LABEL_NH_AES	"qvault block nh aes"	/* 32 bytes */
 #define QVAULT_LABEL_ANCHOR	"qvault anchor mac"	/* 32 bytes */
 #define QVAULT_LABEL_CHECK	"qvault key check"	/* 32 bytes, in memory only */
+
+#define QVAULT_NH_KEY_SIZE	1088u	/* 16 of Poly1305, then 1072 of NH */
 
 #endif

@@ -5,7 +5,7 @@
  * The steps of SHA-256 wait for each other, so a processor that has instructions
  * for them is half idle with one message.  Newer kernels hash two at once, if both
  * begin alike and each goes on in one piece.  The padded key is how they begin, and
- * head and ciphertext are copied to follow each other: that costs a tenth of what
+ * ciphertext and head are copied to follow each other: that costs a tenth of what
  * is won.
  */
 #include <crypto/hash.h>
@@ -26,8 +26,8 @@ struct qvault_hmac {
 
 struct pair {
 	struct {
-		struct qvault_disk_seal head;
 		u8 data[QVAULT_BLOCK_SIZE];
+		struct qvault_disk_seal head;
 	} message[2];
 	u8 sum[2][SHA256_DIGEST_SIZE];
 };
@@ -120,8 +120,8 @@ static void mac_pair(struct qvault_hmac *h, const struct qvault_disk_seal head[]
 	u32 i;
 
 	for (i = 0; i < 2; i++) {
-		pair->message[i].head = head[i];
 		memcpy(pair->message[i].data, data[i], QVAULT_BLOCK_SIZE);
+		pair->message[i].head = head[i];
 	}
 	sha256_finup_2x(&h->inner, first, second, sizeof(pair->message[0]),
 			pair->sum[0], pair->sum[1]);
@@ -143,9 +143,9 @@ static int mac_one(struct qvault_hmac *h, const struct qvault_disk_seal *head,
 	desc->tfm = h->shash;
 	err = crypto_shash_init(desc);
 	if (!err)
-		err = crypto_shash_update(desc, (const u8 *)head, sizeof(*head));
+		err = crypto_shash_update(desc, data, QVAULT_BLOCK_SIZE);
 	if (!err)
-		err = crypto_shash_finup(desc, data, QVAULT_BLOCK_SIZE, mac);
+		err = crypto_shash_finup(desc, (const u8 *)head, sizeof(*head), mac);
 	if (!err)
 		memcpy(tag, mac, QVAULT_TAG_SIZE);
 	memzero_explicit(mac, sizeof(mac));

@@ -276,18 +276,17 @@ int qvault_hmac_setkey(struct qvault_hmac *h, const u8 *key);
 int qvault_hmac_mac(struct qvault_hmac *h, u32 n, const struct qvault_disk_seal head[],
 		    const void *const data[], u8 tag[][QVAULT_TAG_SIZE]);
 
-/* ---- ghash.c ------------------------------------------------------------- */
+/* ---- nhpoly.c ----------------------------------------------------------- */
 
-#define QVAULT_GHASH_KEY_SIZE	16
+struct qvault_nhpoly;
 
-struct qvault_ghash;
-
-struct qvault_ghash *qvault_ghash_new(void);
-void qvault_ghash_free(struct qvault_ghash *g);
-int qvault_ghash_setkey(struct qvault_ghash *g, const u8 *hash_key,
-			const u8 *cipher_key);
-int qvault_ghash_mac(struct qvault_ghash *g, const struct qvault_disk_seal *head,
-		     const void *data, u8 tag[QVAULT_TAG_SIZE]);
+struct qvault_nhpoly *qvault_nhpoly_new(void);
+void qvault_nhpoly_free(struct qvault_nhpoly *m);
+int qvault_nhpoly_setkey(struct qvault_nhpoly *m, const u8 *hash_key,
+			 const u8 *cipher_key);
+int qvault_nhpoly_mac(struct qvault_nhpoly *m, u32 n,
+		      const struct qvault_disk_seal head[],
+		      const void *const data[], u8 tag[][QVAULT_TAG_SIZE]);
 
 /* ---- crypto.c, key.c ---------------------------------------------------- */
 

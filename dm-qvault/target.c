@@ -389,6 +389,7 @@ MODULE_ALIAS("dm-qvault");
  * Where sha256 is built in, nothing else would load the driver for this CPU: the
  * crypto API looks for a module only if it has no algorithm of that name at all.
  * And whoever makes an initramfs sees here, and nowhere else, what we ask for by name.
+ * The plain name of NHPoly1305 is that of one module; all drivers have the other.
  */
-MODULE_SOFTDEP("pre: sha256 hmac aes ecb xts ghash");
+MODULE_SOFTDEP("pre: sha256 hmac aes ecb xts crypto-nhpoly1305");
 MODULE_LICENSE("GPL");

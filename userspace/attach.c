@@ -239,7 +239,7 @@ static char *table_line(const struct job *job, const char *uuid)
 static int no_cipher(void)
 {
 	return ctl_fail(CTL_USAGE,
-			"this kernel has no AES-256-XTS, HMAC-SHA256 or GHASH for the vault: are the modules xts, aes, sha256 and ghash there, also in the initramfs?");
+			"this kernel has no AES-256-XTS, HMAC-SHA256 or, for nhpoly-aes, NHPoly1305: are the modules xts, aes, sha256 and nhpoly1305 or libnh there, also in the initramfs?");
 }
 
 static int load_failed(const struct job *job, int err)

@@ -236,6 +236,14 @@ static int ask(void)
 	return ctl_fail(CTL_USAGE, "not confirmed; nothing was changed");
 }
 
+/* Before anything is lost to it. */
+static void say_what_mac_needs(enum qvault_mac mac)
+{
+	if (mac == QVAULT_MAC_NHPOLY_AES)
+		ctl_warn("%s: only a kernel that has Adiantum (CONFIG_CRYPTO_ADIANTUM) can attach this vault",
+			 ctl_mac_name(mac));
+}
+
 static int permit(const struct job *job)
 {
 	const struct ctl_options *o = job->options;
@@ -247,6 +255,7 @@ static int permit(const struct job *job)
 		return ctl_fail(CTL_BUSY,
 				"%s; nothing was changed: give --force to destroy it",
 				job->losses);
+	say_what_mac_needs(o->mac);
 	if (*job->losses)
 		ctl_warn("%s: this is destroyed for ever", job->losses);
 	if (mute)

@@ -138,7 +138,7 @@ static int parse_mac(struct ctl_options *o, const char *text)
 		return CTL_OK;
 	return ctl_fail(CTL_USAGE, "--mac %s: give %s or %s", text,
 			ctl_mac_name(QVAULT_MAC_HMAC_SHA256_128),
-			ctl_mac_name(QVAULT_MAC_GHASH_AES));
+			ctl_mac_name(QVAULT_MAC_NHPOLY_AES));
 }
 
 static int take(struct ctl_options *o, enum ctl_option option, const char *text)

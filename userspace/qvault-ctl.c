@@ -98,7 +98,7 @@ static int help(void)
 	     "format:\n"
 	     "      --size BYTES       of the volume; K, M, G, T may follow (all that fits)\n"
 	     "      --log-blocks N     size of the log in blocks of 4 KiB\n"
-	     "      --mac NAME         hmac-sha256 (default), or the faster ghash-aes\n"
+	     "      --mac NAME         hmac-sha256 (default), or the faster nhpoly-aes\n"
 	     "      --uuid UUID        instead of a random one\n"
 	     "      --force            destroy what is there\n"
 	     "  -q, --batch-mode       do not ask\n"

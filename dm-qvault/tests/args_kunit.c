@@ -37,7 +37,7 @@ static const char *const accepted[] = {
 	"8:0 8:16 :64:logon:qvault:a 2 commit_seconds 3600",
 	"8:0 8:16 :64:logon:qvault:a 6 read_only allow_discards memory_mib 7 commit_seconds 9",
 	"8:0 - - 3 allow_discards memory_mib 8",
-	"8:0 - - 2 mac ghash-aes",
+	"8:0 - - 2 mac nhpoly-aes",
 };
 
 /* What is parsed is printed, and what is printed is parsed. */
@@ -112,7 +112,7 @@ static const char *const refused[] = {
 	"8:0 - - 1 read_only",
 	"8:0 - - 1 mac",
 	"8:0 - - 2 mac md5",
-	"8:0 8:16 :64:logon:qvault:a 2 mac ghash-aes",
+	"8:0 8:16 :64:logon:qvault:a 2 mac nhpoly-aes",
 };
 
 static void what_is_refused_says_why(struct kunit *test)

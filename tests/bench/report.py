@@ -19,7 +19,7 @@ import results as r
 
 PLOTTED = ("write-1m", "read-1m", "randwrite-qd32", "randread-qd32", "fsync-1", "fsync-16")
 PLOTTED_TARGETS = ("hmac-j", "hmac-nj", "gcm-j", "gcm-nj", "qvault", "qvault-2x",
-                   "qvault-ghash")
+                   "qvault-nhpoly")
 
 
 # ---- tables, as text and as rst at once --------------------------------------

@@ -175,5 +175,5 @@ def vaults():
     return [
         Qvault("qvault", "qvault hmac-sha256"),
         QvaultPairs("qvault-2x", "qvault hmac-sha256, two at once"),
-        Qvault("qvault-ghash", "qvault ghash-aes", "--mac", "ghash-aes"),
+        Qvault("qvault-nhpoly", "qvault nhpoly-aes", "--mac", "nhpoly-aes"),
     ]

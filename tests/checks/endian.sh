@@ -54,6 +54,6 @@ for vault in 1 2; do
 	try "made on a little-endian machine, $vault opens" opens "$vault"
 done
 try "make 1" make_again 1 hmac-sha256
-try "make 2" make_again 2 ghash-aes
+try "make 2" make_again 2 nhpoly-aes
 try "made here, they are the same to the bit" sha256sum -c "$here/made.sha256"
 finish

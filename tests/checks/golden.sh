@@ -6,7 +6,7 @@
 # limit: 45
 #
 # tests/golden/vault-N.* were made once and stay, 1 with hmac-sha256 and 2 with
-# ghash-aes: every later version must open them.  made.sha256 says what the same
+# nhpoly-aes: every later version must open them.  made.sha256 says what the same
 # steps give now; if it is changed on purpose, the old vaults must still open, and
 # format.rst must tell.
 # shellcheck disable=SC2317 # functions are called by way of try
@@ -83,5 +83,5 @@ vault() {
 vault 1 hmac-sha256
 say "hmac-sha256, two blocks at once, in a newer kernel"
 in_kernel 1 --smp --pairs
-vault 2 ghash-aes
+vault 2 nhpoly-aes
 finish

@@ -85,7 +85,7 @@ short)
 	crash "small volume" --seed "$seed" --rounds 4 --points 3000
 	crash "discards passed on, little memory" --seed $((seed + 1)) --rounds 2 \
 		--points 800 --options "3 allow_discards memory_mib 1"
-	QVAULT_MAC=ghash-aes crash "small volume, ghash-aes" --seed "$seed" --rounds 1 \
+	QVAULT_MAC=nhpoly-aes crash "small volume, nhpoly-aes" --seed "$seed" --rounds 1 \
 		--points 500
 	slow_base
 	crash "writes that end out of order" --seed $((seed + 2)) --rounds 2 \

@@ -199,7 +199,7 @@ try "it is the same vault after that, too" fun verify "$vault" 8 100 3000
 expect_fail "a larger table" dmsetup load eph \
 	--table "0 $((size + 8)) qvault /dev/mapper/eph-data - -"
 expect_fail "another MAC" dmsetup load eph \
-	--table "0 $size qvault /dev/mapper/eph-data - - 2 mac ghash-aes"
+	--table "0 $size qvault /dev/mapper/eph-data - - 2 mac nhpoly-aes"
 try "it goes on" fun verify "$vault" 8 100 3000
 detach eph
 must "attach another one there" ctl attach --ephemeral eph /dev/mapper/eph-data

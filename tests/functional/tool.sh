@@ -439,9 +439,9 @@ dmsetup resume anchor0
 refused "ephemeral with a key" 1 'no meaning for an ephemeral vault' "$ctl" attach --ephemeral v $data -d $key
 refused "ephemeral with an anchor" 1 'has no anchor' "$ctl" attach --ephemeral v $data $anchor
 refused "ephemeral, too small" 4 'cannot hold a vault' "$ctl" attach --ephemeral v /dev/mapper/tiny
-refused "MAC of a vault that has one" 1 '--mac has no meaning' "$ctl" attach v $data $anchor -d $key --mac ghash-aes
-must "ephemeral, ghash-aes" "$ctl" attach --ephemeral --mac ghash-aes v $data
-try "the table says the MAC" grep -q ' - - 2 mac ghash-aes$' <(table v)
+refused "MAC of a vault that has one" 1 '--mac has no meaning' "$ctl" attach v $data $anchor -d $key --mac nhpoly-aes
+must "ephemeral, nhpoly-aes" "$ctl" attach --ephemeral --mac nhpoly-aes v $data
+try "the table says the MAC" grep -q ' - - 2 mac nhpoly-aes$' <(table v)
 must "detach" "$ctl" detach v
 must "ephemeral" "$ctl" attach --ephemeral v $data
 "$ctl" status v --json >/tmp/json

@@ -114,16 +114,6 @@ static void hmac(const u8 *key, u32 key_bytes, const void *data, u32 bytes, u8 o
 		die("HMAC failed");
 }
 
-static void first_of_hkdf(const u8 prk[32], const char *label, u8 out[32])
-{
-	u8 text[64];
-	u32 length = strlen(label);
-
-	memcpy(text, label, length);
-	text[length] = 1;
-	hmac(prk, 32, text, length + 1, out);
-}
-
 u32 needles_make(const u8 master[QVAULT_MASTER_KEY_SIZE], const u8 plain[PLAIN_SIZE],
 		 struct needle *needle)
 {
@@ -131,7 +121,7 @@ u32 needles_make(const u8 master[QVAULT_MASTER_KEY_SIZE], const u8 plain[PLAIN_S
 	struct qvault_geometry geo;
 	struct vault_params p;
 	struct vault_keys k;
-	u8 prk[32], key[32];
+	u8 prk[32];
 
 	hygiene_params(&p, &geo, master);
 	vault_derive(&p, &k);
@@ -152,11 +142,11 @@ u32 needles_make(const u8 master[QVAULT_MASTER_KEY_SIZE], const u8 plain[PLAIN_S
 	add(&m, "anchor MAC key", NEEDLE_PASSING, k.anchor, 32);
 	add_pad(&m, "anchor MAC, inner state", NEEDLE_CIPHER, k.anchor, 0x36);
 	add_pad(&m, "anchor MAC, outer state", NEEDLE_CIPHER, k.anchor, 0x5c);
-	first_of_hkdf(prk, QVAULT_LABEL_GHASH, key);
-	add(&m, "GHASH key", NEEDLE_CIPHER, key, 16);
-	add(&m, "GHASH key, bytes cut off", NEEDLE_PASSING, key + 16, 16);
-	first_of_hkdf(prk, QVAULT_LABEL_GHASH_AES, key);
-	add_aes(&m, "GHASH AES key", "GHASH AES key, last round", key);
+	/* Poly1305's key is kept without some of its bits, and cut otherwise. */
+	add(&m, "Poly1305 key", NEEDLE_PASSING, k.nh, 16);
+	add(&m, "NH key", NEEDLE_CIPHER, k.nh + 16, 32);
+	add(&m, "NH key, end", NEEDLE_CIPHER, k.nh + sizeof(k.nh) - 32, 32);
+	add_aes(&m, "NH AES key", "NH AES key, last round", k.nh_aes);
 	add(&m, "plaintext", NEEDLE_PLAIN, plain, PLAIN_SIZE);
 	return m.nr;
 }

@@ -82,7 +82,7 @@ int dm_status(struct dm_dev *dev, bool table, char *buf, size_t size);
 /* The keys of one volume, derived here and not by the module. */
 struct vault_keys {
 	u8 data[64], meta[64], mac[32], anchor[32];
-	u8 ghash[16], ghash_aes[32];
+	u8 nh[QVAULT_NH_KEY_SIZE], nh_aes[32];
 	enum qvault_mac mac_type;
 };
 

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "ghash.h"
+#include "nhpoly.h"
 #include "qvtest.h"
 
 const char vault_key_name[] = ":64:logon:qvault:test";
@@ -58,8 +58,8 @@ void vault_derive(const struct vault_params *p, struct vault_keys *keys)
 	hkdf(prk, QVAULT_LABEL_META, keys->meta, sizeof(keys->meta));
 	hkdf(prk, QVAULT_LABEL_MAC, keys->mac, sizeof(keys->mac));
 	hkdf(prk, QVAULT_LABEL_ANCHOR, keys->anchor, sizeof(keys->anchor));
-	hkdf(prk, QVAULT_LABEL_GHASH, keys->ghash, sizeof(keys->ghash));
-	hkdf(prk, QVAULT_LABEL_GHASH_AES, keys->ghash_aes, sizeof(keys->ghash_aes));
+	hkdf(prk, QVAULT_LABEL_NH, keys->nh, sizeof(keys->nh));
+	hkdf(prk, QVAULT_LABEL_NH_AES, keys->nh_aes, sizeof(keys->nh_aes));
 	keys->mac_type = p->mac_type;
 }
 
@@ -176,17 +176,17 @@ static void xts(const u8 key[64], u64 version, u64 id, int encrypt,
 static void block_tag(const struct vault_keys *keys, enum qvault_kind kind,
 		      u64 id, u64 version, const void *cipher, u8 tag[16])
 {
-	u8 message[32 + BLOCK], mac[32];
+	u8 message[BLOCK + 32], mac[32];
 	struct qvault_disk_seal head = { kind, id, version, 0 };
 
-	if (keys->mac_type == QVAULT_MAC_GHASH_AES) {
-		if (!ghash_aes(keys->ghash, keys->ghash_aes, &head, sizeof(head),
-			       cipher, BLOCK, tag))
-			die("GHASH failed");
+	if (keys->mac_type == QVAULT_MAC_NHPOLY_AES) {
+		if (!nhpoly_aes(keys->nh, keys->nh_aes, cipher, BLOCK, &head,
+				sizeof(head), tag))
+			die("AES failed");
 		return;
 	}
-	memcpy(message, &head, sizeof(head));
-	memcpy(message + sizeof(head), cipher, BLOCK);
+	memcpy(message, cipher, BLOCK);
+	memcpy(message + BLOCK, &head, sizeof(head));
 	hmac(keys->mac, sizeof(keys->mac), message, sizeof(message), mac);
 	memcpy(tag, mac, QVAULT_TAG_SIZE);
 }

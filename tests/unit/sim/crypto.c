@@ -14,7 +14,7 @@
 #include <linux/bug.h>
 #include <linux/kernel.h>
 
-#include "../../lib/ghash.h"
+#include "../../lib/nhpoly.h"
 #include "sim.h"
 
 void crypto_init(struct qvault_crypto *crypto, bool real, struct tweaks *tweaks)
@@ -113,16 +113,16 @@ void crypto_xts(const u8 *key, bool encrypt, const u8 tweak[16],
 	     "EVP_CipherUpdate");
 }
 
-static void real_mac(const u8 *key, const u8 *head, u32 head_bytes,
-		     const u8 *data, u32 bytes, u8 *tag, u32 tag_bytes)
+static void real_mac(const u8 *key, const u8 *data, u32 bytes,
+		     const u8 *head, u32 head_bytes, u8 *tag, u32 tag_bytes)
 {
-	u8 buf[64 + QVAULT_BLOCK_SIZE], out[32];
+	u8 buf[QVAULT_BLOCK_SIZE + 64], out[32];
 
 	if (head_bytes > 64 || bytes > QVAULT_BLOCK_SIZE)
 		shim_fail("a MAC over more than a block");
-	memcpy(buf, head, head_bytes);
-	memcpy(buf + head_bytes, data, bytes);
-	if (!HMAC(EVP_sha256(), key, 32, buf, head_bytes + bytes, out, NULL))
+	memcpy(buf, data, bytes);
+	memcpy(buf + bytes, head, head_bytes);
+	if (!HMAC(EVP_sha256(), key, 32, buf, bytes + head_bytes, out, NULL))
 		shim_fail("OpenSSL: HMAC failed");
 	memcpy(tag, out, tag_bytes);
 }
@@ -170,8 +170,10 @@ int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid)
 	derive(crypto, uuid, QVAULT_LABEL_DATA, crypto->xts[0], 64);
 	derive(crypto, uuid, QVAULT_LABEL_META, crypto->xts[1], 64);
 	derive(crypto, uuid, QVAULT_LABEL_MAC, crypto->mac, 32);
-	derive(crypto, uuid, QVAULT_LABEL_GHASH, crypto->ghash, 16);
-	derive(crypto, uuid, QVAULT_LABEL_GHASH_AES, crypto->ghash_aes, 32);
+	/* It is long, and the quick MAC has one key for both. */
+	if (crypto->real)
+		derive(crypto, uuid, QVAULT_LABEL_NH, crypto->nh, sizeof(crypto->nh));
+	derive(crypto, uuid, QVAULT_LABEL_NH_AES, crypto->nh_aes, 32);
 	derive(crypto, uuid, QVAULT_LABEL_ANCHOR, crypto->anchor_mac, 32);
 	crypto->derived = true;
 	return 0;
@@ -213,7 +215,7 @@ int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
 
 int qvault_crypto_use_mac(struct qvault_crypto *crypto, enum qvault_mac mac)
 {
-	if (mac != QVAULT_MAC_HMAC_SHA256_128 && mac != QVAULT_MAC_GHASH_AES)
+	if (mac != QVAULT_MAC_HMAC_SHA256_128 && mac != QVAULT_MAC_NHPOLY_AES)
 		return -EPROTONOSUPPORT;
 	crypto->mac_type = mac;
 	return 0;
@@ -222,12 +224,11 @@ int qvault_crypto_use_mac(struct qvault_crypto *crypto, enum qvault_mac mac)
 static void real_block_mac(const struct qvault_crypto *crypto, const u8 *head,
 			   const u8 *data, u8 tag[QVAULT_TAG_SIZE])
 {
-	if (crypto->mac_type != QVAULT_MAC_GHASH_AES)
-		real_mac(crypto->mac, head, sizeof(struct qvault_disk_seal),
-			 data, QVAULT_BLOCK_SIZE, tag, QVAULT_TAG_SIZE);
-	else if (!ghash_aes(crypto->ghash, crypto->ghash_aes, head,
-			    sizeof(struct qvault_disk_seal), data,
-			    QVAULT_BLOCK_SIZE, tag))
+	if (crypto->mac_type != QVAULT_MAC_NHPOLY_AES)
+		real_mac(crypto->mac, data, QVAULT_BLOCK_SIZE, head,
+			 sizeof(struct qvault_disk_seal), tag, QVAULT_TAG_SIZE);
+	else if (!nhpoly_aes(crypto->nh, crypto->nh_aes, data, QVAULT_BLOCK_SIZE,
+			     head, sizeof(struct qvault_disk_seal), tag))
 		shim_fail("OpenSSL: AES failed");
 }
 
@@ -256,7 +257,7 @@ int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
 {
 	might_sleep();
 	if (crypto->real)
-		real_mac(crypto->anchor_mac, NULL, 0, data, bytes, mac,
+		real_mac(crypto->anchor_mac, data, bytes, NULL, 0, mac,
 			 QVAULT_ANCHOR_MAC_SIZE);
 	else
 		quick_mac(crypto->anchor_mac, 0, NULL, 0, data, bytes, mac,

@@ -134,8 +134,8 @@ static void start_clients(struct life *life)
 
 static __le32 chosen_mac(const struct params *p)
 {
-	return cpu_to_le32(p->ghash ? QVAULT_MAC_GHASH_AES :
-				      QVAULT_MAC_HMAC_SHA256_128);
+	return cpu_to_le32(p->nhpoly ? QVAULT_MAC_NHPOLY_AES :
+				       QVAULT_MAC_HMAC_SHA256_128);
 }
 
 static int attach(struct life *life)

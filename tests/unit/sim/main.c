@@ -31,7 +31,7 @@ static const struct option {
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
 	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile), OPTION(forks),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
-	OPTION(only_state), OPTION(ghash), OPTION(small), OPTION(rot),
+	OPTION(only_state), OPTION(nhpoly), OPTION(small), OPTION(rot),
 };
 
 static bool given[ARRAY_SIZE(options)];
@@ -147,7 +147,7 @@ static void choose(struct params *p, u64 seed)
 	/* A second life would use the same key: the kernel makes a new one. */
 	if (p->ephemeral)
 		p->lives = 1;
-	p->ghash = rng_chance(&rng, 30);
+	p->nhpoly = rng_chance(&rng, 30);
 	/* Long lives in which something fails all the time, and slowly. */
 	if (p->faults && rng_chance(&rng, 15)) {
 		p->faults = 100;

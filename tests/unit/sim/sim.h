@@ -31,7 +31,7 @@ struct params {
 	bool ephemeral;
 	bool discards;			/* pass them down */
 	bool real;			/* ciphers */
-	bool ghash;			/* the MAC ghash-aes */
+	bool nhpoly;			/* the MAC nhpoly-aes */
 	bool small;			/* nearly the smallest volumes only */
 	bool fill;			/* write everything first */
 	u32 attacks;			/* on the volume at the end, of each kind */

@@ -22,7 +22,7 @@ struct qvault_crypto {
 	u8 xts[2][64];
 	enum qvault_mac mac_type;
 	u8 mac[32];
-	u8 ghash[16], ghash_aes[32];
+	u8 nh[QVAULT_NH_KEY_SIZE], nh_aes[32];
 	u8 anchor_mac[32];
 	struct tweaks *tweaks;		/* NULL: not watched */
 };

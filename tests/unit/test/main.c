@@ -19,6 +19,7 @@ static const struct test {
 	{ "XTS: NIST XTSVS files", test_vectors_xts_nist },
 	{ "HMAC-SHA256: RFC 4231", test_vectors_hmac },
 	{ "HKDF-SHA256: RFC 5869", test_vectors_hkdf },
+	{ "NHPoly1305: Adiantum", test_vectors_nhpoly },
 	{ "seal: what was sealed is unsealed", test_seal_round_trip },
 	{ "seal: every byte and bit of block and tag counts", test_seal_tamper },
 	{ "seal: kind, id and version count", test_seal_identity },

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/nhpoly.h"
 #include "test.h"
 
 struct sealed {
@@ -105,12 +106,33 @@ static void put64(u8 *p, u64 x)
 		p[i] = x >> 8 * i;
 }
 
-void test_seal_form(void)
+/* @message is ciphertext and head in one piece, and @sum has room for an HMAC. */
+static void tag_of(const struct qvault_crypto *crypto, enum qvault_mac type,
+		   const u8 *message, u8 sum[32])
+{
+	const u32 bytes = QVAULT_BLOCK_SIZE + 32;
+	int n;
+
+	if (type == QVAULT_MAC_NHPOLY_AES) {
+		EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+		nhpoly1305(crypto->nh, message, bytes, sum);
+		EVP_EncryptInit_ex(ctx, EVP_aes_256_ecb(), NULL, crypto->nh_aes, NULL);
+		EVP_EncryptUpdate(ctx, sum, &n, sum, 16);
+		EVP_CIPHER_CTX_free(ctx);
+	} else {
+		HMAC(EVP_sha256(), crypto->mac, 32, message, bytes, sum, NULL);
+	}
+}
+
+static void seal_form(enum qvault_mac type)
 {
 	struct sealed *s = seal(true);
-	u8 *buf = calloc(1, 32 + QVAULT_BLOCK_SIZE), mac[32], tweak[16];
+	u8 *buf = calloc(1, QVAULT_BLOCK_SIZE + 32), mac[32], tweak[16];
+	u8 *head = buf + QVAULT_BLOCK_SIZE;
 	u32 meta;
 
+	CHECK(!qvault_crypto_use_mac(&s->crypto, type));
 	for (meta = 0; meta < 2; meta++) {
 		u32 kind = meta ? QVAULT_KIND_MAP : QVAULT_KIND_DATA;
 		u64 id = 0x1122334455667788, version = 0x99aabbccddeeff01;
@@ -122,17 +144,22 @@ void test_seal_form(void)
 		crypto_xts(s->crypto.xts[meta], true, tweak, s->plain, s->got,
 			   QVAULT_BLOCK_SIZE);
 		CHECK(!memcmp(s->got, s->cipher, QVAULT_BLOCK_SIZE));
-		put64(buf, kind);
-		put64(buf + 8, id);
-		put64(buf + 16, version);
-		put64(buf + 24, 0);
-		memcpy(buf + 32, s->cipher, QVAULT_BLOCK_SIZE);
-		HMAC(EVP_sha256(), s->crypto.mac, 32, buf, 32 + QVAULT_BLOCK_SIZE,
-		     mac, NULL);
+		memcpy(buf, s->cipher, QVAULT_BLOCK_SIZE);
+		put64(head, kind);
+		put64(head + 8, id);
+		put64(head + 16, version);
+		put64(head + 24, 0);
+		tag_of(&s->crypto, type, buf, mac);
 		CHECK(!memcmp(mac, s->ptr.tag, QVAULT_TAG_SIZE));
 	}
 	free(buf);
 	free(s);
+}
+
+void test_seal_form(void)
+{
+	seal_form(QVAULT_MAC_HMAC_SHA256_128);
+	seal_form(QVAULT_MAC_NHPOLY_AES);
 }
 
 static struct sealed *moving;

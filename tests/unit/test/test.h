@@ -27,6 +27,7 @@ void test_vectors_xts(void);
 void test_vectors_xts_nist(void);
 void test_vectors_hmac(void);
 void test_vectors_hkdf(void);
+void test_vectors_nhpoly(void);
 void test_seal_round_trip(void);
 void test_seal_tamper(void);
 void test_seal_identity(void);

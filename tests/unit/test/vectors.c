@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Known answers for the ciphers that the simulator and the tests run on, from
- * the standards and from Debian's python3-cryptography-vectors.
+ * the standards, from Debian's python3-cryptography-vectors, and from tests/mac.
  */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/nhpoly.h"
 #include "test.h"
 
 #define VECTORS "/usr/lib/python3/dist-packages/cryptography_vectors/"
@@ -261,4 +262,33 @@ void test_vectors_hkdf(void)
 	CHECK(!memcmp(want, c.mac, 32));
 	hkdf_by_the_book(c.master, 64, TEST_UUID, 16, "qvault anchor mac", want, 32);
 	CHECK(!memcmp(want, c.anchor_mac, 32));
+}
+
+/* ---- NHPoly1305 ---- */
+
+/* Its lines name what stands in them: a key, a message, a sum. */
+void test_vectors_nhpoly(void)
+{
+	static u8 key[NHPOLY_KEY_SIZE], message[4096];
+	FILE *file = fopen(TESTS "/mac/nhpoly1305", "r");
+	static char line[2 * sizeof(message)];
+	u32 bytes = 0, n = 0;
+	u8 want[16], sum[16];
+
+	CHECK(file);
+	while (file && fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, "key ", 4)) {
+			CHECK(unhex(line + 4, key, sizeof(key)) == sizeof(key));
+		} else if (!strncmp(line, "message ", 8)) {
+			bytes = unhex(line + 8, message, sizeof(message));
+		} else if (!strncmp(line, "sum ", 4)) {
+			CHECK(unhex(line + 4, want, sizeof(want)) == sizeof(want));
+			nhpoly1305(key, message, bytes, sum);
+			CHECK(!memcmp(sum, want, sizeof(sum)));
+			n++;
+		}
+	}
+	CHECK(n == 2);
+	if (file)
+		fclose(file);
 }
