@@ -563,7 +563,38 @@ static void map_upper(struct fixture *f)
 	end(f);
 }
 
+/* What is carried stands in a group that became full: it is not fresh any more. */
+static void map_and_leaf(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 13 };
+	const u64 first = 128ull * QVAULT_GROUP_LEAVES * QVAULT_FANOUT;
+	u32 i;
+
+	begin(f);
+	CHECK(!op_write(&c, first, 256));
+	CHECK(!op_checkpoint(&c));
+	damage(f, QVAULT_KIND_NODE, 0, first >> QVAULT_FANOUT_SHIFT);
+	damage(f, QVAULT_KIND_MAP, 1, 1);
+	qvault_cache_exit(f->v);
+	CHECK(!qvault_cache_init(f->v, 0));
+	CHECK(!op_write(&c, first + 3, 5));
+	CHECK(!op_write(&c, first + 200, 1));
+	CHECK(!op_checkpoint(&c));
+	CHECK(f->v->damage.nr == 1 && !f->v->alloc.nr_fresh);
+	CHECK(!op_checkpoint(&c));
+	CHECK(!op_read(&c, first + 3, 5));
+	CHECK(!op_unmap(&c, first, 128));
+	CHECK(!op_commit(&c) && !f->v->alloc.nr_fresh);
+	for (i = 0; i < 3; i++) {
+		CHECK(!op_write(&c, first + 20 * i, 50));
+		CHECK(!op_checkpoint(&c));
+	}
+	CHECK(!op_read(&c, first, 256));
+	end(f);
+}
+
 void test_damage_map_upper(void)
 {
+	with_vault(129 * QVAULT_GROUP_BLOCKS + 5000, 64, map_and_leaf);
 	with_vault(129 * QVAULT_GROUP_BLOCKS + 5000, 64, map_upper);
 }
