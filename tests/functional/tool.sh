@@ -361,13 +361,13 @@ dm_remove copy-anchor
 must "attach" attach v $data $anchor
 take_over() {
 	local sequence epoch
-	sequence=$("$ctl" dump $anchor | sed -n 's/^Sequence: *//p')
-	epoch=$("$ctl" dump $anchor | sed -n 's/^Epoch: *//p')
-	dd if=$anchor of=/tmp/taken bs=4096 count=2 iflag=direct status=none
+	sequence=$("$ctl" dump "$anchor" | sed -n 's/^Sequence: *//p')
+	epoch=$("$ctl" dump "$anchor" | sed -n 's/^Epoch: *//p')
+	dd "if=$anchor" of=/tmp/taken bs=4096 count=2 iflag=direct status=none
 	python3 -B "$QVAULT_TREE/tests/tool/anchor.py" copy /tmp/taken $((sequence % 2)) $(((sequence + 1) % 2))
 	python3 -B "$QVAULT_TREE/tests/tool/anchor.py" set /tmp/taken $(((sequence + 1) % 2)) \
-		sequence=$((sequence + 1)) epoch=$((epoch + 1)) $key
-	dd if=/tmp/taken of=$anchor bs=4096 oflag=direct conv=notrunc status=none
+		sequence=$((sequence + 1)) epoch=$((epoch + 1)) "$key"
+	dd if=/tmp/taken "of=$anchor" bs=4096 oflag=direct conv=notrunc status=none
 }
 must "another attachment writes a record" take_over
 dd if=/tmp/pattern of=/dev/mapper/v bs=1M count=1 oflag=direct status=none
