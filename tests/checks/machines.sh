@@ -100,7 +100,7 @@ savevm_both() {
 		try "and there was something to compare" test "$written" -gt 10000
 	else
 		# Nothing tells a copy whose disks went back as well; a repetition is seen.
-		try "without a word, tweaks are used twice" test "$repeated" -gt 10000
+		try "without a word, tweaks are used twice" test "$repeated" -gt 0
 	fi
 	# shellcheck disable=SC2046 # two words each
 	boot third "" $(disks "$here") $(disks "$here.second")

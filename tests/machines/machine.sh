@@ -200,9 +200,7 @@ boot_copy() {
 # Also of a check that ends in the midst of a scene.
 machines_off() {
 	local name
-	for name in "${!machine_pid[@]}"; do
-		kill -KILL "${machine_pid[$name]}" 2>/dev/null || true
-	done
+	for name in "${!machine_pid[@]}"; do cut "$name"; done
 }
 trap 'machines_off; rm -rf "$check_tmp"' EXIT
 
