@@ -90,7 +90,7 @@ detach groups
 
 # With sanitizers everything is too slow for a read that has to be slower still, and so
 # it is without memory, where every lookup is such a read.
-[ "$QVAULT_FLAVOUR" = plain ] && [ -z "${QVAULT_FAMINE:-}" ] || finish
+if [ "$QVAULT_FLAVOUR" != plain ] || [ -n "${QVAULT_FAMINE:-}" ]; then finish; fi
 
 # A read is so slow that its block moves meanwhile, and something else is written to
 # the place where it was.  The volume is full, so that every place is used again.
