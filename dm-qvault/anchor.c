@@ -108,7 +108,7 @@ static int judge_slots(struct qvault *v, const struct qvault_disk_anchor *newest
 	qvault_report_slot(v, bad, err[bad]);
 	if (err[bad] == -ENODATA || v->read_only)
 		return 0;
-	return refuse(v, "a slot of the anchor cannot be read, and the newest record may be in it; a read-only attach takes the other one",
+	return refuse(v, "a slot of the anchor cannot be read: a read-only attach takes the other",
 		      err[bad]);
 }
 

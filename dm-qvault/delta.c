@@ -621,7 +621,7 @@ static u32 same_entry(const struct qvault_delta_node *node, u32 bit, u32 end)
 	u32 n = 1;
 
 	for (; bit + n < end && test_bit(bit + n, node->present) &&
-	       test_bit(bit + n, node->mapped) == mapped; n++, ptr++)
+	     test_bit(bit + n, node->mapped) == mapped; n++, ptr++)
 		if (mapped && !follows(ptr, ptr + 1))
 			break;
 	return n;
@@ -667,8 +667,8 @@ static u32 log_node(struct qvault *v, const struct qvault_delta *delta,
 		return log_leaf(v, node, under_mark(v, delta, 0, node->index),
 				append);
 	if (append)
-		qvault_stream_append_unmap(v, first,
-			min(1ull << shift, v->geo.logical_blocks - first));
+		qvault_stream_append_unmap(v, first, min(1ull << shift,
+							 v->geo.logical_blocks - first));
 	return sizeof(struct qvault_disk_entry);
 }
 
@@ -750,7 +750,7 @@ static void fold_mark(struct qvault *v, struct qvault_delta *newer,
 
 /* What @older knows of a leaf besides, into the newer node, which has room. */
 static void fill_in(struct qvault *v, struct qvault_delta_node *node,
-		     const struct qvault_delta_node *old)
+		    const struct qvault_delta_node *old)
 {
 	const struct qvault_ptr *ptr = old->ptr;
 	u32 bit, place;

@@ -137,24 +137,26 @@ static void drop_spare(struct qvault *v)
 }
 
 /*
- * Returns 0; -ENOSPC: no room in the log; -ENOMEM: no pages, unless it waits.
- * What @heals a damaged node may take what is kept because of it.
+ * Promise room, and get the pages for it from @get, which gives none if it gives up.
+ * Returns 0; -ENOSPC: no room in the log; -ENOMEM: no pages.  What heals a damaged
+ * node, or carries what is below one, may take @all, also what is kept because of it.
  */
-static int reserve(struct qvault *v, u32 bytes, bool heals, bool wait)
+static int reserve(struct qvault *v, u64 bytes, bool all,
+		   struct qvault_page *(*get)(struct qvault *v))
 {
 	struct qvault_stream *stream = &v->stream;
 	struct qvault_page *page;
 	int err = 0;
 
 	write_lock(&v->map_lock);
-	if (has_room(v, bytes, heals ? 0 : qvault_damage_kept(v)))
+	if (has_room(v, bytes, all ? 0 : qvault_damage_kept(v)))
 		stream->reserved += bytes;
 	else
 		err = -ENOSPC;
 	/* Others may lack pages too: each that is added serves all. */
 	while (!err && stream->nr_spare < qvault_stream_blocks(stream->reserved)) {
 		write_unlock(&v->map_lock);
-		page = wait ? wait_for_page(v) : try_page(v);
+		page = get(v);
 		write_lock(&v->map_lock);
 		if (page) {
 			list_add(&page->list, &stream->spare);
@@ -171,11 +173,11 @@ static int reserve(struct qvault *v, u32 bytes, bool heals, bool wait)
 
 static bool reserve_or_wait(struct qvault *v, u32 bytes, bool heals)
 {
-	int err = reserve(v, bytes, heals, false);
+	int err = reserve(v, bytes, heals, try_page);
 
 	if (err == -ENOMEM) {
 		mutex_lock(&v->page_mutex);
-		err = reserve(v, bytes, heals, true);
+		err = reserve(v, bytes, heals, wait_for_page);
 		mutex_unlock(&v->page_mutex);
 	}
 	return !err;
@@ -218,6 +220,13 @@ void qvault_stream_release(struct qvault *v, u32 bytes)
 	drop_spare(v);
 }
 
+static struct qvault_page *page_of_commit(struct qvault *v)
+{
+	struct qvault_page *page = try_page(v);
+
+	return page || qvault_commit(v) ? page : try_page(v);
+}
+
 /**
  * qvault_stream_reserve_pages() - promise room for what a checkpoint carries
  * @v: vault
@@ -231,33 +240,7 @@ void qvault_stream_release(struct qvault *v, u32 bytes)
  */
 int qvault_stream_reserve_pages(struct qvault *v, u32 pages)
 {
-	struct qvault_stream *stream = &v->stream;
-	u64 bytes = (u64)pages * BYTES_OF_PAGE;
-	struct qvault_page *page;
-	int err = 0;
-
-	write_lock(&v->map_lock);
-	if (has_room(v, bytes, 0))
-		stream->reserved += bytes;
-	else
-		err = -ENOSPC;
-	while (!err && stream->nr_spare < qvault_stream_blocks(stream->reserved)) {
-		write_unlock(&v->map_lock);
-		page = try_page(v);
-		if (!page && !qvault_commit(v))
-			page = try_page(v);
-		write_lock(&v->map_lock);
-		if (page) {
-			list_add(&page->list, &stream->spare);
-			stream->nr_spare++;
-		} else {
-			stream->reserved -= bytes;
-			drop_spare(v);
-			err = -ENOMEM;
-		}
-	}
-	write_unlock(&v->map_lock);
-	return err;
+	return reserve(v, (u64)pages * BYTES_OF_PAGE, true, page_of_commit);
 }
 
 /* Takes that promise back, kept or not.  Context: map_lock for writing. */

@@ -472,8 +472,8 @@ struct qvault_group {
 	struct list_head lru;		/* of all groups in memory */
 	struct list_head release[2];	/* while superseded[i] has bits */
 	u64 index;
-	u64 version;			/* of the map block this was read from; 0: none;
-					 * QVAULT_NO_VERSION: it cannot be read */
+	/* Of the map block this was read from; 0: none; QVAULT_NO_VERSION: unreadable. */
+	u64 version;
 	u32 nr_data;
 	u32 nr_busy;
 	u32 nr_fresh;			/* the group stays in memory while not 0 */

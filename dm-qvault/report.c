@@ -168,7 +168,7 @@ void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence)
 	struct qvault_volume *vol = qvault_volume_of(v);
 	char detail[64];
 
-	DMERR("%s: the anchor holds record %llu of epoch %llu, which is not ours (record %llu of epoch %llu is): it was attached elsewhere, or put back",
+	DMERR("%s: the anchor holds record %llu of epoch %llu, which is not ours (%llu of %llu)",
 	      dm_device_name(vol->md), sequence, epoch,
 	      v->anchor.sequence, v->anchor.epoch);
 	snprintf(detail, sizeof(detail), "QVAULT_EPOCH=%llu", epoch);
@@ -188,7 +188,7 @@ void qvault_report_slot(struct qvault *v, u32 slot, int err)
 	struct qvault_volume *vol = qvault_volume_of(v);
 	char detail[64];
 
-	DMWARN("%s: slot %u of the anchor %s (%d): if a record stood there that was complete, this is the state one commit before it",
+	DMWARN("%s: slot %u of the anchor %s (%d): the state may be one commit old",
 	       dm_device_name(vol->md), slot,
 	       err == -ENODATA ? "holds no valid record, after a power cut or damage" :
 	       "cannot be read", err);

@@ -373,13 +373,15 @@ static int node(char **arg)
 	enum qvault_kind kind = number(arg[0]) ? QVAULT_KIND_MAP : QVAULT_KIND_NODE;
 	struct vault_params p;
 	struct qvault_geometry geo;
+	unsigned long long block;
 	u32 slot;
 
 	vault_default_params(&p, number(arg[3]), number(arg[4]), &geo);
-	for (slot = 0; slot < 2; slot++)
-		printf("%llu\n", (unsigned long long)
-		       qvault_node_block(&geo, kind, number(arg[1]), number(arg[2]),
-					 slot));
+	for (slot = 0; slot < 2; slot++) {
+		block = qvault_node_block(&geo, kind, number(arg[1]), number(arg[2]),
+					  slot);
+		printf("%llu\n", block);
+	}
 	return 0;
 }
 
