@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: no memory but the least reserves, one worker a queue: nothing hangs
-# minutes: 3
+# minutes: 4
 # limit: 30
 # usage: famine [PART...]      of: basic space fio swap crash concurrency swap-smp
 #
@@ -43,7 +43,7 @@ for part in "$@"; do
 	case $part in
 	concurrency)
 		guest concurrency --smp --env "$(program CONCURRENCY)" \
-			"$check_top/tests/concurrency/guest.sh" 28 "$RANDOM"
+			"$check_top/tests/concurrency/guest.sh" 14 "$RANDOM"
 		;;
 	crash) guest crash --env "$(program CRASH)" "$check_top/tests/crash/guest.sh" few ;;
 	*) functional "$part" ;;

@@ -25,7 +25,7 @@ swap_on() {
 linear eph-data /dev/ubda 0 $((224 * 2048))
 must "attach an ephemeral vault" ctl attach --ephemeral eph /dev/mapper/eph-data
 owns eph
-swap_on eph
+[ "$QVAULT_FLAVOUR" = smp ] || swap_on eph
 # And one whose commits and checkpoints write as well.
 linear full-data /dev/ubda $((224 * 2048)) $((224 * 2048))
 linear full-anchor /dev/ubda $((448 * 2048)) 16
