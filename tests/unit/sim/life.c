@@ -174,6 +174,34 @@ static void check_detached(struct life *life)
 	walk_exit(&w);
 }
 
+/*
+ * What dm does, between bios.  If the suspend fails nothing is lost but time: all is
+ * still in memory, and the vault goes on unless it has stopped.
+ */
+static bool suspend_and_resume(struct life *life)
+{
+	struct world *world = &life->world;
+	u64 now = world->oracle.now;
+	int err;
+
+	if (world->ephemeral || world->v.mode != QVAULT_MODE_WRITE)
+		return false;
+	world->sched.need_noio = false;
+	task_current->may_io = true;
+	err = qvault_suspend(&world->v);
+	if (!err)
+		world->oracle.acked = max(world->oracle.acked, now);
+	else if (life->healthy && !world->rotten)
+		shim_fail("suspend: error %d", err);
+	err = qvault_resume(&world->v);
+	if (err && life->healthy)
+		shim_fail("resume: error %d, %s", err, world->v.reason);
+	task_current->may_io = false;
+	world->sched.need_noio = true;
+	totals.suspends++;
+	return !err;
+}
+
 static void main_task(void *arg)
 {
 	struct life *life = arg;
@@ -210,6 +238,10 @@ static void main_task(void *arg)
 		fill(&c);
 	start_clients(life);
 	wait_event(life->ended, !life->running);
+	if (rng_chance(&c.rng, 40) && suspend_and_resume(life)) {
+		start_clients(life);
+		wait_event(life->ended, !life->running);
+	}
 	read_back(&c);
 	stop_checkpoints(world);
 	task_current->may_io = true;

@@ -53,6 +53,7 @@ struct totals {
 	u64 ops, blocks_read, records, walks;
 	u64 seals;			/* each under a version of its own */
 	u64 hostile, lies, astray;	/* lives, reads, writes */
+	u64 suspends;
 	u64 elsewhere, forks, fork_seals, fork_repeats, fork_told;
 	u64 rotten, carried, overfull;	/* nodes, entries, checkpoints */
 	u64 hits;			/* of fail_io_at or fail_alloc_at */
