@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: no memory but the least reserves, one worker a queue: nothing hangs
-# minutes: 4
+# group: slow
+# minutes: 6
 # limit: 30
 # usage: famine [PART...]      of: basic space fio swap crash concurrency swap-smp
 #

@@ -62,10 +62,10 @@ void ctl_dm_target_free(struct ctl_dm_target *target)
 static void check(const char *status)
 {
 	struct counters c;
-	const char *p;
+	const char *p, *rest;
 	int digits = 0;
 
-	if (!parse_status(&c, status))
+	if (!parse_status(&c, status, &rest))
 		return;
 	FUZZ_CHECK(*c.mode && strlen(c.mode) < sizeof(c.mode));
 	p = strstr(status, c.mode);
