@@ -221,6 +221,7 @@ int ctl_options_read(struct ctl_options *o, int argc, char **argv)
 	}
 	while (optind < argc)
 		o->argv[o->argc++] = argv[optind++];
+	o->argv[o->argc] = NULL;
 	return CTL_OK;
 }
 
