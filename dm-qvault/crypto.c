@@ -427,23 +427,21 @@ bool qvault_tags_differ(const void *a, const void *b, size_t bytes)
 }
 
 /**
- * qvault_random_jump() - how far versions jump at an attach
+ * qvault_random() - a number that no other life gets
  *
- * So that two lives that began from one record, unknown to each other, hardly ever
- * seal under the same version.  A memory that was copied may have copied the state
- * of the generator too; hence the clock, and the processor's own if it has one.
+ * A memory that was copied has a copy of the generator's state too; hence the clock,
+ * and the processor's own generator if it has one.
  *
  * Context: Any.
- * Return: Below 2^44.
+ * Return: 64 bits.
  */
-u64 qvault_random_jump(void)
+u64 qvault_random(void)
 {
-	u64 jump = get_random_u64();
+	u64 random = get_random_u64();
 	unsigned long word;
 
 	/* User Mode Linux has it for the kernel only, not for modules. */
 	if (!IS_ENABLED(CONFIG_UML) && arch_get_random_longs(&word, 1))
-		jump ^= word;
-	jump ^= ktime_get_real_ns() * GOLDEN_RATIO_64;
-	return jump >> (64 - QVAULT_JUMP_BITS);
+		random ^= word;
+	return random ^ ktime_get_real_ns() * GOLDEN_RATIO_64;
 }

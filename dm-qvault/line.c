@@ -11,6 +11,7 @@
  * The anchor device is trusted: what is found there is an accident, not an attack.
  */
 #include <linux/delay.h>
+#include <linux/math64.h>
 
 #include "qvault.h"
 
@@ -19,6 +20,24 @@
 #define FIRST_PAUSE_MS		10u
 
 /* ---- Versions ---- */
+
+static u64 part_left(u64 version, u32 part)
+{
+	return version < QVAULT_JUMPS_END ? (QVAULT_JUMPS_END - version) >> part : 0;
+}
+
+/**
+ * qvault_jump() - how many versions to pass over
+ * @version: the next one
+ * @part: QVAULT_ATTACH_PART or QVAULT_RECORD_PART
+ *
+ * Context: Any.
+ * Return: A random number below that part of the versions left for jumps.
+ */
+u64 qvault_jump(u64 version, u32 part)
+{
+	return mul_u64_u64_shr(qvault_random(), part_left(version, part), 64);
+}
 
 /**
  * qvault_new_versions() - take versions that were never used
@@ -66,7 +85,11 @@ bool qvault_lease_out(const struct qvault *v)
  */
 void qvault_forked(struct qvault *v)
 {
-	atomic64_add(QVAULT_LEASE + qvault_random_jump(), &v->version);
+	u64 version = atomic64_read(&v->version);
+
+	/* As far as the lease can reach, also that of a record under way: see number(). */
+	atomic64_add(QVAULT_LEASE + part_left(version, QVAULT_RECORD_PART) +
+		     qvault_jump(version, QVAULT_ATTACH_PART), &v->version);
 }
 
 /* ---- Who was here ---- */
@@ -263,6 +286,12 @@ static void adopt(struct qvault *v, const struct qvault_anchor *next,
 	v->stream.nr_cut -= next->log_head - v->anchor.log_head;
 	v->anchor = *next;
 	write_unlock(&v->map_lock);
+	/*
+	 * A copy of this memory that nobody has told, with a copy of the anchor, sees no
+	 * other record and goes on with the same versions.  It jumps elsewhere.
+	 */
+	atomic64_add(qvault_jump(atomic64_read(&v->version), QVAULT_RECORD_PART),
+		     &v->version);
 	atomic64_inc(&v->counters.commits);
 }
 
@@ -278,11 +307,13 @@ static int seal_and_put(struct qvault *v, const struct qvault_anchor *next,
 	return err;
 }
 
+/* Wherever adopt() jumps to, a whole lease follows. */
 static void number(const struct qvault *v, struct qvault_anchor *next)
 {
+	u64 version = atomic64_read(&v->version);
+
 	next->sequence = v->anchor.sequence + 1;
-	next->lease = max_t(u64, next->lease,
-			    atomic64_read(&v->version) + QVAULT_LEASE);
+	next->lease = version + part_left(version, QVAULT_RECORD_PART) + QVAULT_LEASE;
 }
 
 /**

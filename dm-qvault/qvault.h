@@ -43,10 +43,16 @@
 #define QVAULT_MAX_SEAL		2u
 /* Versions that one anchor record allows to be used after it. */
 #define QVAULT_LEASE		0x100000000ull
-/* How far, at most, versions jump when a record is read that is not our own. */
-#define QVAULT_JUMP_BITS	44
-/* Above this the versions of a volume count as used up. */
-#define QVAULT_LAST_LEASE	(~0ull << (QVAULT_JUMP_BITS + 1))
+/*
+ * Versions jump where another life may go on with the same ones: by a random number
+ * below such a part (2^-n) of what is left of the lower half of them.  So jumps become
+ * smaller, by half in 2^14.5 attaches or 2^32.5 records, and never use versions up.
+ */
+#define QVAULT_ATTACH_PART	14
+#define QVAULT_RECORD_PART	32
+#define QVAULT_JUMPS_END	(1ull << 63)
+/* Above this the versions of a volume count as used up: 128 PiB can still be written. */
+#define QVAULT_LAST_LEASE	(~0ull << 45)
 
 struct qvault_ptr {
 	u64 version;			/* 0: unmapped, reads as zeros */
@@ -607,6 +613,7 @@ int qvault_line_write(struct qvault *v, struct qvault_anchor *next, bool flush);
 int qvault_line_look(struct qvault *v);
 int qvault_line_repeat(struct qvault *v);
 int qvault_line_unbroken(struct qvault *v);
+u64 qvault_jump(u64 version, u32 part);
 u64 qvault_new_versions(struct qvault *v, u32 count);
 bool qvault_lease_low(const struct qvault *v);
 bool qvault_lease_out(const struct qvault *v);
@@ -825,8 +832,8 @@ int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid);
  * vault of this UUID for ourselves.  -EBUSY: somebody on this machine has it.
  */
 int qvault_claim_line(struct qvault *v, const u8 *uuid);
-/* Below 2^44, of whatever chance there is: how far versions jump at an attach. */
-u64 qvault_random_jump(void);
+/* Of whatever chance there is: two copies of one memory must not get the same. */
+u64 qvault_random(void);
 
 /* Ask for a checkpoint soon, on another thread. */
 void qvault_kick_checkpoint(struct qvault *v);

@@ -150,12 +150,12 @@ static int check_roots(struct qvault *v)
  */
 static int begin_versions(struct qvault *v)
 {
-	u64 jump = qvault_ephemeral(v) ? 0 : qvault_random_jump();
+	u64 lease = v->anchor.lease;
 
-	if (v->anchor.lease > QVAULT_LAST_LEASE)
+	if (lease > QVAULT_LAST_LEASE)
 		return refuse(v, "its versions are used up: copy the data to a new volume",
 			      -EOVERFLOW);
-	atomic64_set(&v->version, v->anchor.lease + jump);
+	atomic64_set(&v->version, lease + qvault_jump(lease, QVAULT_ATTACH_PART));
 	return 0;
 }
 

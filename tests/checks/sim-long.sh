@@ -57,7 +57,7 @@ for i in $(seq "$(nproc)"); do
 	fi
 done
 awk '/states explored/ { states += $1; inner += $4 }
-     /seals,/ { seals += $1 }
+     /seals, .* repeated/ { seals += $1 }
      /attacked volumes/ { attacks += $1 }
      END { print states " states explored, " inner " of them within a recovery"
 	   print seals " seals, 0 repeated; " attacks " attacks" }' \

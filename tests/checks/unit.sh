@@ -92,7 +92,7 @@ judge "simulator, the same with other seeds" "$check_tmp/fast2"
 judge "attacks on every metadata block" "$check_tmp/attack"
 
 awk '/states explored/ { states += $1; inner += $4 }
-     /seals,/ { seals += $1 }
+     /seals, .* repeated/ { seals += $1 }
      /attacked volumes/ { attacks += $1; refused += $4; unreadable += $6 }
      END { print states " states explored, " inner " of them within a recovery"
 	   print seals " seals, 0 repeated"

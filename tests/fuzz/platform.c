@@ -287,7 +287,7 @@ int qvault_claim_line(struct qvault *v, const u8 *uuid)
 	return 0;
 }
 
-u64 qvault_random_jump(void)
+u64 qvault_random(void)
 {
 	return 0;
 }

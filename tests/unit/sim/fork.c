@@ -10,7 +10,8 @@
  *
  * What is promised: nothing is ever read wrong.  Who is behind is told before its next
  * commit is acknowledged, and spoils no metadata of who is ahead.  No version is used
- * twice by who was told of the fork; without that at most those until its next commit.
+ * twice by who was told of the fork; without that none after its next commit, nor any
+ * of after the first life's.
  */
 #include <errno.h>
 #include <signal.h>
@@ -26,12 +27,19 @@
 
 #include "sim.h"
 
+/*
+ * The next version, about, when a life made its first record since the fork.  A write
+ * may just have taken some more; a jump is hardly ever so short.
+ */
+#define ABOUT 4096
+
 /* What the copy has to say at its end. */
 struct verdict {
 	u64 seals;			/* after the fork */
 	u64 repeats;			/* of them, under versions of the first life */
 	bool told;			/* that it was behind */
 	bool recorded;			/* made a record */
+	bool alone;			/* and was told nothing by anybody */
 };
 
 static void put(int fd, const void *data, size_t bytes)
@@ -127,14 +135,20 @@ static void get_tweaks(int fd, u64 first, struct map64 *theirs)
 	}
 }
 
-static u64 count_repeats(const struct tweaks *mine, const struct map64 *theirs)
+static u64 count_repeats(const struct fork *f, const struct tweaks *mine)
 {
-	u64 i, n = 0;
+	const struct map64 *theirs = &f->theirs;
+	u64 i, version, n = 0;
 
-	for (i = 0; theirs->keys && i <= theirs->mask; i++)
-		if (theirs->keys[i] && theirs->values[i] ==
-		    map64_get(&mine->seen, theirs->keys[i] - 1))
-			n++;
+	for (i = 0; theirs->keys && i <= theirs->mask; i++) {
+		version = theirs->keys[i] - 1;
+		if (!theirs->keys[i] || theirs->values[i] != map64_get(&mine->seen, version))
+			continue;
+		n++;
+		if (version > min(f->parted, f->they_parted))
+			shim_fail("G1: version %llu of another life, after a record",
+				  (unsigned long long)version);
+	}
 	return n;
 }
 
@@ -148,7 +162,10 @@ static void wake_up_behind(struct fork *f, struct world *world)
 	get(f->fd, order, sizeof(order));
 	f->behind = order[0];
 	f->notified = order[1];
+	get(f->fd, &f->they_parted, sizeof(f->they_parted));
 	get_tweaks(f->fd, atomic64_read(&world->v.version), &f->theirs);
+	/* What nobody can copy. */
+	world->sched.rng.state = mix64(world->sched.rng.state);
 	if (order[2]) {
 		get_device(f->fd, &world->data);
 		get_device(f->fd, &world->anchor);
@@ -174,13 +191,14 @@ void fork_end(struct fork *f, struct world *world)
 {
 	struct verdict verdict = {
 		.seals = world->tweaks.seen.nr - f->seals_before,
-		.repeats = count_repeats(&world->tweaks, &f->theirs),
 		.told = world->taken,
 		.recorded = world->v.anchor.sequence != f->sequence,
 	};
 
 	if (f->role != FORK_COPY)
 		return;
+	verdict.repeats = count_repeats(f, &world->tweaks);
+	verdict.alone = verdict.recorded && !f->notified;
 	if (f->notified && verdict.repeats)
 		shim_fail("G1: %llu versions of another life, after a notification",
 			  (unsigned long long)verdict.repeats);
@@ -197,6 +215,13 @@ void fork_acked(const struct fork *f, u64 time)
 {
 	if (f->behind && time > f->since)
 		shim_fail("G3: a commit of who is behind is acknowledged");
+}
+
+/* A random number is asked for: a life that has made a record is about to jump. */
+void fork_jumps(struct fork *f, struct world *world)
+{
+	if (f->parted == ~0ull && world->v.anchor.sequence != f->sequence)
+		f->parted = atomic64_read(&world->v.version) + ABOUT;
 }
 
 /* ---- The first life ---- */
@@ -221,6 +246,7 @@ static void let_copy_live(struct fork *f, struct world *world, struct rng *rng)
 	int status;
 
 	put(f->fd, order, sizeof(order));
+	put(f->fd, &f->parted, sizeof(f->parted));
 	put_tweaks(f->fd, &world->tweaks);
 	if (together) {
 		put_device(f->fd, &world->data);
@@ -231,6 +257,7 @@ static void let_copy_live(struct fork *f, struct world *world, struct rng *rng)
 	totals.fork_seals += verdict.seals;
 	totals.fork_repeats += verdict.repeats;
 	totals.fork_told += verdict.told;
+	totals.fork_alone += verdict.alone;
 	if (together) {
 		get_device(f->fd, &world->data);
 		get_device(f->fd, &world->anchor);
@@ -263,6 +290,7 @@ static void do_fork(struct fork *f, struct world *world)
 		shim_fail("socketpair: %d", errno);
 	fflush(NULL);
 	f->sequence = world->v.anchor.sequence;
+	f->parted = ~0ull;
 	f->pid = fork();
 	if (f->pid < 0)
 		shim_fail("fork: %d", errno);

@@ -354,10 +354,11 @@ static void report(double seconds)
 	printf("%llu rotten nodes: %llu entries carried past them, %llu checkpoints that had no room for that\n",
 	       (unsigned long long)totals.rotten, (unsigned long long)totals.carried,
 	       (unsigned long long)totals.overfull);
-	printf("%llu attached elsewhere meanwhile; %llu memories that went back: %llu told before a commit, %llu seals, %llu of them under versions of the other life\n",
+	printf("%llu attached elsewhere meanwhile; %llu memories that went back: %llu told before a commit, %llu never, %llu seals, %llu of them under versions of the other life, each before a record\n",
 	       (unsigned long long)totals.elsewhere,
 	       (unsigned long long)totals.forks,
 	       (unsigned long long)totals.fork_told,
+	       (unsigned long long)totals.fork_alone,
 	       (unsigned long long)totals.fork_seals,
 	       (unsigned long long)totals.fork_repeats);
 	printf("%llu attacked volumes: %llu refused, %llu with unreadable blocks, 0 read back wrong\n",

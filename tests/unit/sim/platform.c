@@ -390,12 +390,14 @@ int qvault_claim_line(struct qvault *v, const u8 *uuid)
 	return 0;
 }
 
-/* As far as a real one goes, and for one seed always the same. */
-u64 qvault_random_jump(void)
+/* For one seed always the same. */
+u64 qvault_random(void)
 {
 	struct world *world = world_current;
 
-	return world ? rng_next(&world->sched.rng) >> (64 - QVAULT_JUMP_BITS) : 0;
+	if (world && world->fork)
+		fork_jumps(world->fork, world);
+	return world && !world->unlucky ? rng_next(&world->sched.rng) : 0;
 }
 
 /* For whoever runs it: see op_read(). */

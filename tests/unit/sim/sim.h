@@ -54,7 +54,7 @@ struct totals {
 	u64 seals;			/* each under a version of its own */
 	u64 hostile, lies, astray;	/* lives, reads, writes */
 	u64 suspends;
-	u64 elsewhere, forks, fork_seals, fork_repeats, fork_told;
+	u64 elsewhere, forks, fork_seals, fork_repeats, fork_told, fork_alone;
 	u64 rotten, carried, overfull;	/* nodes, entries, checkpoints */
 	u64 hits;			/* of fail_io_at or fail_alloc_at */
 	u64 limit;			/* of states; 0: none */
@@ -121,6 +121,8 @@ struct fork {
 	bool notified;
 	u64 sequence, since;		/* of the newest record, and when, at the fork */
 	u64 seals_before;
+	/* Above these the lives share no version; ~0: no record since. */
+	u64 parted, they_parted;
 	struct map64 theirs;		/* sealed by the other, since */
 	struct world *other;		/* on another machine */
 };
@@ -130,6 +132,7 @@ void elsewhere_check(struct world *world, struct world *other);
 
 void fork_at_io(struct fork *f, struct world *world);
 void fork_acked(const struct fork *f, u64 time);
+void fork_jumps(struct fork *f, struct world *world);
 void fork_end(struct fork *f, struct world *world);
 void fork_give_up(struct fork *f, struct world *world);
 /* rot.c */

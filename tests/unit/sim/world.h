@@ -93,6 +93,7 @@ struct world {
 	bool carrying;			/* entries are logged again */
 	u64 overfull;			/* checkpoints that could not carry it all */
 	struct fork *fork;		/* or NULL */
+	bool unlucky;			/* who asks for a random number gets 0 */
 
 	/* Called whenever what a crash could leave has changed. */
 	void (*on_io)(struct world *world, const struct io *io, bool completed);

@@ -222,13 +222,21 @@ void test_line_slots(void)
 	with_vault(3000, 64, in_both_slots);
 }
 
+static u64 next_version(const struct fixture *f)
+{
+	return atomic64_read(&f->v->version);
+}
+
+static u64 leased(const struct fixture *f)
+{
+	return f->v->anchor.lease - next_version(f);
+}
+
 static void versions(struct fixture *f)
 {
 	struct client c = { .world = &f->world, .rng.state = 3 };
 	u64 lease, sequence;
 
-	/* The record that was found leased nothing above 1. */
-	CHECK(atomic64_read(&f->v->version) > 1ull << 30);
 	CHECK(!op_write(&c, 0, 1));
 	CHECK(!qvault_commit(f->v));
 	lease = f->v->anchor.lease;
@@ -246,9 +254,116 @@ static void versions(struct fixture *f)
 	CHECK(!qvault_commit(f->v));
 }
 
+/* Each jump may be as short or as long as it likes: a whole lease follows. */
+static void record_jumps(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	u64 before, used = 0;
+	u32 i;
+
+	for (i = 0; i < 100; i++) {
+		f->world.unlucky = i & 1;
+		CHECK(!op_write(&c, i, 3));
+		before = next_version(f);
+		CHECK(!qvault_commit(f->v));
+		CHECK(leased(f) >= QVAULT_LEASE);
+		CHECK(!qvault_lease_low(f->v));
+		if (f->world.unlucky)
+			CHECK(next_version(f) - before < 10);
+		else
+			used += next_version(f) - before;
+	}
+	/* On average half of the longest. */
+	CHECK(used / 50 > 1ull << 29 && used / 50 < 3ull << 29);
+}
+
+/* With no luck at all a fork passes over whatever may be leased. */
+static void fork_unlucky(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+
+	f->world.unlucky = true;
+	CHECK(!op_write(&c, 0, 1));
+	CHECK(!qvault_commit(f->v));
+	qvault_forked(f->v);
+	CHECK(!qvault_new_versions(f->v, 1));
+	CHECK(!qvault_commit(f->v));
+	CHECK(qvault_new_versions(f->v, 1));
+}
+
+/* Told as the record is under way: what that record leases is passed over too. */
+static struct fixture *hooked;
+
+static void fork_at_write(struct world *world, const struct io *io, bool completed)
+{
+	if (io->dev != &world->anchor || io->kind != IO_WRITE || completed)
+		return;
+	world->on_io = NULL;
+	qvault_forked(hooked->v);
+}
+
+static void fork_under_way(struct fixture *f)
+{
+	write_some(f);
+	f->world.unlucky = true;
+	hooked = f;
+	f->world.on_io = fork_at_write;
+	CHECK(!qvault_commit(f->v));
+	CHECK(!f->world.on_io);
+	CHECK(!qvault_new_versions(f->v, 1));
+}
+
+/* An attach begins above all that was leased, also if it has no luck. */
+static void attach_jumps(struct fixture *f)
+{
+	struct qvault_disk_anchor *record = malloc(QVAULT_BLOCK_SIZE);
+	u32 i;
+
+	/* What the first one found leased nothing above 1. */
+	CHECK(next_version(f) > 1ull << 33);
+	for (i = 0; i < 2; i++) {
+		u64 lease;
+
+		f->world.unlucky = i;
+		write_some(f);
+		CHECK(!qvault_commit(f->v));
+		lease = f->v->anchor.lease;
+		f->v->mode = QVAULT_MODE_FAILED;
+		qvault_detach(f->v);
+		CHECK(!qvault_attach(f->v, record));
+		CHECK(next_version(f) >= lease);
+		CHECK(i || next_version(f) > lease + (1ull << 33));
+	}
+	free(record);
+}
+
+/* Jumps never use the versions up: near the end of their part there are none. */
+static void last_versions(struct fixture *f)
+{
+	u64 version = QVAULT_JUMPS_END - (1ull << 20), lease;
+
+	write_some(f);
+	atomic64_set(&f->v->version, version);
+	CHECK(!qvault_line_repeat(f->v));
+	CHECK(next_version(f) == version);
+	CHECK(f->v->anchor.lease == version + QVAULT_LEASE);
+	lease = QVAULT_LAST_LEASE - QVAULT_LEASE;
+	atomic64_set(&f->v->version, lease);
+	CHECK(!qvault_line_repeat(f->v));
+	CHECK(f->v->anchor.lease == QVAULT_LAST_LEASE);
+	CHECK(qvault_new_versions(f->v, 3) == lease);
+	CHECK(!op_write(&(struct client){ .world = &f->world }, 9, 1));
+	CHECK(!qvault_commit(f->v));
+}
+
 void test_line_versions(void)
 {
 	with_vault(3000, 64, versions);
+	with_vault(3000, 64, record_jumps);
+	with_vault(3000, 64, fork_unlucky);
+	with_vault(3000, 64, fork_under_way);
+	with_vault(3000, 64, attach_jumps);
+	with_vault(3000, 64, last_versions);
 }
 
 /* Resume takes what the suspend left there, and nothing else. */

@@ -15,6 +15,10 @@ static inline u64 div64_u64_rem(u64 a, u64 b, u64 *rem)
 	*rem = a % b;
 	return a / b;
 }
+static inline u64 mul_u64_u64_shr(u64 a, u64 b, unsigned int shift)
+{
+	return (unsigned __int128)a * b >> shift;
+}
 /* As on a 32-bit machine: the divisor and the remainder have 32 bits. */
 #define do_div(n, base) ({						\
 	u32 __base = (base);						\
