@@ -80,6 +80,8 @@ mutant LEASE_NOT_RENEWED lease
 mutant LEASE_BEFORE_RECORD lease
 mutant BEYOND_LEASE lease
 mutant RETRY_UNDER_OLD_VERSIONS lease
+mutant JUMP_NOT_LEASED lease
+mutant FORK_TOO_SHORT lease
 
 mutant NO_LOOK "${two[@]}" -DCOMMITS=2
 mutant LOG_BEFORE_LOOK "${two[@]}" -DCOMMITS=2

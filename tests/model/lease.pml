@@ -14,6 +14,7 @@
 #ifndef LEASE
 #define LEASE	8		/* QVAULT_LEASE */
 #endif
+#define JUMP	2		/* at most passed over after a record */
 #define TAKERS	2		/* writes between lease_low() and their versions */
 #define MERGE	2		/* versions that a checkpoint takes, or a commit */
 
@@ -31,6 +32,8 @@ mtype = { ATTACHING, RUNNING, FAILED };
 mtype mode = ATTACHING;
 mtype = { NEITHER, READING, WRITING };
 mtype anchoring;		/* where qvault_line_write() is */
+byte meanwhile;			/* versions taken since the record under way was begun */
+bit forked;			/* so was the news of a fork */
 byte takers;			/* writers that found the lease high enough */
 bit renewing;			/* a writer waits for a new record: get_versions() */
 
@@ -44,6 +47,7 @@ inline take(count)
 	believed = believed - version - count;
 	other = (other == NOTHING -> other : other - version - count);
 	version = 0;
+	meanwhile = (anchoring == WRITING -> meanwhile + count : 0);
 	/* I3: whoever attaches next begins behind it. */
 	assert(lease >= 0);			/* I3 */
 	assert(other == NOTHING || other >= 0)	/* I3 */
@@ -59,27 +63,45 @@ inline take(count)
 #define LEASED(count)	(version + (count) <= believed)
 #endif
 
-/* C: qvault_line_write: lease = max(old, version + QVAULT_LEASE) */
+/* No block was sealed with these, and none will be. */
+inline pass_over(count)
+{
+	lease = lease - (count);
+	believed = believed - (count);
+	other = (other == NOTHING -> other : other - (count))
+}
+
+/* C: qvault_line_write number: wherever the jump ends, a whole lease follows */
 inline anchor_begin()
 {
 #ifdef MUTANT_LEASE_NOT_RENEWED
 	other = lease;
 #else
-	other = (version + LEASE > lease -> version + LEASE : lease);
+#ifdef MUTANT_JUMP_NOT_LEASED
+	other = version + LEASE;
+#else
+	other = version + JUMP + LEASE;
+#endif
 #endif
 #ifdef MUTANT_LEASE_BEFORE_RECORD
 	believed = other;
 	mode = RUNNING;
 #endif
+	meanwhile = 0;
+	forked = 0;
 	anchoring = WRITING
 }
 
-inline anchor_end()
+/* C: adopt */
+inline anchor_end(jump)
 {
 	lease = other;
 	believed = lease;
-	assert(believed > version);	/* I6: a record brings new ones */
 	other = NOTHING;
+	pass_over(jump);
+	assert(forked || believed + meanwhile >= LEASE);	/* I6: a record brings new ones */
+	meanwhile = 0;
+	forked = 0;
 	anchoring = NEITHER;
 	renewing = 0;
 	mode = RUNNING
@@ -116,7 +138,19 @@ end:	do
 	/* C: __qvault_commit __qvault_anchor_tree */
 	:: d_step { mode == RUNNING && (anchoring == READING ||
 		(anchoring == NEITHER && renewing)) -> anchor_begin() }
-	:: d_step { anchoring == WRITING && mode != FAILED -> anchor_end() }
+	:: d_step { anchoring == WRITING && mode != FAILED -> anchor_end(0) }
+	:: d_step { anchoring == WRITING && mode != FAILED -> anchor_end(JUMP) }
+	/* C: qvault_forked: no version before a record that was begun after it */
+	:: d_step { mode == RUNNING && believed > 0 ->
+		forked = (anchoring == WRITING);
+#ifdef MUTANT_FORK_TOO_SHORT
+		pass_over(LEASE);
+#else
+		pass_over(LEASE + JUMP);
+#endif
+		assert(believed <= 0);				/* I3 */
+		assert(other == NOTHING || other <= 0)		/* I3 */
+		}
 	/* C: qvault_fail: it may be durable, and nothing more is sealed. */
 	:: d_step { anchoring == WRITING && mode == RUNNING -> mode = FAILED }
 
@@ -130,6 +164,8 @@ end:	do
 			other = NOTHING;
 			anchoring = NEITHER;
 			takers = 0;
+			meanwhile = 0;
+			forked = 0;
 			renewing = 0;
 			mode = ATTACHING;
 			/* C: recover: the lease found is where versions begin. */

@@ -29,8 +29,9 @@
  * L6 after an attach, or a clean detach, one slot alone says all: L1 and L3 hold
  *    if the other one rots
  *
- * If memory goes back with both devices, and nobody says so, nothing can tell: a
- * jump needs the notification then.
+ * If memory goes back with both devices, and nobody says so, no look can tell.  Then
+ * it is the jump after each record that parts the two, by chance and not for sure; so
+ * that jump is not here, and the simulator counts what it does.
  *
  * Data blocks are not here: until its next look a displaced life writes to places
  * that the other one holds to be free, and what both wrote may be refused (EILSEQ).
