@@ -5,12 +5,12 @@
 # minutes: 10
 # processors: 1
 # limit: 60
-# usage: machines [SCENE...]
+# usage: two-lives [SCENE...]
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "$0")/../lib/check.sh"
-# shellcheck source=tests/machines/machine.sh
-. "$check_top/tests/machines/machine.sh"
+# shellcheck source=tests/two-lives/machine.sh
+. "$check_top/tests/two-lives/machine.sh"
 
 scenes=(savevm-both savevm-both-untold savevm-memory savevm-memory-untold two-guests
 	hibernate hibernate-busy test-resume resume-too-late swap-on-vault power-off)
@@ -92,7 +92,7 @@ savevm_both() {
 	lived second "second life"
 	same "second life: mode" write "$(ask second mode)"
 	cut second
-	read -r written repeated < <(python3 "$check_top/tests/machines/repeats.py" \
+	read -r written repeated < <(python3 "$check_top/tests/two-lives/repeats.py" \
 		"$here.fork/data" "$here/data" "$here.second/data")
 	say "$written pieces of 16 bytes written by both lives, $repeated of them alike"
 	if [ "$told" = told ]; then

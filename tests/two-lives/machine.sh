@@ -4,7 +4,7 @@
 # of the check.  Source it after tests/lib/check.sh.
 #
 # They have no root but an initramfs (9p can neither be migrated nor hibernated), and do
-# what they are told at a serial line: tests/machines/init.  What one has written is
+# what they are told at a serial line: tests/two-lives/init.  What one has written is
 # safe in this host's page cache when it is killed.
 # shellcheck source=tests/lib/verdict.sh
 . "$check_top/tests/lib/verdict.sh"
@@ -24,7 +24,7 @@ machines_build() {
 	ko=$("$lab/build-module" --into "$check_tmp" "$headers")
 	machine_tool=$("$lab/build-tool")
 	mkdir -p "$tree"/{proc,sys,dev}
-	cp "$check_top/tests/machines/init" "$tree/init"
+	cp "$check_top/tests/two-lives/init" "$tree/init"
 	(umask 077 && head -c 64 /dev/urandom >"$tree/key")
 	add_programs "$tree" "$(command -v busybox)" "$(command -v dmsetup)" "$machine_tool" \
 		"$("$lab/guest-program" functional)" "$("$lab/guest-program" machine)"
