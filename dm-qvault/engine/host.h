@@ -45,8 +45,8 @@ static inline u32 qvault_least_buffers(enum qvault_use use)
 		/* Three bitmaps; two paths through the map; what is read. */
 		return 3 + 2 * inner * node + node;
 	case QVAULT_USE_COMMIT:
-		/* A log block, or a record; both slots when attaching. */
-		return 2;
+		/* A log block; both slots; or a record, and two of what its slot holds. */
+		return 3;
 	case QVAULT_USE_CHECKPOINT:
 		/* Two cursors, each with new nodes and old ones; as above; and a write. */
 		return 2 * (QVAULT_MAX_LEVELS + inner * node) + node + 1;

@@ -90,6 +90,7 @@ void qvault_forked(struct qvault *v)
 	/* As far as the lease can reach, also that of a record under way: see number(). */
 	atomic64_add(QVAULT_LEASE + part_left(version, QVAULT_RECORD_PART) +
 		     qvault_jump(version, QVAULT_ATTACH_PART), &v->version);
+	atomic_inc(&v->forks);
 }
 
 /* ---- Who was here ---- */
@@ -156,16 +157,58 @@ static int check_other_slot(struct qvault *v, u32 slot, bool was_record,
 	return err == -ENODATA ? 0 : err;
 }
 
-/* @mine: stands there perhaps, from a write that failed; NULL: there was none. */
+/* A record on its way into its slot. */
+struct attempt {
+	struct qvault_disk_anchor *record;
+	void *seen;			/* in the slot, at the last look */
+	void *was;			/* there, before the first write; or NULL */
+	bool wrote;			/* a write has failed */
+};
+
+/* Was it our write that failed, whole? */
+static bool is_ours(const struct attempt *a)
+{
+	const struct qvault_disk_anchor *seen = a->seen;
+
+	return a->wrote && !qvault_tags_differ(seen->mac, a->record->mac,
+					       sizeof(seen->mac));
+}
+
+static bool same_sector(const void *a, const void *b, u32 sector)
+{
+	const u32 bytes = QVAULT_BLOCK_SIZE / QVAULT_SECTORS;
+
+	return !qvault_tags_differ(a + sector * bytes, b + sector * bytes, bytes);
+}
+
+/*
+ * Or in part?  Then each sector is as it was or as we write it.  A record of anybody
+ * else is neither in the sector with its MAC; as long as that has not come, our look
+ * was just before his write, as it might have been anyway.
+ */
+static bool is_torn_of_ours(const struct attempt *a)
+{
+	u32 i;
+
+	if (!a->wrote || !a->was)
+		return false;
+	for (i = 0; i < QVAULT_SECTORS; i++)
+		if (!same_sector(a->seen, a->was, i) &&
+		    !same_sector(a->seen, a->record, i))
+			return false;
+	return true;
+}
+
+/* @a: what is to be written there; NULL: nothing yet. */
 static int check_slot(struct qvault *v, u32 slot, struct qvault_disk_anchor *seen,
-		      const struct qvault_disk_anchor *mine)
+		      const struct attempt *a)
 {
 	bool attaching = READ_ONCE(v->mode) == QVAULT_MODE_DETACHED;
 	int err = 0;
 
-	if (mine && !qvault_tags_differ(seen->mac, mine->mac, sizeof(mine->mac)))
+	if (a && is_ours(a))
 		return 0;
-	if (!is_known(v, slot, seen))
+	if (!is_known(v, slot, seen) && !(a && is_torn_of_ours(a)))
 		err = find_other(v, slot, seen);
 	else if (!attaching)
 		return 0;
@@ -224,28 +267,64 @@ static int flush_and_look(struct qvault *v, bool flush, u32 slot, void *seen,
 }
 
 /*
+ * The look before a record.  Who is told meanwhile that his memory may live twice
+ * looks again: the other life may be the first one to write.
+ */
+static int look_before(struct qvault *v, struct attempt *a, bool flush, u32 slot,
+		       int *read)
+{
+	int err, forks;
+
+	do {
+		forks = atomic_read(&v->forks);
+		err = flush_and_look(v, flush, slot, a->seen, read);
+		if (err || *read)
+			return err;
+		if (a->was && !a->wrote)
+			memcpy(a->was, a->seen, QVAULT_BLOCK_SIZE);
+		err = check_slot(v, slot, a->seen, a);
+		flush = false;
+	} while (!err && forks != atomic_read(&v->forks));
+	return err;
+}
+
+/*
  * Sets @again if it is the anchor device that failed.  After a write that failed the
  * record may stand there; before that, another life has done the very same.
  */
-static int try_record(struct qvault *v, struct qvault_disk_anchor *disk,
-		      void *seen, bool flush, bool *again)
+static int try_record(struct qvault *v, struct attempt *a, bool flush, bool *again)
 {
-	const struct qvault_disk_anchor *mine = *again ? disk : NULL;
-	u32 slot = le64_to_cpu(disk->sequence) & 1;
-	int err, read;
+	u32 slot = le64_to_cpu(a->record->sequence) & 1;
+	int err, io;
 
 	*again = false;
-	err = flush_and_look(v, flush, slot, seen, &read);
+	err = look_before(v, a, flush, slot, &io);
 	if (err)
 		return err;
-	if (!read) {
-		err = check_slot(v, slot, seen, mine);
-		if (err)
-			return err;
-		read = qvault_dev_write_fua(v->anchor_dev, slot, disk);
+	if (!io) {
+		io = qvault_dev_write_fua(v->anchor_dev, slot, a->record);
+		a->wrote = io;
 	}
-	*again = read;
-	return read;
+	*again = io;
+	return io;
+}
+
+static int try_for_a_while(struct qvault *v, struct attempt *a, bool flush)
+{
+	bool again;
+	int err;
+	u32 n;
+
+	err = try_record(v, a, flush, &again);
+	for (n = 0; again && n + 1 < TRIES; n++) {
+		if (!n)
+			qvault_report_trouble(v, "a write of the anchor", err);
+		msleep(FIRST_PAUSE_MS << n);
+		err = try_record(v, a, false, &again);
+	}
+	if (again)
+		qvault_fail(v, "a write of the anchor", err);
+	return err;
 }
 
 /*
@@ -255,21 +334,18 @@ static int try_record(struct qvault *v, struct qvault_disk_anchor *disk,
  */
 static int put_record(struct qvault *v, struct qvault_disk_anchor *disk, bool flush)
 {
-	void *seen = qvault_buf_get(v, QVAULT_USE_COMMIT);
-	bool again = false;
-	u32 n;
+	struct attempt a = {
+		.record = disk,
+		.seen = qvault_buf_get(v, QVAULT_USE_COMMIT),
+	};
 	int err;
 
-	err = try_record(v, disk, seen, flush, &again);
-	for (n = 0; again && n + 1 < TRIES; n++) {
-		if (!n)
-			qvault_report_trouble(v, "a write of the anchor", err);
-		msleep(FIRST_PAUSE_MS << n);
-		err = try_record(v, disk, seen, false, &again);
-	}
-	if (again)
-		qvault_fail(v, "a write of the anchor", err);
-	qvault_buf_put(seen);
+	/* Later on the other slot tells whether somebody else was here. */
+	if (READ_ONCE(v->mode) == QVAULT_MODE_DETACHED)
+		a.was = qvault_buf_get(v, QVAULT_USE_COMMIT);
+	err = try_for_a_while(v, &a, flush);
+	qvault_buf_put(a.was);
+	qvault_buf_put(a.seen);
 	return err;
 }
 

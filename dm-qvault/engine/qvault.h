@@ -140,6 +140,8 @@ struct qvault {
 
 	/* Next version; used only below anchor.lease. */
 	atomic64_t version;
+	/* How often qvault_forked() was called. */
+	atomic_t forks;
 
 	/* Operations that wait for room; see get_room(). */
 	wait_queue_head_t room_wait;

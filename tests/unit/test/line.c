@@ -181,6 +181,154 @@ static void changed_at_attach(struct fixture *f)
 	must_go_on_after(f);
 }
 
+/* ---- Records that are under way ---- */
+
+/* What happens at the next write of the anchor, or the next look at it. */
+static struct {
+	struct fixture *f;
+	struct block *was, *new;	/* in the slot, and to come there */
+	struct block *other;		/* comes there at the look; or NULL */
+	u32 mask;			/* sectors that the write reaches, and fails */
+	u32 left;			/* so often */
+} hook;
+
+static void fail_torn(struct world *world, const struct io *io, bool completed)
+{
+	struct block *torn;
+
+	if (io->dev != &world->anchor || io->kind != IO_WRITE || !hook.left)
+		return;
+	if (!completed) {
+		world->faults.fail_io_at = world->nr_ios + 1;
+		hook.was = block_get(dev_durable(io->dev, io->block));
+		hook.new = block_get(io->contents);
+		return;
+	}
+	CHECK(io->err);
+	torn = block_torn(hook.was, hook.new, hook.mask);
+	if (hook.other) {
+		block_put(torn);
+		torn = block_torn(hook.was, hook.other, hook.mask);
+	}
+	dev_replace(&world->anchor, io->block, torn);
+	block_put(torn);
+	block_put(hook.was);
+	block_put(hook.new);
+	hook.left--;
+}
+
+/* The next writes of the anchor reach these sectors only, and fail. */
+static void tear(struct fixture *f, u32 mask, u32 times)
+{
+	hook.f = f;
+	hook.mask = mask;
+	hook.left = times;
+	f->world.faults.fail_anchor = true;
+	f->world.expect_failure = true;
+	f->world.on_io = fail_torn;
+}
+
+/* As an attach does it, and again, and from what a failure has left there. */
+static int begin(struct fixture *f)
+{
+	struct qvault_anchor next = f->v->anchor;
+	int err;
+
+	next.epoch++;
+	f->v->mode = QVAULT_MODE_DETACHED;
+	err = qvault_line_write(f->v, &next, false);
+	if (!err)
+		err = qvault_line_repeat(f->v);
+	f->v->mode = QVAULT_MODE_WRITE;
+	return err;
+}
+
+/* A device that tears and fails; nobody else is there. */
+static void attach_torn(struct fixture *f)
+{
+	u32 mask;
+
+	write_some(f);
+	for (mask = 0; mask < 256; mask++) {
+		tear(f, mask, 1 + mask % 3);
+		CHECK(!begin(f));
+		CHECK(!hook.left);
+	}
+	f->world.on_io = NULL;
+	must_go_on(f);
+}
+
+/* But if it was not we who have torn it, somebody else is. */
+static void attach_torn_by_other(struct fixture *f)
+{
+	struct qvault_disk_anchor *disk;
+	u32 mask;
+
+	write_some(f);
+	f->world.expect_taken = true;
+	/* Without the sector of the MAC it is no news of anybody. */
+	for (mask = 128; mask < 256; mask++) {
+		disk = slot_of(f, f->v->anchor.sequence & 1);
+		disk->sequence = cpu_to_le64(f->v->anchor.sequence + 1);
+		disk->epoch = cpu_to_le64(f->v->anchor.epoch + 1);
+		disk->lease = cpu_to_le64(f->v->anchor.lease + 12345);
+		CHECK(!qvault_anchor_seal(f->v, disk));
+		hook.other = block_new(disk);
+		free(disk);
+		disk = slot_of(f, next_slot(f));
+		tear(f, mask, 1);
+		CHECK(begin(f) == -ESTALE);
+		block_put(hook.other);
+		hook.other = NULL;
+		put_slot(f, next_slot(f), disk);
+		free(disk);
+	}
+	f->world.on_io = NULL;
+	must_go_on_after(f);
+}
+
+/* Told of another life after the look, whose record comes at just that time. */
+static void fork_after_look(struct world *world, const struct io *io, bool completed)
+{
+	if (io->dev != &world->anchor || io->kind != IO_READ || !completed || !hook.left)
+		return;
+	hook.left--;
+	if (hook.other)
+		dev_replace(&world->anchor, io->block, hook.other);
+	qvault_forked(hook.f->v);
+}
+
+static void told_late(struct fixture *f)
+{
+	struct qvault_disk_anchor *disk;
+
+	write_some(f);
+	hook.f = f;
+	hook.left = 3;
+	f->world.on_io = fork_after_look;
+	must_go_on(f);
+	CHECK(!hook.left);
+	CHECK(!op_write(&(struct client){ .world = &f->world }, 9, 1));
+	disk = slot_of(f, f->v->anchor.sequence & 1);
+	disk->sequence = cpu_to_le64(f->v->anchor.sequence + 1);
+	disk->commit = cpu_to_le64(le64_to_cpu(disk->commit) + 1);
+	CHECK(!qvault_anchor_seal(f->v, disk));
+	hook.other = block_new(disk);
+	hook.left = 1;
+	free(disk);
+	must_be_taken(f);
+	block_put(hook.other);
+	hook.other = NULL;
+	f->world.on_io = NULL;
+}
+
+void test_line_under_way(void)
+{
+	with_vault(3000, 64, attach_torn);
+	with_vault(3000, 64, attach_torn_by_other);
+	with_vault(3000, 64, told_late);
+}
+
 void test_line_look(void)
 {
 	with_vault(3000, 64, torn_over_other);

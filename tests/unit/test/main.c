@@ -50,6 +50,7 @@ static const struct test {
 	{ "anchor: a lease is renewed in time", test_anchor_lease },
 	{ "line: who else was here", test_line_look },
 	{ "line: an attach and a detach write both slots", test_line_slots },
+	{ "line: what happens to a record under way", test_line_under_way },
 	{ "line: versions jump", test_line_versions },
 	{ "line: resume takes what the suspend left", test_line_resume },
 	{ "line: all writes fail for a while on a full volume", test_line_outage },

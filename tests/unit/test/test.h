@@ -57,6 +57,7 @@ void test_anchor_named(void);
 void test_anchor_lease(void);
 void test_line_look(void);
 void test_line_slots(void);
+void test_line_under_way(void);
 void test_line_versions(void);
 void test_line_resume(void);
 void test_line_outage(void);
