@@ -174,27 +174,20 @@ static bool is_ours(const struct attempt *a)
 					       sizeof(seen->mac));
 }
 
-static bool same_sector(const void *a, const void *b, u32 sector)
-{
-	const u32 bytes = QVAULT_BLOCK_SIZE / QVAULT_SECTORS;
-
-	return !qvault_tags_differ(a + sector * bytes, b + sector * bytes, bytes);
-}
-
 /*
- * Or in part?  Then each sector is as it was or as we write it.  A record of anybody
- * else is neither in the sector with its MAC; as long as that has not come, our look
- * was just before his write, as it might have been anyway.
+ * Or in part, torn wherever the device likes?  Then each byte is as it was or as we
+ * write it.  Of anybody else's record the MAC is neither; as long as that has not come,
+ * our look was just before his write, as it might have been anyway.
  */
 static bool is_torn_of_ours(const struct attempt *a)
 {
+	const u8 *seen = a->seen, *was = a->was, *record = (const u8 *)a->record;
 	u32 i;
 
 	if (!a->wrote || !a->was)
 		return false;
-	for (i = 0; i < QVAULT_SECTORS; i++)
-		if (!same_sector(a->seen, a->was, i) &&
-		    !same_sector(a->seen, a->record, i))
+	for (i = 0; i < QVAULT_BLOCK_SIZE; i++)
+		if (seen[i] != was[i] && seen[i] != record[i])
 			return false;
 	return true;
 }

@@ -5,12 +5,13 @@
 # minutes: 35
 # limit: 240
 #
-# usage: tests/run mutation [NAME...]     rows of tests/{unit,kunit,glue}/mutants
+# usage: tests/run mutation [NAME...]     rows of tests/{unit,kunit,glue,machine}/mutants
 #
 # Those in the engine are looked for by the unit tests, the golden vault and the
 # simulator in userspace, the last for at most SECONDS_EACH (default: 40) of the
 # processor; those in keys, ciphers and MACs by the suites inside the module; those
-# between bios and the engine by tests/glue/guest.sh.  Two mutants at a time.
+# between bios and the engine by tests/glue/guest.sh; those in what the machine does by
+# the check machine and a scene of two-lives.  Two mutants at a time.
 # Beside each that is killed stands what the killer said: a row is good only if
 # that is the bug, and not an accident.
 # shellcheck disable=SC2317 # functions are called by way of try
@@ -114,6 +115,14 @@ look_in_glue() {
 		--env "FUNCTIONAL=$program" --env "GLUE=$glue" "$check_top/tests/glue/guest.sh"
 }
 
+# Their guests are of several kernels; that it compiles is seen for one.
+look_in_machine() {
+	local -x QVAULT_MODULE=$build/module
+	found machine timeout 900 bash "$check_top/tests/checks/machine.sh" ||
+		found two-lives timeout 900 bash "$check_top/tests/checks/two-lives.sh" \
+			savevm-memory
+}
+
 # ---- One mutant ----
 
 # mutate NAME FILE EXPRESSION WHAT: in $where, which is as it should be.
@@ -205,6 +214,8 @@ rows "$check_top/tests/glue/mutants" "$@"
 suite glue pristine_module build_module look_in_glue look_in_glue
 rows "$check_top/tests/kunit/mutants" "$@"
 suite kunit pristine_module build_module look_in_kunit look_in_kunit
+rows "$check_top/tests/machine/mutants" "$@"
+suite machine pristine_module build_module look_in_machine look_in_machine
 rows "$check_top/tests/unit/mutants" "$@"
 suite engine pristine_engine build_engine look_in_engine look_briefly
 echo "$all_killed killed of $all_seeded seeded${all_survivors:+; survivors:$all_survivors}"

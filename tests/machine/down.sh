@@ -3,45 +3,74 @@
 # One of two guests with one disk: the machine goes down while a vault is in use, and
 # comes up again.
 # usage: down.sh write	a write that nobody flushes, then an orderly end
-#        down.sh hang	the same over a device that does not answer any more
-#        down.sh read	what is there
+#        down.sh hang	the same over a device that does not answer any more; beside it is
+#			another vault, and a write that comes while this one is waited for
+#        down.sh read NAME	what is there
 # shellcheck disable=SC2317 # functions that try and must call
 set -euo pipefail
 # shellcheck source=tests/functional/lib.sh
 . "$QVAULT_TREE/tests/functional/lib.sh"
 
-size=$((48 * 2048))
-linear d-data /dev/ubda 0 $size
-linear d-anchor /dev/ubda $size 16
-fun addkey
-blocks=$((size / 8))
-vault=/dev/mapper/d
-attach_d() {
-	dm_create d "0 $1 qvault /dev/mapper/d-data /dev/mapper/d-anchor :64:logon:qvault:test 2 commit_seconds 0"
+# The same in both guests.
+printf '%064d' 7 >"$key"
+
+# devices NAME START SECTORS: of a vault, on the one disk.
+devices() {
+	linear "$1-data" /dev/ubda "$2" "$3"
+	linear "$1-anchor" /dev/ubda $(($2 + $3)) 16
 }
+
+devices d 0 $((48 * 2048))
+devices e $((50 * 2048)) $((12 * 2048))
+
+old() { must "attach" attach "$1" "/dev/mapper/$1-data" "/dev/mapper/$1-anchor" --commit-seconds 0; }
+new() {
+	format "/dev/mapper/$1-data" "/dev/mapper/$1-anchor" >/dev/null
+	old "$1"
+}
+
+# A write that nothing has committed.
+write() {
+	local records
+	new d
+	fun pattern /dev/mapper/d 1 0 1000
+	dmsetup message d 0 commit
+	fun pattern /dev/mapper/d 2 100 300
+	records=$(field d 10)
+	same "nothing has committed it" "$records" "$(field d 10)"
+}
+
 down() {
 	echo "going down"
 	busybox halt -f
 	sleep 60
 }
 
-if [ "$1" != read ]; then
-	sectors=$(fun format "$blocks" 64 /dev/mapper/d-anchor)
-	must "attach" attach_d "$sectors"
-	fun pattern "$vault" 1 0 1000
-	dmsetup message d 0 commit
-	fun pattern "$vault" 2 100 300
-	records=$(field d 10)
-	same "nothing has committed it" "$records" "$(field d 10)"
-	if [ "$1" = hang ]; then
-		dmsetup suspend --noflush --nolockfs d-data
-	fi
+case $1 in
+write)
+	write
 	down
-fi
-sectors=$("$QVAULT_CTL" dump --json /dev/mapper/d-anchor |
-	sed -n 's/.*"size": *\([0-9]*\).*/\1/p')
-must "attach" attach_d $((sectors / 512))
-try "what was written and not flushed is there" fun verify "$vault" 2 100 300
-try "and the rest" fun verify "$vault" 1 500 500
-dm_remove d
-finish
+	;;
+hang)
+	new e
+	write
+	dmsetup suspend --noflush --nolockfs d-data
+	down &
+	# It waits ten seconds for d.
+	sleep 3
+	fun pattern /dev/mapper/e 3 0 100
+	echo "written"
+	wait
+	;;
+read)
+	old "$2"
+	if [ "$2" = d ]; then
+		try "what was written and not flushed is there" fun verify /dev/mapper/d 2 100 300
+		try "and the rest" fun verify /dev/mapper/d 1 500 500
+	else
+		try "what was written as it went down is there" fun verify /dev/mapper/e 3 0 100
+	fi
+	detach "$2"
+	finish
+	;;
+esac

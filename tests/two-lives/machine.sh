@@ -21,7 +21,9 @@ machines_build() {
 	local lab=$check_top/tests/lab tree=$check_tmp/tree ko
 	release="" vmlinuz="" modules="" headers=""
 	eval "$("$lab/debian-kernel" 6.12)"
-	ko=$("$lab/build-module" --into "$check_tmp" "$headers")
+	# QVAULT_MODULE names the sources of another module than ours: see mutation.
+	ko=$("$lab/build-module" ${QVAULT_MODULE:+--source "$QVAULT_MODULE"} \
+		--into "$check_tmp" "$headers")
 	machine_tool=$("$lab/build-tool")
 	mkdir -p "$tree"/{proc,sys,dev}
 	cp "$check_top/tests/two-lives/init" "$tree/init"

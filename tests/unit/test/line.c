@@ -188,13 +188,13 @@ static struct {
 	struct fixture *f;
 	struct block *was, *new;	/* in the slot, and to come there */
 	struct block *other;		/* comes there at the look; or NULL */
-	u32 mask;			/* sectors that the write reaches, and fails */
+	u32 cut;			/* so many bytes of the write come there, and it fails */
 	u32 left;			/* so often */
 } hook;
 
 static void fail_torn(struct world *world, const struct io *io, bool completed)
 {
-	struct block *torn;
+	struct block *torn, *new;
 
 	if (io->dev != &world->anchor || io->kind != IO_WRITE || !hook.left)
 		return;
@@ -205,11 +205,9 @@ static void fail_torn(struct world *world, const struct io *io, bool completed)
 		return;
 	}
 	CHECK(io->err);
-	torn = block_torn(hook.was, hook.new, hook.mask);
-	if (hook.other) {
-		block_put(torn);
-		torn = block_torn(hook.was, hook.other, hook.mask);
-	}
+	new = hook.other ?: hook.new;
+	torn = block_new(hook.was->data);
+	memcpy(torn->data, new->data, hook.cut);
 	dev_replace(&world->anchor, io->block, torn);
 	block_put(torn);
 	block_put(hook.was);
@@ -217,11 +215,11 @@ static void fail_torn(struct world *world, const struct io *io, bool completed)
 	hook.left--;
 }
 
-/* The next writes of the anchor reach these sectors only, and fail. */
-static void tear(struct fixture *f, u32 mask, u32 times)
+/* Of the next writes of the anchor so many bytes are done, and they fail. */
+static void tear(struct fixture *f, u32 cut, u32 times)
 {
 	hook.f = f;
-	hook.mask = mask;
+	hook.cut = cut;
 	hook.left = times;
 	f->world.faults.fail_anchor = true;
 	f->world.expect_failure = true;
@@ -246,11 +244,12 @@ static int begin(struct fixture *f)
 /* A device that tears and fails; nobody else is there. */
 static void attach_torn(struct fixture *f)
 {
-	u32 mask;
+	const u32 mac = offsetof(struct qvault_disk_anchor, mac);
+	u32 cut;
 
 	write_some(f);
-	for (mask = 0; mask < 256; mask++) {
-		tear(f, mask, 1 + mask % 3);
+	for (cut = 0; cut <= QVAULT_BLOCK_SIZE; cut += cut < mac ? 64 : 1) {
+		tear(f, cut, 1 + cut % 3);
 		CHECK(!begin(f));
 		CHECK(!hook.left);
 	}
@@ -261,13 +260,14 @@ static void attach_torn(struct fixture *f)
 /* But if it was not we who have torn it, somebody else is. */
 static void attach_torn_by_other(struct fixture *f)
 {
+	const u32 mac = offsetof(struct qvault_disk_anchor, mac);
 	struct qvault_disk_anchor *disk;
-	u32 mask;
+	u32 cut;
 
 	write_some(f);
 	f->world.expect_taken = true;
-	/* Without the sector of the MAC it is no news of anybody. */
-	for (mask = 128; mask < 256; mask++) {
+	/* Without some of the MAC it is no news of anybody. */
+	for (cut = mac + 4; cut <= QVAULT_BLOCK_SIZE; cut++) {
 		disk = slot_of(f, f->v->anchor.sequence & 1);
 		disk->sequence = cpu_to_le64(f->v->anchor.sequence + 1);
 		disk->epoch = cpu_to_le64(f->v->anchor.epoch + 1);
@@ -276,7 +276,7 @@ static void attach_torn_by_other(struct fixture *f)
 		hook.other = block_new(disk);
 		free(disk);
 		disk = slot_of(f, next_slot(f));
-		tear(f, mask, 1);
+		tear(f, cut, 1);
 		CHECK(begin(f) == -ESTALE);
 		block_put(hook.other);
 		hook.other = NULL;
