@@ -40,6 +40,7 @@ new_disk
 in_guest qemu "${in_qemu[@]}" "${both[@]}" "$scripts/hibernate.sh"
 new_disk
 try "a machine goes off in the midst of a hibernation" \
-	to_its_end qemu "${in_qemu[@]}" "${both[@]}" "$scripts/quiet.sh" off
+	to_its_end qemu "${in_qemu[@]}" "${both[@]}" --arg console=ttyS1 \
+	"$scripts/quiet.sh" off
 in_guest qemu "${in_qemu[@]}" "${both[@]}" "$scripts/quiet.sh" look
 finish

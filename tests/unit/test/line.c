@@ -575,9 +575,30 @@ static void outage(struct fixture *f)
 		CHECK(!op_read(&c, i, 1));
 }
 
+/* Nothing but blocks that were set aside: they come back, and only after a flush. */
+static void aside_alone(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	s64 flushes;
+
+	CHECK(!op_write(&c, 0, 20));
+	CHECK(!op_checkpoint(&c));
+	CHECK(!f->v->alloc.nr_fresh);
+	f->world.expect_failure = true;
+	f->world.faults.fail_writes = 100;
+	CHECK(op_write(&c, 30, 5) == -EIO);
+	f->world.faults.fail_writes = 0;
+	CHECK(f->v->alloc.nr_fresh == 5);
+	flushes = atomic64_read(&f->v->counters.flushes);
+	CHECK(!op_checkpoint(&c));
+	CHECK(atomic64_read(&f->v->counters.flushes) > flushes);
+	CHECK(!f->v->alloc.nr_fresh);
+}
+
 void test_line_outage(void)
 {
 	with_vault(400, 16, outage);
+	with_vault(3000, 64, aside_alone);
 }
 
 /*
