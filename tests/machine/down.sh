@@ -25,7 +25,7 @@ devices e $((50 * 2048)) $((12 * 2048))
 
 old() { must "attach" attach "$1" "/dev/mapper/$1-data" "/dev/mapper/$1-anchor" --commit-seconds 0; }
 new() {
-	format "/dev/mapper/$1-data" "/dev/mapper/$1-anchor" >/dev/null
+	format --force "/dev/mapper/$1-data" "/dev/mapper/$1-anchor" >/dev/null
 	old "$1"
 }
 
