@@ -18,9 +18,16 @@ both=(--env "FUNCTIONAL=$("$check_top/tests/lab/guest-program" functional)"
 	--env "MACHINE=$("$check_top/tests/lab/guest-program" machine)")
 [ -z "${QVAULT_MODULE:-}" ] || both+=(--module "$QVAULT_MODULE")
 
-# to_its_end uml|qemu ARG...: what it has counted by then is not to be had.
-to_its_end() {
-	"$check_top/tests/lab/$1" --crash-when 'System halted' "${@:2}" </dev/null
+# Guests to their end; what they have counted by then is not to be had.
+down() {
+	"$check_top/tests/lab/uml" --crash-when 'System halted' "${in_uml[@]}" "${both[@]}" \
+		"$scripts/down.sh" "$1" </dev/null
+}
+# What its kernel says is not seen before its time is over.
+off() {
+	"$check_top/tests/lab/qemu" --crash-when 'going off' --crash-delay 15 \
+		--keep "$check_tmp/kept" "${in_qemu[@]}" "${both[@]}" "$scripts/quiet.sh" off </dev/null &&
+		grep 'reboot: System halted' "$check_tmp/kept/kmsg"
 }
 
 new_disk() {
@@ -29,18 +36,14 @@ new_disk() {
 }
 
 new_disk
-try "a machine goes down in good order" \
-	to_its_end uml "${in_uml[@]}" "${both[@]}" "$scripts/down.sh" write
+try "a machine goes down in good order" down write
 in_guest uml "${in_uml[@]}" "${both[@]}" "$scripts/down.sh" read d
-try "and does so although a device does not answer" \
-	to_its_end uml "${in_uml[@]}" "${both[@]}" "$scripts/down.sh" hang
+try "and does so although a device does not answer" down hang
 in_guest uml "${in_uml[@]}" "${both[@]}" "$scripts/down.sh" read e
 
 new_disk
 in_guest qemu "${in_qemu[@]}" "${both[@]}" "$scripts/hibernate.sh"
 new_disk
-try "a machine goes off in the midst of a hibernation" \
-	to_its_end qemu "${in_qemu[@]}" "${both[@]}" --arg console=ttyS1 \
-	"$scripts/quiet.sh" off
+try "a machine goes off in the midst of a hibernation" off
 in_guest qemu "${in_qemu[@]}" "${both[@]}" "$scripts/quiet.sh" look
 finish

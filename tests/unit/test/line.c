@@ -248,7 +248,7 @@ static void attach_torn(struct fixture *f)
 	u32 cut;
 
 	write_some(f);
-	for (cut = 0; cut <= QVAULT_BLOCK_SIZE; cut += cut < mac ? 64 : 1) {
+	for (cut = 0; cut <= QVAULT_BLOCK_SIZE; cut += cut < mac - 64 ? 64 : 1) {
 		tear(f, cut, 1 + cut % 3);
 		CHECK(!begin(f));
 		CHECK(!hook.left);
