@@ -5,6 +5,7 @@
 # processors: 1
 # limit: 25
 #
+# usage: tests/run machine [down|hibernate|off...]
 # QVAULT_MODULE names the sources of another module than ours: see mutation.
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
