@@ -118,9 +118,12 @@ look_in_glue() {
 # Their guests are of several kernels; that it compiles is seen for one.
 look_in_machine() {
 	local -x QVAULT_MODULE=$build/module
-	found machine timeout 900 bash "$check_top/tests/checks/machine.sh" ||
-		found two-lives timeout 900 bash "$check_top/tests/checks/two-lives.sh" \
-			savevm-memory
+	local part
+	for part in down hibernate off; do
+		found machine timeout 900 bash "$check_top/tests/checks/machine.sh" "$part" &&
+			return 0
+	done
+	found two-lives timeout 900 bash "$check_top/tests/checks/two-lives.sh" savevm-memory
 }
 
 # ---- One mutant ----
