@@ -6,7 +6,6 @@
 # limit: 25
 #
 # usage: tests/run machine [down|hibernate|off...]
-# usage: tests/run machine [down|hibernate|off...]
 # QVAULT_MODULE names the sources of another module than ours: see mutation.
 # shellcheck disable=SC2317 # functions are called by way of try
 set -euo pipefail
