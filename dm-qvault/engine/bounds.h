@@ -5,6 +5,8 @@
 #ifndef QVAULT_BOUNDS_H
 #define QVAULT_BOUNDS_H
 
+#include <linux/bits.h>
+
 /* Most blocks of one read or write; larger bios are split. */
 #define QVAULT_MAX_RUN		256u
 /* Most blocks that are sealed together: as many as a processor hashes at once. */
@@ -18,7 +20,7 @@
  */
 #define QVAULT_ATTACH_PART	14
 #define QVAULT_RECORD_PART	32
-#define QVAULT_JUMPS_END	(1ull << 63)
+#define QVAULT_JUMPS_END	BIT_ULL(63)
 /* Above this the versions of a volume count as used up: 128 PiB can still be written. */
 #define QVAULT_LAST_LEASE	(~0ull << 45)
 /* Changes of the map that a checkpoint gathers before it applies them. */
