@@ -96,17 +96,20 @@ endif
 endif
 	rm -rf $(dkms_source)
 
+# The suites as well: a kernel with KUnit runs them.
+rooms	:= engine crypto kernel tests
 dkms-source:
 	rm -rf $(dkms_source)
-	$(INSTALL) -d $(dkms_source)/dm-qvault/tests
+	$(INSTALL) -d $(dkms_source)/dm-qvault
 	$(INSTALL) -m 644 $(top)/dkms.conf $(top)/Kbuild $(top)/LICENSE $(dkms_source)
-	$(INSTALL) -m 644 $(filter-out %.mod.c,$(wildcard \
-		$(top)/dm-qvault/*.[ch])) $(top)/dm-qvault/K* $(dkms_source)/dm-qvault
-	for file in $(top)/dm-qvault/tests/*.[ch]; do [ ! -e "$$file" ] || \
-		$(INSTALL) -m 644 "$$file" $(dkms_source)/dm-qvault/tests; done
+	$(INSTALL) -m 644 $(top)/dm-qvault/K* $(dkms_source)/dm-qvault
+	for room in $(rooms); do \
+		$(INSTALL) -d $(dkms_source)/dm-qvault/$$room && \
+		$(INSTALL) -m 644 $(top)/dm-qvault/$$room/*.[ch] \
+			$(dkms_source)/dm-qvault/$$room || exit 1; done
 
 clean:
-	find $(top)/dm-qvault $(top) -maxdepth 2 \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+	find $(top)/dm-qvault $(top) -maxdepth 3 \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name Module.symvers \
 		-o -name modules.order \) -not -path '*/.git/*' -delete
 	$(MAKE) -s -C $(top)/userspace clean

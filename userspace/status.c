@@ -15,7 +15,7 @@
 #include "vault.h"
 
 /*
- * The INFO status, see dm-qvault/status.c.  Of what is added to it later, words are
+ * The INFO status, see dm-qvault/kernel/status.c.  Of what is added to it later, words are
  * warnings, to be shown as they are; numbers are left.
  */
 struct counters {

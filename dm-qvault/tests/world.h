@@ -9,7 +9,7 @@
 
 #include <kunit/test.h>
 
-#include "../platform.h"
+#include "platform.h"
 
 struct memdisk {
 	struct gendisk *disk;

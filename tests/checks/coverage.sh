@@ -26,15 +26,15 @@ parts=(kunit allocations unit functional/{basic,corners,counters,faults,fio,life
 wanted=90	# percent of the lines
 
 # What a part has counted is worth nothing once the sources are others.
-sources() { sha256sum "$check_top"/dm-qvault/*.[ch]; }
+sources() { sha256sum "$check_top"/dm-qvault/*/*.[ch]; }
 
 # ---- The engine in userspace ----
 
 build_engine() {
 	rm -rf "$build/unit"
 	mkdir -p "$build/unit/engine-source"
-	cp "$check_top"/dm-qvault/*.[ch] "$build/unit/engine-source/"
-	sed -i -f "$check_top/tests/unit/small.sed" "$build/unit/engine-source/qvault.h"
+	cp "$check_top"/dm-qvault/engine/*.[ch] "$build/unit/engine-source/"
+	sed -i -f "$check_top/tests/unit/small.sed" "$build/unit/engine-source/bounds.h"
 	sources >"$build/unit/sources"
 	make -s -j2 -C "$check_top/tests/unit" MODE=fast "O=$build/unit" \
 		"ENGINE=$build/unit/engine-source" CFLAGS=--coverage LDFLAGS=--coverage
@@ -71,7 +71,7 @@ guest() {
 		"$("$check_top/tests/lab/uml-kernel" "$flavour")" ARCH=um GCOV_PROFILE=y)
 	rm -rf "${build:?}/$part"
 	mkdir -p "$build/$part/gcov"
-	cp "$(dirname "$ko")"/*.gcno "$build/$part/gcov/"
+	cp "$(dirname "$ko")"/*/*.gcno "$build/$part/gcov/"
 	sources >"$build/$part/sources"
 	beside "$part" uml --timeout 2400 --ko "$ko" --keep "$build/$part" \
 		"${options[@]}" "$here/guest.sh" "$@"

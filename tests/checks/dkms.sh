@@ -89,7 +89,7 @@ make_copy() {
 	make -s -C "$work/copy" "$1" "PREFIX=$root/usr/local" "SOURCEDIR=$root/usr/src" \
 		"MODULESLOADDIR=$root/usr/lib/modules-load.d" "RELEASE=$release" "DKMS=$work/dkms"
 }
-describe() { sed -i "s/MODULE_DESCRIPTION(.*);/MODULE_DESCRIPTION(\"$1\");/" "$work/copy/dm-qvault/target.c"; }
+describe() { sed -i "s/MODULE_DESCRIPTION(.*);/MODULE_DESCRIPTION(\"$1\");/" "$work/copy/dm-qvault/kernel/target.c"; }
 description() { modinfo -F description "$(installed_modules)"; }
 
 describe first
@@ -100,7 +100,7 @@ describe second
 try "make install with changed sources" make_copy install
 same "their module is there" second "$(description)"
 describe third
-echo '#error' >>"$work/copy/dm-qvault/target.c"
+echo '#error' >>"$work/copy/dm-qvault/kernel/target.c"
 expect_fail "make install of sources that do not build" make_copy install
 expect_said "says so" "kernel .* does not have this dm-qvault"
 same "the module before is still there" second "$(description)"

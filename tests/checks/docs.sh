@@ -41,7 +41,7 @@ offsets_compile() {
 		done
 		echo 'int main(void) { return 0; }'
 	} >"$check_tmp/offsets.c"
-	gcc -std=gnu11 -I "$module" -o "$check_tmp/offsets" "$check_tmp/offsets.c"
+	gcc -std=gnu11 -I "$module/engine" -o "$check_tmp/offsets" "$check_tmp/offsets.c"
 }
 
 # Every field of every struct on disk has a row, and the reverse.
@@ -49,14 +49,14 @@ fields_complete() {
 	awk '/^struct qvault_disk_/ { name = $2 }
 		name && match($0, /[a-z_0-9]+(\[[A-Z_]+\]|\[[0-9]+\])?;/) {
 			field = substr($0, RSTART, RLENGTH); sub(/[[;].*/, "", field); print name, field }
-		/^};/ { name = "" }' "$module/format.h" >"$check_tmp/fields"
+		/^};/ { name = "" }' "$module/engine/format.h" >"$check_tmp/fields"
 	format_tables | cut -d ' ' -f 1,4 >"$check_tmp/rows"
 	equal_lists "$check_tmp/fields" "$check_tmp/rows"
 }
 
 labels_equal() {
 	sed -nE 's/^#define QVAULT_LABEL_[A-Z_]+\s+"(.*)"\s+\/\* ([0-9]+) bytes \*\//\1 \2/p' \
-		"$module/format.h" >"$check_tmp/labels"
+		"$module/engine/format.h" >"$check_tmp/labels"
 	sed -nE 's/^``(qvault [a-z ]+)`` +([0-9]+) .*/\1 \2/p' "$documents/format.rst" >"$check_tmp/rows"
 	equal_lists "$check_tmp/labels" "$check_tmp/rows"
 }
@@ -90,7 +90,7 @@ geometry_numbers() {
 			return 0;
 		}
 	C
-	gcc -std=gnu11 -I "$module" -o "$check_tmp/numbers" "$check_tmp/numbers.c"
+	gcc -std=gnu11 -I "$module/engine" -o "$check_tmp/numbers" "$check_tmp/numbers.c"
 	"$check_tmp/numbers" >"$check_tmp/said"
 	every_line_in "$check_tmp/said" "$documents/format.rst"
 }
@@ -108,7 +108,7 @@ every_line_in() {
 
 # The layout of the status is told in a comment beside the code.
 status_equal() {
-	sed -nE 's/^ \* (<.*>)$/\1/p' "$module/status.c" >"$check_tmp/code"
+	sed -nE 's/^ \* (<.*>)$/\1/p' "$module/kernel/status.c" >"$check_tmp/code"
 	sed -nE '/dmsetup status.*prints::/,/^on one line/s/^ +(<.*>)$/\1/p' "$guide" >"$check_tmp/text"
 	[ -s "$check_tmp/code" ] && diff "$check_tmp/code" "$check_tmp/text"
 }
@@ -116,7 +116,7 @@ status_equal() {
 # ... and as many fields are printed as it has.
 status_counted() {
 	local printed told
-	printed=$(sed -n '/^static void status_info/,/^}/p' "$module/status.c" | grep -oE '%(llu|u|s)' | wc -l)
+	printed=$(sed -n '/^static void status_info/,/^}/p' "$module/kernel/status.c" | grep -oE '%(llu|u|s)' | wc -l)
 	told=$(grep -oE '<[^>]*>' "$check_tmp/code" | wc -l)
 	echo "printed: $printed, told: $told"
 	[ "$printed" -eq "$told" ]
@@ -141,7 +141,7 @@ section() {
 terms() { section "$1" | sed -nE 's/^``([a-z_]+).*``$/\1/p'; }
 
 options_equal() {
-	sed -n '/^static int parse_option(/,/^}/p' "$module/args.c" |
+	sed -n '/^static int parse_option(/,/^}/p' "$module/kernel/args.c" |
 		grep -oE 'strcmp\(name, "[a-z_]+"' | cut -d '"' -f 2 >"$check_tmp/code"
 	terms Options >"$check_tmp/text"
 	equal_lists "$check_tmp/code" "$check_tmp/text"
@@ -150,34 +150,34 @@ options_equal() {
 # Limits and defaults of options, as the header has them.
 option_numbers() {
 	sed -nE 's/^#define QVAULT_(MAX|DEFAULT)_(MEMORY_MIB|COMMIT_SECONDS)\s+([0-9]+)$/\1 \3/p' \
-		"$module/args.h" |
+		"$module/kernel/args.h" |
 		sed -e 's/^MAX /to /' -e 's/^DEFAULT /by default /' >"$check_tmp/code"
 	section Options | tr '\n' ' ' >"$check_tmp/text"
 	every_line_in "$check_tmp/code" "$check_tmp/text"
 }
 
 messages_equal() {
-	sed -n '/^static int qvault_message(/,/^}/p' "$module/target.c" |
+	sed -n '/^static int qvault_message(/,/^}/p' "$module/kernel/target.c" |
 		grep -oE 'strcmp\(argv\[0\], "[a-z_]+"' | cut -d '"' -f 2 >"$check_tmp/code"
 	terms Messages >"$check_tmp/text"
 	equal_lists "$check_tmp/code" "$check_tmp/text"
 }
 
 modes_told() {
-	sed -n '/^static const char \*mode_name/,/^}/p' "$module/status.c" |
+	sed -n '/^static const char \*mode_name/,/^}/p' "$module/kernel/status.c" |
 		sed -nE '/unknown/d; s/.*return "(.*)";/``\1``/p' >"$check_tmp/code"
 	every_line_in "$check_tmp/code" "$guide"
 }
 
 events_told() {
-	grep -ohE 'QVAULT_(EVENT|BLOCK|OPERATION)=[a-z]*' "$module/report.c" | sort -u |
+	grep -ohE 'QVAULT_(EVENT|BLOCK|OPERATION)=[a-z]*' "$module/kernel/report.c" | sort -u |
 		sed -e 's/QVAULT_EVENT=\(.*\)/``\1``/' -e 's/=.*/=/' >"$check_tmp/code"
 	every_line_in "$check_tmp/code" "$guide"
 }
 
 # Errors that the engine gives to who attaches, as its own contract lists them.
 errors_told() {
-	sed -n '/^ \* qvault_attach() - /,/\*\//p' "$module/recovery.c" | grep -oE -- '-E[A-Z]+' |
+	sed -n '/^ \* qvault_attach() - /,/\*\//p' "$module/engine/recovery.c" | grep -oE -- '-E[A-Z]+' |
 		grep -v ENOMEM | sed 's/-\(.*\)/``\1``/' >"$check_tmp/code"
 	every_line_in "$check_tmp/code" "$guide"
 }
@@ -188,10 +188,10 @@ errors_told() {
 names_exist() {
 	local name status=0
 	while read -r name; do
-		grep -qE "\b${name%()}\(" "$module"/*.[ch] || { echo "no function $name"; status=1; }
+		grep -qE "\b${name%()}\(" "$module"/*/*.[ch] || { echo "no function $name"; status=1; }
 	done < <(grep -ohE '``[a-z_]+\(\)``' "$documents"/*.rst "$guide" | tr -d '\140' | grep -v '^map()')
 	while read -r name; do
-		[ -e "$name" ] || [ -e "$module/$name" ] || { echo "no file $name"; status=1; }
+		[ -e "$name" ] || [ -n "$(find "$module" -name "${name##*/}")" ] || { echo "no file $name"; status=1; }
 	done < <(grep -ohE '``[a-zA-Z_/-]+\.[ch]``' "$documents"/*.rst "$guide" README.md | tr -d '\140')
 	return "$status"
 }
@@ -206,7 +206,7 @@ checks_told() {
 # The lock order stands in two places; the page has the lock of the glue as well.
 locks_told() {
 	sed -nE '/Lock order, outermost/,/The mutexes may be/s/^ \*[[:space:]]+([a-z>_-]+)[[:space:]]+(.*)/\1 \2/p' \
-		"$module/qvault.h" | grep -E '^[a-z_>-]+lock |^[a-z]+_mutex ' | sed 's/->/./' >"$check_tmp/code"
+		"$module/engine/qvault.h" | grep -E '^[a-z_>-]+lock |^[a-z]+_mutex ' | sed 's/->/./' >"$check_tmp/code"
 	sed -nE '/^Outermost first/,/^What each/s/^ +([a-z._]+) {2,}(.*)/\1 \2/p' \
 		"$documents/locking.rst" | grep -v '^life_mutex' >"$check_tmp/text"
 	[ -s "$check_tmp/code" ] && diff "$check_tmp/code" "$check_tmp/text"

@@ -107,7 +107,7 @@ plant() {
 		fail "$target: $what" "changes nothing any more: mend tests/fuzz/planted"
 		return 0
 	fi
-	if ! build_targets "$where" "ENGINE=$copy/dm-qvault" "TOOL=$copy/userspace" \
+	if ! build_targets "$where" "MODULE=$copy/dm-qvault" "TOOL=$copy/userspace" \
 		"$target" >"$check_tmp/log" 2>&1; then
 		tail -n 5 "$check_tmp/log"
 		fail "$target: $what" "does not compile: mend tests/fuzz/planted"

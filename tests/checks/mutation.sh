@@ -35,13 +35,13 @@ side() {
 # Every file as it is, but for limits small enough to be reached.
 pristine_engine() {
 	local file
-	for file in "$check_top"/dm-qvault/*.[ch]; do
-		[ "${file##*/}" != qvault.h ] || continue
+	for file in "$check_top"/dm-qvault/engine/*.[ch]; do
+		[ "${file##*/}" != bounds.h ] || continue
 		cmp -s "$file" "$build/engine/${file##*/}" || cp "$file" "$build/engine/"
 	done
-	sed -f "$check_top/tests/unit/small.sed" "$check_top/dm-qvault/qvault.h" >"$tmp/qvault.h"
-	cmp -s "$tmp/qvault.h" "$build/engine/qvault.h" ||
-		cp "$tmp/qvault.h" "$build/engine/qvault.h"
+	sed -f "$check_top/tests/unit/small.sed" "$check_top/dm-qvault/engine/bounds.h" >"$tmp/bounds.h"
+	cmp -s "$tmp/bounds.h" "$build/engine/bounds.h" ||
+		cp "$tmp/bounds.h" "$build/engine/bounds.h"
 	where=$build/engine
 }
 
@@ -120,14 +120,15 @@ look_in_glue() {
 
 # mutate NAME FILE EXPRESSION WHAT: in $where, which is as it should be.
 mutate() {
-	local name=$1 file=$2 expression=$3 what=$4 began=$SECONDS
+	local name=$1 file=$2 expression=$3 what=$4 began=$SECONDS whole
 	seeded=$((seeded + 1))
-	sed "$expression" "$check_top/dm-qvault/$file" >"$tmp/mutant"
-	if cmp -s "$tmp/mutant" "$check_top/dm-qvault/$file"; then
+	whole=$(echo "$check_top"/dm-qvault/*/"$file")
+	sed "$expression" "$whole" >"$tmp/mutant"
+	if cmp -s "$tmp/mutant" "$whole"; then
 		fail "$name" "changes nothing any more: mend the list of mutants"
 		return 0
 	fi
-	cp "$tmp/mutant" "$where/$file"
+	cp "$tmp/mutant" "$(find "$where" -name "$file")"
 	if ! "$builder" >"$tmp/log" 2>&1; then
 		tail -n 5 "$tmp/log"
 		fail "$name" "does not compile: mend the list of mutants"

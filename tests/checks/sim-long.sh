@@ -25,8 +25,8 @@ build=$QVAULT_CACHE/check-unit/$(cksum <<<"$check_top" | cut -d " " -f 1)
 build_all() {
 	mkdir -p "$build/small"
 	rm -f "$build"/small/*.[ch]
-	cp "$check_top"/dm-qvault/*.[ch] "$build/small/"
-	sed -i -f "$check_top/tests/unit/small.sed" "$build/small/qvault.h"
+	cp "$check_top"/dm-qvault/engine/*.[ch] "$build/small/"
+	sed -i -f "$check_top/tests/unit/small.sed" "$build/small/bounds.h"
 	# It runs where it was built, and for long.
 	make -s -j2 -C "$check_top/tests/unit" MODE=fast CFLAGS=-march=native \
 		"O=$build/native" "ENGINE=$build/small"

@@ -51,9 +51,9 @@ build_mode() { make -s -j2 -C "$check_top/tests/unit" "MODE=$1" "O=$build/$1" "$
 small_limits() {
 	mkdir -p "$build/small"
 	rm -f "$build"/small/*.[ch]
-	cp "$check_top"/dm-qvault/*.[ch] "$build/small/"
-	sed -i -f "$check_top/tests/unit/small.sed" "$build/small/qvault.h"
-	[ "$(grep -c '/\* small \*/$' "$build/small/qvault.h")" -eq 3 ]
+	cp "$check_top"/dm-qvault/engine/*.[ch] "$build/small/"
+	sed -i -f "$check_top/tests/unit/small.sed" "$build/small/bounds.h"
+	[ "$(grep -c '/\* small \*/$' "$build/small/bounds.h")" -eq 3 ]
 }
 
 say "building: the engine over the shim, with ASAN and UBSAN, and optimized"

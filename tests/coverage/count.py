@@ -3,11 +3,12 @@
 
 usage: count.py SOURCES DIRECTORY...      prints one line of JSON
 
-SOURCES has the .c files; each DIRECTORY the .gcda and .gcno of one run.  The first
+SOURCES has the .c files in its rooms; each DIRECTORY the .gcda and .gcno of one run.  The first
 says which lines there are.
 """
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -52,7 +53,8 @@ def add(lines, told):
 
 def main():
     sources, *directories = sys.argv[1:]
-    names = sorted(f for f in os.listdir(sources) if f.endswith(".c"))
+    names = sorted(path.name for path in pathlib.Path(sources).glob("*/*.c")
+                   if path.parent.name != "tests")
     files = {name: {} for name in names}
     for directory in directories:
         for told in counted(directory, names):

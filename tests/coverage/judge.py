@@ -8,7 +8,7 @@ report come the complaints, each a line that begins with `below:`, `unexplained:
 `stale:`.
 """
 import json
-import os
+import pathlib
 import sys
 
 
@@ -66,7 +66,7 @@ def explain(sources, files, reasons):
     unexplained = []
     keys = [key for _, keys in reasons for key in keys]
     for file, lines in files.items():
-        with open(os.path.join(sources, file)) as source:
+        with next(pathlib.Path(sources).glob(f"*/{file}")).open() as source:
             texts = [text.strip() for text in source]
         for number, line in sorted(lines.items(), key=lambda item: int(item[0])):
             text = texts[int(number) - 1]

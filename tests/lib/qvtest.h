@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "../../dm-qvault/geometry.h"
+#include "../../dm-qvault/engine/geometry.h"
 
 #define BLOCK	QVAULT_BLOCK_SIZE
 #define MAX_IO	256u		/* blocks of one request */

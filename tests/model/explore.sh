@@ -135,7 +135,7 @@ functions_exist() {
 	for name in $(sed -nE 's/.*\bC: ([a-z0-9_ ]+).*/\1/p' "$model_dir"/*.pml |
 		tr ' ' '\n' | sort -u); do
 		count=$((count + 1))
-		if ! grep -qE "^[a-z].*[ *]$name\(" "$check_top"/dm-qvault/*.c; then
+		if ! grep -qE "^[a-z].*[ *]$name\(" "$check_top"/dm-qvault/*/*.c; then
 			echo "no function $name() in dm-qvault/"
 			missing=$((missing + 1))
 		fi

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Limits of qvault.h that take gigabytes to reach, made small; and what is put by for
+# Bounds of bounds.h that take gigabytes to reach, made small; and what is put by for
 # when memory is short, made as small as it can be.
 s|^#define QVAULT_MAX_CHANGES\t.*|#define QVAULT_MAX_CHANGES 40u /* small */|
 s|^#define QVAULT_LEASE\t.*|#define QVAULT_LEASE (1ull << 12) /* small */|

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * When commits and checkpoints run: for flushes and FUA writes, by a timer, and
- * when the engine asks for them; and readahead, for which it asks as well.
+ * when the engine asks for them.
  *
  * Whatever waits for a commit is on one list.  One thread takes all of it,
  * commits once, and ends it all; what comes meanwhile shares the next commit.
@@ -96,34 +96,18 @@ static void checkpoint_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-static void readahead_work(struct work_struct *work)
-{
-	struct qvault_ahead *ahead =
-		container_of(work, struct qvault_ahead, work);
-	unsigned int noio = memalloc_noio_save();
-
-	qvault_readahead(&ahead->vol->v, READ_ONCE(ahead->leaf));
-	memalloc_noio_restore(noio);
-}
-
 /**
  * qvault_flush_init() - prepare for flushes
  * @vol: the target
  */
 void qvault_flush_init(struct qvault_volume *vol)
 {
-	u32 i;
-
 	spin_lock_init(&vol->flush_lock);
 	bio_list_init(&vol->flushes);
 	init_waitqueue_head(&vol->flush_wait);
 	INIT_WORK(&vol->commit_work, commit_work);
 	INIT_DELAYED_WORK(&vol->commit_timer, commit_timer_work);
 	INIT_WORK(&vol->checkpoint_work, checkpoint_work);
-	for (i = 0; i < QVAULT_LEAVES_AHEAD; i++) {
-		vol->ahead[i].vol = vol;
-		INIT_WORK(&vol->ahead[i].work, readahead_work);
-	}
 }
 
 /**
@@ -185,22 +169,17 @@ void qvault_flush_kick(struct qvault_volume *vol)
 }
 
 /**
- * qvault_flush_stop() - no commit, checkpoint, readahead runs by itself after this
+ * qvault_flush_stop() - no commit and no checkpoint runs by itself after this
  * @vol: the target, with no bio in flight
  *
  * Context: May sleep.
  */
 void qvault_flush_stop(struct qvault_volume *vol)
 {
-	u32 i;
-
 	WRITE_ONCE(vol->active, false);
 	cancel_delayed_work_sync(&vol->commit_timer);
 	flush_workqueue(vol->commit_wq);
 	flush_workqueue(vol->checkpoint_wq);
-	/* Only reads ask for it. */
-	for (i = 0; i < QVAULT_LEAVES_AHEAD; i++)
-		cancel_work_sync(&vol->ahead[i].work);
 }
 
 /**
@@ -215,21 +194,4 @@ void qvault_kick_checkpoint(struct qvault *v)
 
 	if (READ_ONCE(vol->active))
 		queue_work(vol->checkpoint_wq, &vol->checkpoint_work);
-}
-
-/**
- * qvault_kick_readahead() - ask for readahead of a leaf soon, on another thread
- * @v: the vault
- * @leaf: see qvault_readahead(); may take the place of another one
- *
- * Context: Any; a bio that has not been ended yet keeps the target alive.
- */
-void qvault_kick_readahead(struct qvault *v, u64 leaf)
-{
-	struct qvault_volume *vol = qvault_volume_of(v);
-	struct qvault_ahead *ahead = &vol->ahead[leaf % QVAULT_LEAVES_AHEAD];
-
-	WRITE_ONCE(ahead->leaf, leaf);
-	if (READ_ONCE(vol->active) && !qvault_quiet())
-		queue_work(vol->read_wq, &ahead->work);
 }

@@ -12,7 +12,7 @@
  */
 #include <linux/hash.h>
 
-#include "alloc.h"
+#include "qvault.h"
 
 /* For memory that one can do without. */
 #define TRY	(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)

@@ -11,7 +11,7 @@
 #include <crypto/hash.h>
 #include <crypto/sha2.h>
 
-#include "platform.h"
+#include "crypto.h"
 
 /* Kept for bad times: one lets everybody go on, one by one. */
 #define MIN_PAIRS	1

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The kernel's side of a vault: a dm target with its devices, threads and
- * reserves.  The engine (qvault.h) sees of it only struct qvault_dev and the
- * functions at the end of that header.
+ * reserves.  The engine sees of it only what stands in engine/host.h.
  *
  * A volume is what runs: engine, threads, reserves, keys.  It belongs to the
  * mapped device and outlives a table; a target is what one table says of it.
@@ -27,7 +26,6 @@
 #define QVAULT_PLATFORM_H
 
 #include <linux/bio.h>
-#include <linux/crypto.h>
 #include <linux/device-mapper.h>
 #include <linux/mempool.h>
 #include <linux/ratelimit.h>
@@ -35,6 +33,7 @@
 
 #include "args.h"
 #include "compat.h"
+#include "crypto.h"
 #include "qvault.h"
 
 #define DM_MSG_PREFIX "qvault"
@@ -46,18 +45,6 @@
  */
 #define QVAULT_IO_BLOCKS	64u
 static_assert(QVAULT_IO_BLOCKS <= QVAULT_MAX_RUN);
-
-/*
- * The size of a reserve of which one would do: then one comes and goes at a time.
- * And how many works of a kind may run at a time; 0: as many as the kernel likes.
- */
-#ifdef QVAULT_FAMINE
-#define QVAULT_LEAST_OR(usual)	min(1, usual)
-#define QVAULT_WORKERS		1
-#else
-#define QVAULT_LEAST_OR(usual)	(usual)
-#define QVAULT_WORKERS		0
-#endif
 
 /*
  * A device that a volume uses, or a vault that it may write records of; at most
@@ -264,50 +251,13 @@ bool qvault_write_through(void);
 bool qvault_quiet(void);
 bool qvault_is_image(struct qvault_volume *vol, const struct bio *bio);
 
-/* ---- hmac.c ------------------------------------------------------------- */
+/* ---- key.c -------------------------------------------------------------- */
 
-#define QVAULT_HMAC_KEY_SIZE	32
-
-struct qvault_hmac;
-
-struct qvault_hmac *qvault_hmac_new(bool pairs);
-void qvault_hmac_free(struct qvault_hmac *h);
-int qvault_hmac_setkey(struct qvault_hmac *h, const u8 *key);
-int qvault_hmac_mac(struct qvault_hmac *h, u32 n, const struct qvault_disk_seal head[],
-		    const void *const data[], u8 tag[][QVAULT_TAG_SIZE]);
-
-/* ---- nhpoly.c ----------------------------------------------------------- */
-
-struct qvault_nhpoly;
-
-struct qvault_nhpoly *qvault_nhpoly_new(void);
-void qvault_nhpoly_free(struct qvault_nhpoly *m);
-int qvault_nhpoly_setkey(struct qvault_nhpoly *m, const u8 *hash_key,
-			 const u8 *cipher_key);
-int qvault_nhpoly_mac(struct qvault_nhpoly *m, u32 n,
-		      const struct qvault_disk_seal head[],
-		      const void *const data[], u8 tag[][QVAULT_TAG_SIZE]);
-
-/* ---- crypto.c, key.c ---------------------------------------------------- */
-
-/*
- * What a driver must not be: one that allocates memory for each request, since
- * it may be this request that memory waits for; nor one for a device apart, for
- * which single blocks that are waited for are the worst case.
- */
-#define QVAULT_CRYPTO_UNWANTED	(CRYPTO_ALG_ALLOCATES_MEMORY | \
-				 CRYPTO_ALG_KERN_DRIVER_ONLY)
-
-struct qvault_crypto *qvault_crypto_new(const u8 master[QVAULT_MASTER_KEY_SIZE]);
-void qvault_crypto_free(struct qvault_crypto *crypto);
-int qvault_crypto_same_key(const struct qvault_crypto *crypto,
-			   const u8 master[QVAULT_MASTER_KEY_SIZE]);
 int qvault_key_get(const struct qvault_args *args,
 		   u8 master[QVAULT_MASTER_KEY_SIZE], char **error);
 
 /* ---- io.c, pool.c ------------------------------------------------------- */
 
-int qvault_pool_init(mempool_t *pool, int min, size_t size);
 int qvault_pools_init(struct qvault_volume *vol);
 void qvault_pools_limit(struct qvault_volume *vol, u32 memory_mib);
 void qvault_pools_exit(struct qvault_volume *vol);
@@ -373,6 +323,11 @@ void qvault_flush_bio(struct qvault_volume *vol, struct bio *bio);
 void qvault_flush_arm(struct qvault_volume *vol);
 void qvault_flush_stop(struct qvault_volume *vol);
 void qvault_flush_kick(struct qvault_volume *vol);
+
+/* ---- readahead.c -------------------------------------------------------- */
+
+void qvault_readahead_init(struct qvault_volume *vol);
+void qvault_readahead_stop(struct qvault_volume *vol);
 
 /* ---- report.c ----------------------------------------------------------- */
 

@@ -98,6 +98,7 @@ static struct qvault_volume *alloc_volume(struct qvault_target *tgt)
 	atomic_set(&vol->inflight, 0);
 	qvault_report_init(vol);
 	qvault_flush_init(vol);
+	qvault_readahead_init(vol);
 	use_devices(vol, tgt);
 	return vol;
 }
@@ -302,6 +303,14 @@ struct qvault_volume *qvault_volume_running(const struct mapped_device *md)
 	return vol;
 }
 
+/* No work begins by itself after this.  Context: no bio is in flight. */
+static void be_still(struct qvault_volume *vol)
+{
+	qvault_flush_stop(vol);
+	/* Only reads ask for it. */
+	qvault_readahead_stop(vol);
+}
+
 /* No more events through this table, and nothing that could send one. */
 static void leave(struct qvault_volume *vol, const struct dm_table *table)
 {
@@ -309,7 +318,7 @@ static void leave(struct qvault_volume *vol, const struct dm_table *table)
 	if (vol->table == table) {
 		/* dm has waited for bios on suspend, but not always on removal. */
 		wait_var_event(&vol->inflight, !atomic_read(&vol->inflight));
-		qvault_flush_stop(vol);
+		be_still(vol);
 		qvault_report_table(vol, NULL);
 	}
 	mutex_unlock(&vol->life_mutex);
@@ -387,13 +396,13 @@ int qvault_volume_resume(struct qvault_volume *vol, struct qvault_target *tgt)
 
 	mutex_lock(&vol->life_mutex);
 	/* What somebody of this machine asked for ends before anything changes. */
-	qvault_flush_stop(vol);
+	be_still(vol);
 	qvault_report_table(vol, tgt->ti->table);
 	take_options(vol, tgt);
 	WRITE_ONCE(vol->active, true);
 	err = vol->attached ? resume_vault(vol) : attach_vault(vol);
 	if (err)
-		qvault_flush_stop(vol);
+		be_still(vol);
 	mutex_unlock(&vol->life_mutex);
 	memalloc_noio_restore(noio);
 	return err;
@@ -414,7 +423,7 @@ void qvault_volume_suspend(struct qvault_volume *vol)
 
 	mutex_lock(&vol->life_mutex);
 	wait_var_event(&vol->inflight, !atomic_read(&vol->inflight));
-	qvault_flush_stop(vol);
+	be_still(vol);
 	if (vol->attached && !qvault_ephemeral(&vol->v))
 		err = qvault_suspend(&vol->v);
 	if (err)

@@ -20,7 +20,7 @@
 #include <crypto/skcipher.h>
 #include <linux/scatterlist.h>
 
-#include "platform.h"
+#include "crypto.h"
 
 #ifdef QVAULT_HAVE_NH_LIB
 

@@ -17,7 +17,7 @@
 #include <linux/random.h>
 #include <linux/timekeeping.h>
 
-#include "platform.h"
+#include "crypto.h"
 
 #define SHA256_SIZE	32u
 #define XTS_KEY_SIZE	64u

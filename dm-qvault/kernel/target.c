@@ -389,7 +389,9 @@ MODULE_ALIAS("dm-qvault");
  * Where sha256 is built in, nothing else would load the driver for this CPU: the
  * crypto API looks for a module only if it has no algorithm of that name at all.
  * And whoever makes an initramfs sees here, and nowhere else, what we ask for by name.
- * The plain name of NHPoly1305 is that of one module; all drivers have the other.
+ * NHPoly1305 is never built in as one driver of several: asking for it loads them all.
+ * It is not named here, since modprobe -r takes away with us what is named here, and
+ * says that it failed if these are modules of which one holds the other.
  */
-MODULE_SOFTDEP("pre: sha256 hmac aes ecb xts crypto-nhpoly1305");
+MODULE_SOFTDEP("pre: sha256 hmac aes ecb xts");
 MODULE_LICENSE("GPL");

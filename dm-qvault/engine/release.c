@@ -6,7 +6,7 @@
  * is free after the next commit, what the tree supersedes after the next
  * checkpoint.
  */
-#include "alloc.h"
+#include "qvault.h"
 
 /* The group and bit of a block that is fresh, or NULL. */
 static struct qvault_group *__find_block(struct qvault *v, u64 block, u32 *bit)

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Bounds that are ours to choose: another choice changes nothing on disk.
+ */
+#ifndef QVAULT_BOUNDS_H
+#define QVAULT_BOUNDS_H
+
+/* Most blocks of one read or write; larger bios are split. */
+#define QVAULT_MAX_RUN		256u
+/* Most blocks that are sealed together: as many as a processor hashes at once. */
+#define QVAULT_MAX_SEAL		2u
+/* Versions that one anchor record allows to be used after it. */
+#define QVAULT_LEASE		0x100000000ull
+/* How far, at most, versions jump when a record is read that is not our own. */
+#define QVAULT_JUMP_BITS	44
+/* Above this the versions of a volume count as used up. */
+#define QVAULT_LAST_LEASE	(~0ull << (QVAULT_JUMP_BITS + 1))
+/* Changes of the map that a checkpoint gathers before it applies them. */
+#define QVAULT_MAX_CHANGES	32768u
+/* Nodes of the tree that are known to be unreadable; with more the vault stops. */
+#define QVAULT_MAX_DAMAGED	256u
+/* Leaves that are read ahead at a time, one after the other. */
+#define QVAULT_LEAVES_AHEAD	16u
+
+/*
+ * What is put by for when memory is short: nodes of the delta, pages of the stream,
+ * and groups of the map, each as much as the largest write takes, and for the stream
+ * the page that the last commit has left in it.  QVAULT_LEAST_OR() is the size of a
+ * reserve of which one would do: then one comes and goes at a time.  QVAULT_WORKERS:
+ * how many works of a kind may run at a time; 0: as many as the kernel likes.
+ */
+#ifdef QVAULT_FAMINE
+#define QVAULT_STOCK		3u
+#define QVAULT_PAGES		10
+#define QVAULT_GROUPS		1u
+#define QVAULT_LEAST_OR(usual)	min(1, usual)
+#define QVAULT_WORKERS		1
+#else
+#define QVAULT_STOCK		16u
+#define QVAULT_PAGES		16
+#define QVAULT_GROUPS		4u
+#define QVAULT_LEAST_OR(usual)	(usual)
+#define QVAULT_WORKERS		0
+#endif
+
+#endif
