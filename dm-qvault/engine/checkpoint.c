@@ -336,8 +336,10 @@ static int rounds(struct qvault *v)
 		/* By one that failed: what was written since is not in it. */
 		left = v->frozen;
 		err = one_round(v);
-		if (err == -EILSEQ && damaged++ < DAMAGED_ROUNDS)
-			err = qvault_damage_fold(v) ?: -EAGAIN;
+		if (err == -EILSEQ && damaged++ < DAMAGED_ROUNDS) {
+			qvault_damage_fold(v);
+			err = -EAGAIN;
+		}
 		/* Or versions ran out in the middle; the next round's commit brings more. */
 	} while (err == -EAGAIN || (!err && left));
 	return err;

@@ -352,23 +352,21 @@ void qvault_damage_carried(struct qvault *v)
 	v->damage.promised = 0;
 }
 
-/* Says in @done whether it was the last one; false if a node must be promised. */
-static bool fold_one(struct qvault *v, bool promised, bool *done)
+/* Returns whether there is more. */
+static bool fold_one(struct qvault *v)
 {
-	bool ok = true;
+	bool more;
 
 	write_lock(&v->map_lock);
 	if (!qvault_delta_empty(live(v)))
-		ok = qvault_delta_fold(v, live(v), &v->delta[!v->live], promised);
-	*done = qvault_delta_empty(live(v));
-	if (*done) {
+		qvault_delta_fold(v, live(v), &v->delta[!v->live]);
+	more = !qvault_delta_empty(live(v));
+	if (!more) {
 		v->live = !v->live;
 		v->frozen = false;
 	}
-	if (promised)
-		qvault_stock_release(v, 1);
 	write_unlock(&v->map_lock);
-	return ok;
+	return more;
 }
 
 /**
@@ -376,21 +374,14 @@ static bool fold_one(struct qvault *v, bool promised, bool *done)
  * @v: vault
  *
  * Node by node, and what came since wins.  It ends, for writers are promised no
- * more than the log can take.
+ * more than the log can take; and it needs no memory, for which others may wait.
  *
- * Context: checkpoint_mutex; sleeps.
- * Return: 0; or -ENOMEM: some of it is left, and every lookup is as it was.
+ * Context: checkpoint_mutex; may sleep.
  */
-int qvault_damage_fold(struct qvault *v)
+void qvault_damage_fold(struct qvault *v)
 {
-	bool promised = false, done = false;
-
 	lockdep_assert_held(&v->checkpoint_mutex);
 	v->damage.again = true;
-	while (!done) {
-		if (promised && !qvault_stock_promise(v, 1))
-			return -ENOMEM;
-		promised = !fold_one(v, promised, &done);
-	}
-	return 0;
+	while (fold_one(v))
+		cond_resched();
 }

@@ -301,6 +301,19 @@ static void replace(struct qvault *v, struct qvault_delta *delta,
 	add(delta, node);
 }
 
+/*
+ * What was set aside may have to be folded back, by a checkpoint that others wait for
+ * to get memory: so a leaf that is in both deltas has room for all of it beforehand.
+ */
+static u32 room_to_fold(const struct qvault *v, u64 leaf)
+{
+	const struct qvault_delta_node *old = NULL;
+
+	if (unlikely(v->frozen))
+		old = find(&v->delta[!v->live], 0, leaf);
+	return old ? old->used : 0;
+}
+
 static void prepare_leaf(struct qvault *v, struct qvault_delta *delta, u64 leaf,
 			 u32 first, u32 count, bool mapped)
 {
@@ -308,13 +321,15 @@ static void prepare_leaf(struct qvault *v, struct qvault_delta *delta, u64 leaf,
 	struct qvault_delta_node *node;
 	u32 need = mapped ? count : 0;
 
+	need += room_to_fold(v, leaf);
 	if (old) {
 		need += old->used;
 		if (mapped)
 			need -= rank(old, first + count) - rank(old, first);
-		if (need <= old->capacity)
-			return;
 	}
+	need = min(need, QVAULT_FANOUT);
+	if (old && need <= old->capacity)
+		return;
 	node = new_node(v, need);
 	if (old) {
 		replace(v, delta, old, node);
@@ -748,7 +763,10 @@ static void fold_mark(struct qvault *v, struct qvault_delta *newer,
 		move_node(newer, older, node);
 }
 
-/* What @older knows of a leaf besides, into the newer node, which has room. */
+/*
+ * What @older knows of a leaf besides, into the newer node, which has room: see
+ * room_to_fold().
+ */
 static void fill_in(struct qvault *v, struct qvault_delta_node *node,
 		    const struct qvault_delta_node *old)
 {
@@ -774,20 +792,11 @@ static void fill_in(struct qvault *v, struct qvault_delta_node *node,
 	}
 }
 
-static bool fold_leaf(struct qvault *v, struct qvault_delta *newer,
-		      struct qvault_delta *older, struct qvault_delta_node *node,
-		      bool promised)
+static void fold_leaf(struct qvault *v, struct qvault_delta *newer,
+		      struct qvault_delta *older, struct qvault_delta_node *node)
 {
 	struct qvault_delta_node *old = find(older, 0, node->index);
-	u32 need = node->used + (old ? old->used : 0);
 
-	if (old && need > node->capacity && node->capacity < QVAULT_FANOUT) {
-		if (!promised)
-			return false;
-		replace(v, newer, node, new_node(v, min(need, QVAULT_FANOUT)));
-		return fold_leaf(v, newer, older, find(newer, 0, old->index),
-				 promised);
-	}
 	if (old) {
 		fill_in(v, node, old);
 		remove(v, older, old);
@@ -795,7 +804,6 @@ static bool fold_leaf(struct qvault *v, struct qvault_delta *newer,
 		bitmap_fill(node->present, QVAULT_FANOUT);
 	}
 	move_node(newer, older, node);
-	return true;
 }
 
 /* A mark if there is one, since the leaves inside it are newer. */
@@ -818,20 +826,18 @@ static struct qvault_delta_node *first_to_fold(const struct qvault *v,
  * @v: vault
  * @newer: delta; not empty
  * @older: delta
- * @promised: a node is
  *
- * No lookup in the one and then in the other changes by it.
+ * No lookup in the one and then in the other changes by it.  Needs no memory.
  *
  * Context: map_lock for writing.
- * Return: false, with nothing changed, if a node must be promised first.
  */
-bool qvault_delta_fold(struct qvault *v, struct qvault_delta *newer,
-		       struct qvault_delta *older, bool promised)
+void qvault_delta_fold(struct qvault *v, struct qvault_delta *newer,
+		       struct qvault_delta *older)
 {
 	struct qvault_delta_node *node = first_to_fold(v, newer);
 
-	if (!node->level)
-		return fold_leaf(v, newer, older, node, promised);
-	fold_mark(v, newer, older, node);
-	return true;
+	if (node->level)
+		fold_mark(v, newer, older, node);
+	else
+		fold_leaf(v, newer, older, node);
 }

@@ -157,8 +157,8 @@ u64 qvault_delta_below(struct qvault *v, struct qvault_delta *delta, u32 level,
 		       u64 index);
 void qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
 			struct qvault_delta *to, u32 level, u64 index);
-bool qvault_delta_fold(struct qvault *v, struct qvault_delta *newer,
-		       struct qvault_delta *older, bool promised);
+void qvault_delta_fold(struct qvault *v, struct qvault_delta *newer,
+		       struct qvault_delta *older);
 
 /* ---- Node cache (node.c) ------------------------------------------------ */
 
@@ -275,6 +275,6 @@ u32 qvault_damage_kept(const struct qvault *v);
 int qvault_damage_promise(struct qvault *v);
 void qvault_damage_carry(struct qvault *v);
 void qvault_damage_carried(struct qvault *v);
-int qvault_damage_fold(struct qvault *v);
+void qvault_damage_fold(struct qvault *v);
 
 #endif

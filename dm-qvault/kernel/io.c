@@ -108,7 +108,8 @@ static void wake_reader(struct bio *bio)
  * @buf: linear memory
  * @read: set to 0 or a negative errno for the read
  *
- * The read takes no time of its own: a flush takes longer.
+ * The read takes no time of its own where a flush takes as long as a read, which is not
+ * so for all storage that is far away: Documentation/benchmarks/bounds.rst.
  *
  * Context: May sleep.
  * Return: 0 or a negative errno for the flush.

@@ -104,7 +104,8 @@ def cost_table(res):
         return lambda x: sum(x[part][key + side] for part in ("data", "anchor"))
 
     head = ["on the RAM disk", "bytes/byte w 1M", "w 4K", "r 1M", "requests/request w 1M", "w 4K",
-            "r 1M", "r 4K", "flushes/fsync", "anchor writes/fsync", "bytes/byte fsync",
+            "r 1M", "r 4K", "flushes/fsync", "anchor writes/fsync", "anchor reads/fsync",
+            "bytes/byte fsync",
             "CPU ns/4K w 1M", "r 1M", "w 4K", "r 4K"]
     rows = []
     for target in res.targets:
@@ -118,6 +119,7 @@ def cost_table(res):
                                ("read-1m", "read"), ("randread-qd32", "read"))]
         cells += [res.per_operation("brd", "fsync-1", target, lambda x: x["data"]["flushes"]),
                   res.per_operation("brd", "fsync-1", target, lambda x: x["anchor"]["writes"]),
+                  res.per_operation("brd", "fsync-1", target, lambda x: x["anchor"]["reads"]),
                   res.per_byte("brd", "fsync-1", target, device("write", "_bytes"))]
         cells += [res.cpu_ns("brd", w, target)
                   for w in ("write-1m", "read-1m", "randwrite-qd32", "randread-qd32")]

@@ -4,7 +4,7 @@
 # group: slow
 # minutes: 6
 # limit: 30
-# usage: famine [PART...]      of: basic space fio swap crash concurrency swap-smp
+# usage: famine [PART...]      of: basic space fio swap crash concurrency swap-smp glue
 #
 # The module is built so that every reserve has its least size, nothing is had beside
 # it, and each queue does one thing at a time.  A circle of waits that takes bad luck
@@ -22,7 +22,7 @@ guest() {
 	while [[ $1 == -* ]]; do
 		options+=("$1")
 		shift
-		[[ ${options[-1]} =~ ^--(mem|ubd|env)$ ]] || continue
+		[[ ${options[-1]} =~ ^--(mem|ubd|env|with)$ ]] || continue
 		options+=("$1")
 		shift
 	done
@@ -39,7 +39,7 @@ functional() {
 		--env "$(program FUNCTIONAL)" "$script"
 }
 
-[ $# -gt 0 ] || set -- swap-smp concurrency swap space crash basic fio
+[ $# -gt 0 ] || set -- swap-smp concurrency swap space crash basic fio glue
 for part in "$@"; do
 	case $part in
 	concurrency)
@@ -47,6 +47,10 @@ for part in "$@"; do
 			"$check_top/tests/concurrency/guest.sh" 14 "$RANDOM"
 		;;
 	crash) guest crash --env "$(program CRASH)" "$check_top/tests/crash/guest.sh" few ;;
+	glue)
+		guest glue --with "$check_top/tests/lab/probe" --env "$(program FUNCTIONAL)" \
+			--env "$(program GLUE)" "$check_top/tests/glue/famine.sh"
+		;;
 	*) functional "$part" ;;
 	esac
 done

@@ -29,6 +29,14 @@ explore "the same with unmaps and a shorter log" vault -DWRITES=1 -DSTREAM=2 -DL
 explore "the same with two writers" vault -DWRITES=2 -DSTREAM=3 -DLOG=3 -DNO_UNMAP -DFAILS
 explore "versions and leases" lease
 explore "waiting for room" room
+past=(room -DBELOW=1 -DLOG=4)
+long=(-DWRITERS=1 -DEACH=4 -DSPARE=4)
+more=(room -DBELOW=2 -DKEPT=1 -DCARRIED=2 -DLOG=6)
+overfull=(room -DBELOW=3 -DKEPT=1 -DLOG=4 -DEACH=1 -DOVERFULL)
+explore "waiting for room past a damaged node" "${past[@]}" -DEACH=1
+explore "the same with more writes" "${past[@]}" "${long[@]}"
+explore "the same with more below it than one leaf" "${more[@]}" "${long[@]}"
+explore "the same with more than can be carried" "${overfull[@]}"
 explore "a damaged node, a damaged map" damage -DWRITES=3
 explore "the same without a crash, more writes" damage -DWRITES=4 -DCRASHES=0
 two=(life -DATTACHES=2)
@@ -109,6 +117,9 @@ mutant NO_WAKE room
 mutant NO_SECOND_LOOK room
 mutant COUNTED_LATE room
 mutant ENDED_LATE room
+mutant LOG_NOT_KEPT "${past[@]}" "${long[@]}"
+mutant KEPT_AS_EVER "${more[@]}" "${long[@]}"
+mutant HEALS_LIKE_OTHERS "${overfull[@]}"
 # Both together are get_room() as it was, with the four rounds it had.
 mutant ENDS_FORGOTTEN room
 mutant ENDS_FORGOTTEN room -DMUTANT_ENDED_LATE -DIDLE_ROUNDS=4

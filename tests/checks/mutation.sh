@@ -10,8 +10,8 @@
 # Those in the engine are looked for by the unit tests, the golden vault and the
 # simulator in userspace, the last for at most SECONDS_EACH (default: 40) of the
 # processor; those in keys, ciphers and MACs by the suites inside the module; those
-# between bios and the engine by tests/glue/guest.sh; those in what the machine does by
-# the check machine and a scene of two-lives.  Two mutants at a time.
+# between bios and the engine by tests/glue/{guest,famine}.sh; those in what the machine
+# does by the check machine and a scene of two-lives.  Two mutants at a time.
 # Beside each that is killed stands what the killer said: a row is good only if
 # that is the bug, and not an accident.
 # shellcheck disable=SC2317 # functions are called by way of try
@@ -111,8 +111,10 @@ look_in_kunit() {
 }
 
 look_in_glue() {
-	found glue in_guest_of_mutant --with "$check_top/tests/lab/probe" \
-		--env "FUNCTIONAL=$program" --env "GLUE=$glue" "$check_top/tests/glue/guest.sh"
+	local guest=(in_guest_of_mutant --with "$check_top/tests/lab/probe"
+		--env "FUNCTIONAL=$program" --env "GLUE=$glue")
+	found glue "${guest[@]}" "$check_top/tests/glue/guest.sh" ||
+		found famine "${guest[@]}" --famine "$check_top/tests/glue/famine.sh"
 }
 
 # Their guests are of several kernels; that it compiles is seen for one.

@@ -51,6 +51,8 @@ shell_scripts() { shellcheck -x -P "$check_top" -e SC2317 "$@"; }
 
 c_style() { python3 tests/static/style.py "$@"; }
 
+wakes() { python3 tests/static/wakes.py "$@"; }
+
 tool_analysis() {
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem --template=gcc \
@@ -86,6 +88,15 @@ write_bad_files() {
 		  return 0;
 		}
 	END
+	cat >"$bad/wakes.c" <<-'END'
+		void f(struct volume *vol)
+		{
+			if (atomic_dec_and_test(&vol->inflight))
+				wake_up_var(&vol->inflight);
+			wait_var_event(&vol->inflight, !atomic_read(&vol->inflight));
+			atomic_dec(&vol->inflight);
+		}
+	END
 	cat >"$bad/tool.c" <<-'END'
 		#include <stdlib.h>
 		int f(void) { char *p = malloc(4); p[8] = 1; return p[0]; }
@@ -111,9 +122,13 @@ expect_said "and the indentation" 'indentation: return 0;'
 expect_fail "cppcheck bites" tool_analysis "$bad/tool.c"
 expect_said "and names the overrun" 'out of bounds'
 
+expect_fail "the rule of waits bites" wakes "$bad/wakes.c"
+expect_said "and names the line" 'wakes.c:6: lowers vol->inflight'
+
 say "${#module[@]} files of the module, ${#tool[@]} of the tool, ${#all_c[@]} C files, ${#scripts[@]} scripts"
 try "module: W=1 and sparse with endian checks" compiles_cleanly "$headers"
 try "module: checkpatch --strict" checkpatch --strict "${module[@]}"
+try "module: who lowers a counter that is waited for wakes" wakes "${module[@]}"
 # Tables of test vectors and long expectations: without what is only a CHECK.
 try "KUnit suites: checkpatch" checkpatch "${suites[@]}"
 try "all C files: the kernel's style by clang-format" c_style "${all_c[@]}"

@@ -244,4 +244,20 @@ must "attach again" attach glue "$data" "$anchor" --commit-seconds 0
 same "a write" ok "$(fun write "$vault" 2002)"
 swap glue-anchor "0 16 error"
 same "an fsync without an anchor" EIO "$(fun sync "$vault" 0)"
+swap glue-anchor "0 16 linear /dev/mapper/glue-below-anchor 0"
+
+# Who sends an event waits for memory, and for others that do, perhaps for this vault.
+expect_fail "a detach tells what is lost" detach glue
+must "attach again" attach glue "$data" "$anchor" --commit-seconds 0
+dm_create glue-top "0 $(sectors "$vault") probe $vault 0"
+same "a write" ok "$(fun write "$vault" 2002)"
+dmsetup message glue-top 0 uevents hold
+dmsetup message glue-below 0 fail 1 before
+fun sync "$vault" 0 >/tmp/sync &
+for ((i = 0; i < 50; i++)); do [ -s /tmp/sync ] || sleep 0.2; done
+same "an fsync whose flush fails ends, though nobody can be told" EIO "$(</tmp/sync)"
+told=$(dmsetup message glue-top 0 uevents go)
+wait
+try "who tells has waited meanwhile" test "$told" -ge 1
+dm_remove glue-top
 finish

@@ -12,8 +12,17 @@
  * `seen`: then four idle rounds in a row could be found although each time a
  * write had just ended (MUTANT_ENDS_FORGOTTEN).
  *
+ * A checkpoint under way holds room as well, and does not end as a write does.  Without a
+ * damaged node two rounds are still enough; with one, two writers that each write twice
+ * can lose both rounds to it, so there are more of them in the code.
+ *
+ * A damaged node: entries below it are written to the log once more by each
+ * checkpoint, and writers leave room for that, which only who heals it may take.  If
+ * there are more of them than fit (OVERFULL), checkpoints fail until it is healed.
+ *
  * I6 no writer gets -ENOSPC, and none waits for ever: with a finite number of
- * writes, that is an assertion and the absence of invalid end states.
+ * writes, that is an assertion and the absence of invalid end states.  OVERFULL: a
+ * writer who comes before it is healed may be told; who heals never.
  */
 
 #ifndef WRITERS
@@ -28,6 +37,15 @@
 #ifndef LOG
 #define LOG	2		/* entries that the log takes */
 #endif
+#ifndef BELOW
+#define BELOW	0		/* entries below a damaged node; 0: there is none */
+#endif
+#ifndef KEPT
+#define KEPT	BELOW		/* of the log, for what is carried */
+#endif
+#ifndef CARRIED
+#define CARRIED	0		/* by a checkpoint before all this */
+#endif
 #ifndef IDLE_ROUNDS
 #define IDLE_ROUNDS	2	/* the code has more of them */
 #endif
@@ -35,35 +53,66 @@
 byte free = SPARE;
 byte superseded;		/* by writes that ended since the last freeze */
 byte frozen;			/* by those before it: free after the checkpoint */
-byte logged;			/* entries since the last freeze */
+byte logged = BELOW;		/* entries since the last freeze, and carried past it */
 byte frozen_log;
 byte reserved;			/* entries promised */
+byte below = BELOW;
+byte carried = CARRIED;		/* by the last checkpoint */
+
+/* C: qvault_damage_kept */
+#ifdef MUTANT_LOG_NOT_KEPT
+#define kept	0
+#elif defined(MUTANT_KEPT_AS_EVER)
+#define kept	KEPT
+#else
+#define kept	(carried > KEPT -> carried : KEPT)
+#endif
 
 byte inflight, ended, checkpoints;
 bit checkpoint_mutex;
-bit woken[WRITERS];
+bit woken[WRITERS + 1];
 
 inline wake_up_all()
 {
 	d_step {
-		for (i : 0 .. WRITERS - 1) { woken[i] = 1 }
+		for (i : 0 .. WRITERS) { woken[i] = 1 }
 		i = 0
 	}
 }
 
-/* C: checkpoint freeze qvault_alloc_anchored */
-inline checkpoint()
+/* C: qvault_damage_promise qvault_stream_reserve_pages */
+inline promise()
 {
 	d_step {
-		frozen = superseded; superseded = 0;
-		frozen_log = logged; logged = 0
-	};
-	d_step {
-		free = free + frozen; frozen = 0;
-		frozen_log = 0
-	};
-	checkpoints++;
-	wake_up_all()
+		promised = below;
+		ok = logged + reserved + promised <= LOG;
+		reserved = reserved + (ok -> promised : 0)
+	}
+}
+
+/*
+ * C: checkpoint freeze qvault_damage_carry qvault_damage_carried qvault_alloc_anchored
+ * Somebody may heal the node between promise and freeze, and then less is carried.
+ */
+inline checkpoint()
+{
+	promise();
+	if
+	:: ok ->
+		d_step {
+			frozen = superseded; superseded = 0;
+			frozen_log = logged; logged = below; carried = below;
+			reserved = reserved - promised
+		};
+		d_step {
+			free = free + frozen; frozen = 0;
+			frozen_log = 0
+		};
+		checkpoints++;
+		wake_up_all()
+	:: else
+	fi;
+	d_step { promised = 0; ok = 0 }
 }
 
 /* C: qvault_checkpoint_since */
@@ -77,18 +126,26 @@ inline checkpoint_since(seen)
 	checkpoint_mutex = 0
 }
 
-/* C: take_room try_room qvault_stream_reserve qvault_alloc_blocks unreserve */
-inline take_room()
+/*
+ * C: take_room try_room qvault_stream_reserve qvault_alloc_blocks unreserve
+ * C: qvault_stream_reserve_heal
+ */
+#ifdef MUTANT_HEALS_LIKE_OTHERS
+#define room_left(heals)	kept
+#else
+#define room_left(heals)	(heals -> 0 : kept)
+#endif
+inline take_room(heals)
 {
 #ifndef MUTANT_COUNTED_LATE
 	inflight++;
 #endif
 	d_step {
-		ok = logged + frozen_log + reserved < LOG;
+		ok = logged + frozen_log + reserved + room_left(heals) < LOG;
 		reserved = reserved + ok
 	};
 	if
-	:: ok -> d_step { ok = free > 0; free = free - ok };
+	:: ok && !heals -> d_step { ok = free > 0; free = free - ok };
 		if
 		:: !ok -> reserved--
 		:: else
@@ -121,25 +178,34 @@ inline wait_for_end()
 	od
 }
 
-/* C: get_room */
-inline get_room()
+/* C: get_room; leaves @told, and nothing taken, if there is none. */
+inline get_room(heals)
 {
 	idle = 0;
 	before = ended;
+	overfull = below > 0;
 	do
-	:: assert(idle < IDLE_ROUNDS);			/* I6: -ENOSPC */
+	:: idle == IDLE_ROUNDS ->
+#ifdef OVERFULL
+		assert(overfull && !heals);		/* I6: -ENOSPC */
+#else
+		assert(false);				/* I6: -ENOSPC */
+#endif
+		told = 1;
+		break
+	:: else ->
 		seen = checkpoints;
 #ifdef MUTANT_ENDS_FORGOTTEN
 		before = ended;
 #endif
-		take_room();
+		take_room(heals);
 		if
 		:: ok -> break
 		:: else
 		fi;
 		checkpoint_since(seen);
 #ifndef MUTANT_NO_SECOND_LOOK
-		take_room();
+		take_room(heals);
 		if
 		:: ok -> break
 		:: else
@@ -150,10 +216,10 @@ inline get_room()
 	od
 }
 
-/* C: qvault_write_end insert ended */
-inline write_end()
+/* C: qvault_write_end insert ended insert_unmap qvault_damage_unmapped */
+inline write_end(heals)
 {
-	d_step { superseded++; reserved--; logged++ };
+	d_step { superseded = superseded + !heals; reserved--; logged++; below = (heals -> 0 : below) };
 #ifdef MUTANT_ENDED_LATE
 	inflight--;
 	ended++;
@@ -168,23 +234,37 @@ inline write_end()
 
 proctype writer(byte me)
 {
-	byte i, idle, seen, before, writes;
-	bit ok;
+	byte i, idle, seen, before, writes, promised;
+	bit ok, overfull, told;
 
 	do
 	:: writes < EACH ->
-		get_room();
-		write_end();
+		get_room(false);
+		if
+		:: !told -> write_end(false)
+		:: else
+		fi;
 		writes++;
-		d_step { idle = 0; seen = 0; before = 0; ok = 0 }
+		d_step { idle = 0; seen = 0; before = 0; ok = 0; overfull = 0; told = 0 }
 	:: else -> break
 	od
+}
+
+/* C: unmap_piece: of all that is below the damaged node, at any time or never. */
+proctype healer(byte me)
+{
+	byte i, idle, seen, before, promised;
+	bit ok, overfull, told;
+
+	get_room(true);
+	write_end(true)
 }
 
 /* C: qvault_kick_checkpoint checkpoint_work: one may come at any time. */
 proctype background()
 {
-	byte i;
+	byte i, promised;
+	bit ok;
 
 	atomic { !checkpoint_mutex -> checkpoint_mutex = 1 };
 	checkpoint();
@@ -197,6 +277,10 @@ init {
 	atomic {
 		for (n : 0 .. WRITERS - 1) { run writer(n) }
 		run background();
+		if
+		:: BELOW > 0 -> run healer(WRITERS)
+		:: true
+		fi;
 		n = 0
 	}
 }

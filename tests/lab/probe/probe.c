@@ -4,8 +4,9 @@
  *
  * Below a vault it is a linear device whose n-th request fails, where other
  * targets fail by time or at random: so each request of a commit can be made to
- * fail, one after the other.  Above a vault it sends it requests that no system
- * call makes: a flush with data, segments at odd addresses, half a block.
+ * fail, one after the other, or to take as long as the test likes.  Above a vault it
+ * sends it requests that no system call makes: a flush with data, segments at odd
+ * addresses, half a block.
  *
  *	<device> <first sector>
  *
@@ -13,6 +14,11 @@
  *           <of them failed>
  * messages: fail <n> before|after	the n-th from now, 0: none; before or
  *					after the device below has done it
+ *	     hold <n>			the n-th from now waits until
+ *	     go				which answers ok, or that none waited
+ *	     uevents hold		whoever sends an event of the device below
+ *					waits, until
+ *	     uevents go			which answers how many did
  *	     bio <op>[+preflush][+fua] <sector> <seed> [<offset>:<bytes>...]
  *		send it: read, write, flush, discard or zeroes; the last two
  *		take one segment, whose length counts.  A write's bytes follow
@@ -23,18 +29,23 @@
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
 #include <linux/gfp.h>
+#include <linux/kobject.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
 #define MAX_SEGMENTS	64u
+
+enum how { FAIL_BEFORE, FAIL_AFTER, HOLD };
 
 struct probe {
 	struct dm_dev *dev;
 	sector_t start;
 	spinlock_t lock;	/* Protects what follows. */
 	u64 seen, failed, flushes, failed_flushes;
-	u64 left;		/* until the one that fails; 0: none does */
-	bool after;
+	u64 left;		/* until the one that is meant; 0: none is */
+	enum how how;
+	struct bio *held;
 };
 
 struct probe_bio {
@@ -43,18 +54,21 @@ struct probe_bio {
 
 /* ---- Below a vault ------------------------------------------------------ */
 
-static bool is_the_one(struct probe *p, const struct bio *bio, bool *after)
+static bool is_the_one(struct probe *p, struct bio *bio, enum how *how)
 {
 	unsigned long flags;
-	bool one;
+	bool one, fails;
 
 	spin_lock_irqsave(&p->lock, flags);
 	p->seen++;
 	p->flushes += !bio_sectors(bio);
 	one = p->left && !--p->left;
-	p->failed += one;
-	p->failed_flushes += one && !bio_sectors(bio);
-	*after = p->after;
+	*how = p->how;
+	fails = one && *how != HOLD;
+	p->failed += fails;
+	p->failed_flushes += fails && !bio_sectors(bio);
+	if (one && !fails)
+		p->held = bio;
 	spin_unlock_irqrestore(&p->lock, flags);
 	return one;
 }
@@ -63,14 +77,20 @@ static int probe_map(struct dm_target *ti, struct bio *bio)
 {
 	struct probe_bio *pb = dm_per_bio_data(bio, sizeof(*pb));
 	struct probe *p = ti->private;
-	bool after, one = is_the_one(p, bio, &after);
+	enum how how;
+	bool one;
 
-	pb->fail = one && after;
-	if (one && !after)
-		return DM_MAPIO_KILL;
 	bio_set_dev(bio, p->dev->bdev);
 	bio->bi_iter.bi_sector = p->start +
 				 dm_target_offset(ti, bio->bi_iter.bi_sector);
+	pb->fail = false;
+	one = is_the_one(p, bio, &how);
+	if (one && how == FAIL_BEFORE)
+		return DM_MAPIO_KILL;
+	/* Whoever lets it go may have done so already. */
+	if (one && how == HOLD)
+		return DM_MAPIO_SUBMITTED;
+	pb->fail = one;
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -83,19 +103,123 @@ static int probe_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *err
 	return DM_ENDIO_DONE;
 }
 
-static int message_fail(struct probe *p, unsigned int argc, char **argv)
+static bool let_go(struct probe *p)
 {
-	bool after;
+	struct bio *bio;
+
+	spin_lock_irq(&p->lock);
+	bio = p->held;
+	p->held = NULL;
+	spin_unlock_irq(&p->lock);
+	if (bio)
+		submit_bio_noacct(bio);
+	return bio;
+}
+
+/* No suspend waits for what is held here, so a test that died can be removed. */
+static void probe_presuspend(struct dm_target *ti)
+{
+	struct probe *p = ti->private;
+
+	spin_lock_irq(&p->lock);
+	p->left = 0;
+	spin_unlock_irq(&p->lock);
+	let_go(p);
+}
+
+static int message_nth(struct probe *p, const char *nth, enum how how)
+{
 	u64 n;
 
-	if (argc != 3 || kstrtou64(argv[1], 10, &n))
+	if (kstrtou64(nth, 10, &n))
 		return -EINVAL;
-	after = !strcmp(argv[2], "after");
 	spin_lock_irq(&p->lock);
 	p->left = n;
-	p->after = after;
+	p->how = how;
 	spin_unlock_irq(&p->lock);
 	return 0;
+}
+
+static int message_fail(struct probe *p, unsigned int argc, char **argv)
+{
+	if (argc != 3)
+		return -EINVAL;
+	return message_nth(p, argv[1],
+			   strcmp(argv[2], "after") ? FAIL_BEFORE : FAIL_AFTER);
+}
+
+/* ---- Beside a vault ----------------------------------------------------- */
+
+/* All devices share one set of operations: ours asks who it is about. */
+static struct {
+	struct kset *kset;
+	const struct kset_uevent_ops *original;
+	const struct kset_uevent_ops *ours;
+	const struct kobject *whose;	/* NULL: of nobody */
+	atomic_t came, inside;
+	wait_queue_head_t wait;
+} events = { .wait = __WAIT_QUEUE_HEAD_INITIALIZER(events.wait) };
+
+static int hold_event(const struct kobject *kobj)
+{
+	int pass = 1;
+
+	atomic_inc(&events.inside);
+	if (kobj == READ_ONCE(events.whose)) {
+		atomic_inc(&events.came);
+		wait_event(events.wait, kobj != READ_ONCE(events.whose));
+	}
+	if (events.original->filter)
+		pass = events.original->filter(kobj);
+	if (atomic_dec_and_test(&events.inside))
+		wake_up_all(&events.wait);
+	return pass;
+}
+
+static int hold_events(struct probe *p)
+{
+	struct kobject *kobj = &disk_to_dev(p->dev->bdev->bd_disk)->kobj;
+	const struct kset_uevent_ops *original = kobj->kset->uevent_ops;
+	const struct kset_uevent_ops ours = {
+		.filter = hold_event,
+		.name = original->name,
+		.uevent = original->uevent,
+	};
+
+	if (events.whose)
+		return -EBUSY;
+	events.ours = kmemdup(&ours, sizeof(ours), GFP_KERNEL);
+	if (!events.ours)
+		return -ENOMEM;
+	events.kset = kobj->kset;
+	events.original = original;
+	atomic_set(&events.came, 0);
+	WRITE_ONCE(events.whose, kobj);
+	WRITE_ONCE(events.kset->uevent_ops, events.ours);
+	return 0;
+}
+
+static u32 let_events_go(struct probe *p)
+{
+	if (events.whose != &disk_to_dev(p->dev->bdev->bd_disk)->kobj)
+		return 0;
+	WRITE_ONCE(events.kset->uevent_ops, events.original);
+	WRITE_ONCE(events.whose, NULL);
+	wake_up_all(&events.wait);
+	wait_event(events.wait, !atomic_read(&events.inside));
+	kfree(events.ours);
+	return atomic_read(&events.came);
+}
+
+static int message_events(struct probe *p, unsigned int argc, char **argv,
+			  char *result, unsigned int maxlen)
+{
+	if (argc == 2 && !strcmp(argv[1], "hold"))
+		return hold_events(p);
+	if (argc != 2 || strcmp(argv[1], "go"))
+		return -EINVAL;
+	snprintf(result, maxlen, "%u", let_events_go(p));
+	return 1;
 }
 
 /* ---- Above a vault ------------------------------------------------------ */
@@ -260,6 +384,14 @@ static int probe_message(struct dm_target *ti, unsigned int argc, char **argv,
 {
 	if (argc && !strcmp(argv[0], "fail"))
 		return message_fail(ti->private, argc, argv);
+	if (argc == 2 && !strcmp(argv[0], "hold"))
+		return message_nth(ti->private, argv[1], HOLD);
+	if (argc == 1 && !strcmp(argv[0], "go")) {
+		strscpy(result, let_go(ti->private) ? "ok" : "none waited", maxlen);
+		return 1;
+	}
+	if (argc && !strcmp(argv[0], "uevents"))
+		return message_events(ti->private, argc, argv, result, maxlen);
 	if (argc && !strcmp(argv[0], "bio"))
 		return message_bio(ti->private, argc, argv, result, maxlen);
 	return -EINVAL;
@@ -313,6 +445,7 @@ static void probe_dtr(struct dm_target *ti)
 {
 	struct probe *p = ti->private;
 
+	let_events_go(p);
 	dm_put_device(ti, p->dev);
 	kfree(p);
 }
@@ -333,6 +466,7 @@ static struct target_type probe_target = {
 	.dtr = probe_dtr,
 	.map = probe_map,
 	.end_io = probe_end_io,
+	.presuspend = probe_presuspend,
 	.message = probe_message,
 	.status = probe_status,
 	.iterate_devices = probe_iterate_devices,

@@ -428,6 +428,184 @@ void test_damage_overfull(void)
 	with_vault(40000, 32, overfull);
 }
 
+/* ---- No memory, and none to come ---- */
+
+/* Nothing but what the vault has put by. */
+static void no_memory(struct fixture *f, bool on)
+{
+	f->world.shortage = f->world.sched.fail_alloc = on ? 100 : 0;
+	world_reserve(&f->world, 0);
+}
+
+static bool nodes_have_room(const struct qvault_delta *delta)
+{
+	const struct qvault_delta_node *node;
+
+	list_for_each_entry(node, &delta->nodes, list)
+		if (node->used > node->capacity)
+			return false;
+	return true;
+}
+
+/*
+ * More leaves are in both deltas than there are nodes put by, and all that are there
+ * are as small as can be: yet the one is folded into the other.
+ */
+static void folded_short(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 13 };
+	u32 i, leaves = 2 * QVAULT_STOCK;
+	struct qvault *v = f->v;
+
+	begin(f);
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_NODE, 0, 1);
+	forget(f);
+	for (i = 0; i < leaves; i++)
+		CHECK(!op_write(&c, i * QVAULT_FANOUT + 10, 1));
+	freeze(v);
+	for (i = 0; i < leaves; i++) {
+		CHECK(!op_write(&c, i * QVAULT_FANOUT + 20, 1));
+		CHECK(!op_unmap(&c, i * QVAULT_FANOUT + 30, 1));
+	}
+	no_memory(f, true);
+	mutex_lock(&v->checkpoint_mutex);
+	qvault_damage_fold(v);
+	CHECK(!v->frozen && nodes_have_room(&v->delta[v->live]));
+	mutex_unlock(&v->checkpoint_mutex);
+	CHECK(!op_checkpoint(&c));
+	CHECK(v->damage.nr == 1 && v->damage.pages == 1);
+	no_memory(f, false);
+	for (i = 0; i < leaves; i++) {
+		CHECK(!op_read(&c, i * QVAULT_FANOUT + 10, 1));
+		CHECK(!op_read(&c, i * QVAULT_FANOUT + 20, 1));
+		CHECK(!op_read(&c, i * QVAULT_FANOUT + 30, 1));
+	}
+	end(f);
+}
+
+/* What is carried past a leaf, for as long as memory is short. */
+static void carried_short(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 14 };
+	u64 made;
+	u32 i, n;
+
+	begin(f);
+	f->v->memory_mib = 4;
+	qvault_set_limits(f->v);
+	some_leaves(&c);
+	damage(f, QVAULT_KIND_NODE, 0, 1);
+	forget(f);
+	no_memory(f, true);
+	/* From the end, so that no two are a run. */
+	for (i = 127; i--;)
+		CHECK(!op_write(&c, QVAULT_FANOUT + i, 1));
+	made = atomic64_read(&f->v->counters.checkpoints);
+	for (i = 0; i < 5; i++) {
+		/* All pages but one are in the stream when the checkpoint wants two. */
+		for (n = 2000; n && f->v->page_pool->curr_nr > 1; n--)
+			CHECK(!op_write(&c, 4 * QVAULT_FANOUT + 2 * (n % 60), 1));
+		CHECK(n);
+		CHECK(!op_checkpoint(&c));
+		CHECK(!op_write(&c, 2 * QVAULT_FANOUT + i, 70));
+		CHECK(!op_commit(&c));
+		CHECK(f->v->damage.nr == 1 && f->v->damage.pages == 2);
+		CHECK(!op_read(&c, QVAULT_FANOUT, 127));
+	}
+	CHECK((u64)atomic64_read(&f->v->counters.checkpoints) >= made + 5);
+	no_memory(f, false);
+	end(f);
+}
+
+/*
+ * More than the pages that are put by can carry: checkpoints say so, whoever needs one
+ * is told that there is no space, and commits go on.  All is as before once there is
+ * memory.
+ */
+static void too_much_short(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 15 };
+	u64 first = (u64)QVAULT_FANOUT * QVAULT_FANOUT, i, n;
+	u32 entries = 100 * (QVAULT_PAGES + 2), kept;
+
+	begin(f);
+	f->v->memory_mib = 4;
+	qvault_set_limits(f->v);
+	CHECK(!op_write(&c, 0, 128));
+	CHECK(!op_checkpoint(&c));
+	damage(f, QVAULT_KIND_NODE, 1, 0);
+	forget(f);
+	for (i = entries; i--;)
+		CHECK(!op_write(&c, 2 * i, 1));
+	CHECK(!op_commit(&c));
+	no_memory(f, true);
+	for (i = 0; i < 3; i++) {
+		CHECK(op_checkpoint(&c) == -ENOMEM);
+		CHECK(!f->v->frozen && f->v->mode == QVAULT_MODE_WRITE);
+		CHECK(!op_write(&c, first + 10 * i, 5));
+		CHECK(!op_commit(&c));
+		CHECK(!op_read(&c, 2 * i, 1));
+	}
+	/* Until there is no room without a checkpoint. */
+	f->world.faulted = true;
+	kept = f->v->log_limit * 100;
+	for (n = 0; n < kept && !op_write(&c, first + n, 1); n++)
+		CHECK(n % 30 || !op_commit(&c));
+	CHECK(n && n < kept && f->v->mode == QVAULT_MODE_WRITE);
+	CHECK(!op_commit(&c));
+	no_memory(f, false);
+	CHECK(!op_checkpoint(&c));
+	CHECK(f->v->damage.nr == 1 && f->v->damage.pages > QVAULT_PAGES);
+	CHECK(!op_write(&c, first, 100));
+	CHECK(!op_checkpoint(&c));
+	for (i = 0; i < entries; i += 50)
+		CHECK(!op_read(&c, 2 * i, 1));
+	CHECK(!op_read(&c, first, 100));
+	end(f);
+}
+
+/* As many leaves are carried as there are nodes put by: that, too, is told and passes. */
+static void stock_short(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 16 };
+	u64 first = (u64)QVAULT_FANOUT * QVAULT_FANOUT;
+	u32 i;
+
+	begin(f);
+	CHECK(!op_write(&c, 0, 128));
+	CHECK(!op_checkpoint(&c));
+	damage(f, QVAULT_KIND_NODE, 1, 0);
+	forget(f);
+	no_memory(f, true);
+	for (i = 0; i < QVAULT_STOCK; i++)
+		CHECK(!op_write(&c, i * QVAULT_FANOUT, 1));
+	for (i = 0; i < 3; i++) {
+		CHECK(!op_checkpoint(&c));
+		CHECK(f->v->damage.nr == 1 && f->v->damage.pages == 1);
+		f->world.faulted = true;
+		CHECK(op_write(&c, first, 1) == -ENOSPC);
+		f->world.faulted = false;
+		CHECK(!op_commit(&c));
+		CHECK(f->v->mode == QVAULT_MODE_WRITE);
+	}
+	no_memory(f, false);
+	CHECK(!op_write(&c, first, 100));
+	CHECK(!op_checkpoint(&c));
+	for (i = 0; i < QVAULT_STOCK; i++)
+		CHECK(!op_read(&c, i * QVAULT_FANOUT, 1));
+	CHECK(!op_read(&c, first, 100));
+	end(f);
+}
+
+void test_damage_no_memory(void)
+{
+	with_vault(40000, 64, stock_short);
+	with_vault(25000, 64, folded_short);
+	with_vault(5000, 128, carried_short);
+	with_vault(40000, 128, too_much_short);
+}
+
 /* ---- The map ---- */
 
 /* Of a group in memory the map block is written anew, and nothing leaks. */

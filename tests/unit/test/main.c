@@ -69,6 +69,7 @@ static const struct test {
 	{ "damage: found with a newer delta in front", test_damage_folded },
 	{ "damage: more than was promised room", test_damage_late },
 	{ "damage: more than the log can carry", test_damage_overfull },
+	{ "damage: no memory, and none to come", test_damage_no_memory },
 	{ "damage: a map block of a group in memory", test_damage_map_known },
 	{ "damage: a map block makes its group full", test_damage_map_full },
 	{ "damage: a map block that does not read back", test_damage_map_read_back },

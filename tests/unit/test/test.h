@@ -77,6 +77,7 @@ void test_damage_marks(void);
 void test_damage_folded(void);
 void test_damage_late(void);
 void test_damage_overfull(void);
+void test_damage_no_memory(void);
 void test_damage_map_known(void);
 void test_damage_map_full(void);
 void test_damage_map_read_back(void);
