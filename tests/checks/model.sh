@@ -39,6 +39,12 @@ explore "two attachments, a slot that rots" "${two[@]}" -DCOMMITS=2 -DROTS=1
 explore "two attachments, devices put back" "${two[@]}" -DCOMMITS=2 -DBACKUP
 explore "memory that was forked" "${forked[@]}" -DCOMMITS=2
 explore "memory that was forked, and versions" "${forked[@]}" -DCOMMITS=1 -DDATA=true
+explore "generations" generations -DREADER
+explore "generations and lost markers" generations -DMARKERS
+explore "generations, a larger table" generations -DN=4 -DAUTO=2 -DNO_UNMAP
+explore "generations, two blocks" generations -DNL=2 -DNO_UNMAP
+restored=(generations -DRESTORE -DNO_UNMAP)
+explore "generations, and records that come back" "${restored[@]}"
 
 honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
 mutant NO_FLUSH "${honest[@]}"
@@ -101,6 +107,19 @@ mutant CARRIED_NOT_COMMITTED damage -DWRITES=3
 mutant FOLD_OLD_WINS damage -DWRITES=3
 mutant PART_IS_ALL damage -DWRITES=3
 mutant MAP_TRUSTED_AGAIN damage -DWRITES=3
+
+mutant DROP_WITH_WRITES_IN_FLIGHT generations
+mutant COUNTED_LATE generations
+mutant LOG_IGNORED generations
+mutant STREAM_IGNORED generations
+mutant MAP_IGNORED generations
+mutant SET_OF_CHANGED_ONLY generations -DNL=2 -DNO_UNMAP
+mutant READER_GIVES_UP generations -DREADER
+mutant WALK_MOVES_DATA_ONLY generations -DMARKERS
+mutant WALK_NEEDS_NUMBER generations
+mutant CLONE_SHARES generations
+mutant RESTORE_TAKES_NO_NUMBER "${restored[@]}"
+mutant REVERT_SEALS_UNDER_OLD "${restored[@]}"
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room
