@@ -39,6 +39,7 @@ explore "two attachments, a slot that rots" "${two[@]}" -DCOMMITS=2 -DROTS=1
 explore "two attachments, devices put back" "${two[@]}" -DCOMMITS=2 -DBACKUP
 explore "memory that was forked" "${forked[@]}" -DCOMMITS=2
 explore "memory that was forked, and versions" "${forked[@]}" -DCOMMITS=1 -DDATA=true
+explore "both slots: a verb cut off at any write" keychange
 explore "generations" generations -DREADER
 explore "generations and lost markers" generations -DMARKERS
 explore "generations, a larger table" generations -DN=4 -DAUTO=2 -DNO_UNMAP
@@ -107,6 +108,16 @@ mutant CARRIED_NOT_COMMITTED damage -DWRITES=3
 mutant FOLD_OLD_WINS damage -DWRITES=3
 mutant PART_IS_ALL damage -DWRITES=3
 mutant MAP_TRUSTED_AGAIN damage -DWRITES=3
+
+mutant CHECK_VALUE_ONLY keychange
+mutant OLDER_KEY_ATTACHES keychange
+mutant LAST_GOOD_FIRST keychange
+mutant NEWER_FIRST keychange
+mutant ERASE_NEWER_FIRST keychange
+mutant ONE_RECORD keychange
+mutant ONE_RECORD_AT_DROP keychange
+mutant ONE_RECORD_AT_RESIZE keychange
+mutant ONE_RECORD_AT_ATTACH keychange
 
 mutant DROP_WITH_WRITES_IN_FLIGHT generations
 mutant COUNTED_LATE generations
