@@ -46,6 +46,8 @@ explore "generations, a larger table" generations -DN=4 -DAUTO=2 -DNO_UNMAP
 explore "generations, two blocks" generations -DNL=2 -DNO_UNMAP
 restored=(generations -DRESTORE -DNO_UNMAP)
 explore "generations, and records that come back" "${restored[@]}"
+explore "claim, wait, look; two hosts" claim -DCOMMITS=4 -DFAILURES=2
+explore "claim, wait, look; three hosts" claim -DHOSTS=3 -DCOMMITS=2
 
 honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
 mutant NO_FLUSH "${honest[@]}"
@@ -131,6 +133,13 @@ mutant WALK_NEEDS_NUMBER generations
 mutant CLONE_SHARES generations
 mutant RESTORE_TAKES_NO_NUMBER "${restored[@]}"
 mutant REVERT_SEALS_UNDER_OLD "${restored[@]}"
+
+mutant NO_WAIT claim
+mutant CLAIM_AFTER_RECORD claim
+mutant NO_SECOND_LOOK claim
+mutant NO_CLAIM_IN_LOOK claim
+mutant RETRY_DOES_NOT_LOOK claim
+mutant DATA_WITHOUT_LOOK claim
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room
