@@ -48,6 +48,7 @@ restored=(generations -DRESTORE -DNO_UNMAP)
 explore "generations, and records that come back" "${restored[@]}"
 explore "claim, wait, look; two hosts" claim -DCOMMITS=4 -DFAILURES=2
 explore "claim, wait, look; three hosts" claim -DHOSTS=3 -DCOMMITS=2
+explore "a size that grows" growth
 
 honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
 mutant NO_FLUSH "${honest[@]}"
@@ -140,6 +141,16 @@ mutant NO_SECOND_LOOK claim
 mutant NO_CLAIM_IN_LOOK claim
 mutant RETRY_DOES_NOT_LOOK claim
 mutant DATA_WITHOUT_LOOK claim
+
+mutant LAST_GROUP_PACKED growth
+mutant LEVEL_FROM_SIZE growth
+mutant INDEX_WRAPS growth
+mutant OLD_ROOT_FORGOTTEN growth
+mutant USED_BEFORE_RECORD growth
+mutant GROWS_UNDER_CHECKPOINT growth
+mutant TAKES_WHAT_FITS growth
+mutant SHRINK growth
+mutant BEYOND_DEVICE growth
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room
