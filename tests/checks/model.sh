@@ -49,6 +49,7 @@ explore "generations, and records that come back" "${restored[@]}"
 explore "claim, wait, look; two hosts" claim -DCOMMITS=4 -DFAILURES=2
 explore "claim, wait, look; three hosts" claim -DHOSTS=3 -DCOMMITS=2
 explore "a size that grows" growth
+explore "a block that is moved" insert
 
 honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
 mutant NO_FLUSH "${honest[@]}"
@@ -151,6 +152,17 @@ mutant GROWS_UNDER_CHECKPOINT growth
 mutant TAKES_WHAT_FITS growth
 mutant SHRINK growth
 mutant BEYOND_DEVICE growth
+
+mutant ROOT_NOT_COMPARED insert
+mutant ROOT_TAKEN_LATE insert
+mutant LIVE_ONLY insert
+mutant FROZEN_ONLY insert
+mutant DISCARD_NOT_SEEN insert
+mutant NEWER_THAN_FOUND insert
+mutant NEWER_THAN_COPY insert
+mutant CHECKED_BEFORE insert
+mutant MOVED_IS_FREE insert
+mutant COPY_LOST insert
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room
