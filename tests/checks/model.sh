@@ -50,6 +50,7 @@ explore "claim, wait, look; two hosts" claim -DCOMMITS=4 -DFAILURES=2
 explore "claim, wait, look; three hosts" claim -DHOSTS=3 -DCOMMITS=2
 explore "a size that grows" growth
 explore "a block that is moved" insert
+explore "parts of blocks" sector
 
 honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
 mutant NO_FLUSH "${honest[@]}"
@@ -163,6 +164,11 @@ mutant NEWER_THAN_COPY insert
 mutant CHECKED_BEFORE insert
 mutant MOVED_IS_FREE insert
 mutant COPY_LOST insert
+
+mutant WHOLE_TAKES_NO_LOCK sector
+mutant READ_BEFORE_LOCK sector
+mutant LOCKS_IN_ANY_ORDER sector
+mutant WALKER_DOES_NOT_COMPARE sector
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room
