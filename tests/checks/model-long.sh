@@ -29,6 +29,7 @@ explore "generations, two blocks, unmaps" generations -DNL=2
 explore "claim, wait, look; three hosts, more commits" claim -DHOSTS=3
 explore "a size that grows, more writes" growth -DWRITES=4
 explore "a block that is moved more often" insert -DWRITES=3 -DMOVES=3
+explore "lost markers, more writes" markers -DWRITES=5
 explore "three writers that wait for room" room -DWRITERS=3 -DEACH=1
 
 # Too large to be exhausted in the memory of a small machine.

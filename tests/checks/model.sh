@@ -51,6 +51,7 @@ explore "claim, wait, look; three hosts" claim -DHOSTS=3 -DCOMMITS=2
 explore "a size that grows" growth
 explore "a block that is moved" insert
 explore "parts of blocks" sector
+explore "lost markers, and the map made anew" markers
 
 honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
 mutant NO_FLUSH "${honest[@]}"
@@ -169,6 +170,14 @@ mutant WHOLE_TAKES_NO_LOCK sector
 mutant READ_BEFORE_LOCK sector
 mutant LOCKS_IN_ANY_ORDER sector
 mutant WALKER_DOES_NOT_COMPARE sector
+
+mutant LEFT_OUT_AT_WEIGHT_0 markers
+mutant NOT_FILLED markers
+mutant PART_CLEARS markers
+mutant MARKS_ALL markers
+mutant REPLAYED_AS_UNMAP markers
+mutant MAP_UNDER_DAMAGE markers
+mutant MAP_BEFORE_MARKERS markers
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room
