@@ -52,6 +52,8 @@ explore "a size that grows" growth
 explore "a block that is moved" insert
 explore "parts of blocks" sector
 explore "lost markers, and the map made anew" markers
+explore "upper nodes twice" copies
+explore "upper nodes twice, both copies damaged" copies -DBOTH
 
 honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
 mutant NO_FLUSH "${honest[@]}"
@@ -178,6 +180,14 @@ mutant MARKS_ALL markers
 mutant REPLAYED_AS_UNMAP markers
 mutant MAP_UNDER_DAMAGE markers
 mutant MAP_BEFORE_MARKERS markers
+
+mutant ONE_COPY copies
+mutant SECOND_NOT_TRIED copies
+mutant COPIES_SHARE copies
+mutant SECOND_NOT_AWAITED copies
+mutant HEALED_UNVERIFIED copies
+mutant HEALED_BY_READER copies
+mutant NOT_HEALED copies
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room
