@@ -51,6 +51,7 @@ explore "claim, wait, look; three hosts" claim -DHOSTS=3 -DCOMMITS=2
 explore "a size that grows" growth
 explore "a block that is moved" insert
 explore "parts of blocks" sector
+explore "hibernation" image
 explore "lost markers, and the map made anew" markers
 explore "upper nodes twice" copies
 explore "upper nodes twice, both copies damaged" copies -DBOTH
@@ -188,6 +189,11 @@ mutant SECOND_NOT_AWAITED copies
 mutant HEALED_UNVERIFIED copies
 mutant HEALED_BY_READER copies
 mutant NOT_HEALED copies
+
+mutant NOT_WRITE_THROUGH image
+mutant TIMER_RUNS image
+mutant RECORD_AT_POWER_OFF image
+mutant NO_LOOK_AFTER_IMAGE image
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room
