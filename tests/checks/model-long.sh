@@ -23,6 +23,13 @@ explore "memory that was forked, checkpoints and versions" life \
 	-DCOMMITS=2 -DATTACHES=1 -DFORKS=1 -DNOTICES -DDATA=true
 explore "memory that was forked, and an attachment" life -DCOMMITS=2 -DATTACHES=2 -DFORKS=1
 explore "a damaged node, a damaged map, crashes" damage -DWRITES=4 -DCRASHES=2
+explore "generations, a reader, lost markers" generations -DREADER -DMARKERS
+explore "generations, a larger table, unmaps" generations -DN=4 -DAUTO=2
+explore "generations, two blocks, unmaps" generations -DNL=2
+explore "claim, wait, look; three hosts, more commits" claim -DHOSTS=3
+explore "a size that grows, more writes" growth -DWRITES=4
+explore "a block that is moved more often" insert -DWRITES=3 -DMOVES=3
+explore "lost markers, more writes" markers -DWRITES=5
 explore "three writers that wait for room" room -DWRITERS=3 -DEACH=1
 
 # Too large to be exhausted in the memory of a small machine.

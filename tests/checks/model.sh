@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# about: commit, checkpoint, recovery, failures, damage, lives as models: every state, and mutants
-# minutes: 5
+# about: the protocols as models: every state of them, and mutants
+# minutes: 7
 # processors: 1
 # limit: 120
 set -euo pipefail
@@ -47,6 +47,22 @@ explore "two attachments, a slot that rots" "${two[@]}" -DCOMMITS=2 -DROTS=1
 explore "two attachments, devices put back" "${two[@]}" -DCOMMITS=2 -DBACKUP
 explore "memory that was forked" "${forked[@]}" -DCOMMITS=2
 explore "memory that was forked, and versions" "${forked[@]}" -DCOMMITS=1 -DDATA=true
+explore "both slots: a verb cut off at any write" keychange
+explore "generations" generations -DREADER
+explore "generations and lost markers" generations -DMARKERS
+explore "generations, a larger table" generations -DN=4 -DAUTO=2 -DNO_UNMAP
+explore "generations, two blocks" generations -DNL=2 -DNO_UNMAP
+restored=(generations -DRESTORE -DNO_UNMAP)
+explore "generations, and records that come back" "${restored[@]}"
+explore "claim, wait, look; two hosts" claim -DCOMMITS=4 -DFAILURES=2
+explore "claim, wait, look; three hosts" claim -DHOSTS=3 -DCOMMITS=2
+explore "a size that grows" growth
+explore "a block that is moved" insert
+explore "parts of blocks" sector
+explore "hibernation" image
+explore "lost markers, and the map made anew" markers
+explore "upper nodes twice" copies
+explore "upper nodes twice, both copies damaged" copies -DBOTH
 
 honest=(vault -DWRITES=1 -DSTREAM=2 -DLOG=2 -DNO_UNMAP)
 mutant NO_FLUSH "${honest[@]}"
@@ -111,6 +127,83 @@ mutant CARRIED_NOT_COMMITTED damage -DWRITES=3
 mutant FOLD_OLD_WINS damage -DWRITES=3
 mutant PART_IS_ALL damage -DWRITES=3
 mutant MAP_TRUSTED_AGAIN damage -DWRITES=3
+
+mutant CHECK_VALUE_ONLY keychange
+mutant OLDER_KEY_ATTACHES keychange
+mutant LAST_GOOD_FIRST keychange
+mutant NEWER_FIRST keychange
+mutant ERASE_NEWER_FIRST keychange
+mutant ONE_RECORD keychange
+mutant ONE_RECORD_AT_DROP keychange
+mutant ONE_RECORD_AT_RESIZE keychange
+mutant ONE_RECORD_AT_ATTACH keychange
+
+mutant DROP_WITH_WRITES_IN_FLIGHT generations
+mutant COUNTED_LATE generations
+mutant LOG_IGNORED generations
+mutant STREAM_IGNORED generations
+mutant MAP_IGNORED generations
+mutant SET_OF_CHANGED_ONLY generations -DNL=2 -DNO_UNMAP
+mutant READER_GIVES_UP generations -DREADER
+mutant WALK_MOVES_DATA_ONLY generations -DMARKERS
+mutant WALK_NEEDS_NUMBER generations
+mutant CLONE_SHARES generations
+mutant RESTORE_TAKES_NO_NUMBER "${restored[@]}"
+mutant REVERT_SEALS_UNDER_OLD "${restored[@]}"
+
+mutant NO_WAIT claim
+mutant CLAIM_AFTER_RECORD claim
+mutant NO_SECOND_LOOK claim
+mutant NO_CLAIM_IN_LOOK claim
+mutant RETRY_DOES_NOT_LOOK claim
+mutant DATA_WITHOUT_LOOK claim
+
+mutant LAST_GROUP_PACKED growth
+mutant LEVEL_FROM_SIZE growth
+mutant INDEX_WRAPS growth
+mutant OLD_ROOT_FORGOTTEN growth
+mutant USED_BEFORE_RECORD growth
+mutant GROWS_UNDER_CHECKPOINT growth
+mutant TAKES_WHAT_FITS growth
+mutant SHRINK growth
+mutant BEYOND_DEVICE growth
+
+mutant ROOT_NOT_COMPARED insert
+mutant ROOT_TAKEN_LATE insert
+mutant LIVE_ONLY insert
+mutant FROZEN_ONLY insert
+mutant DISCARD_NOT_SEEN insert
+mutant NEWER_THAN_FOUND insert
+mutant NEWER_THAN_COPY insert
+mutant CHECKED_BEFORE insert
+mutant MOVED_IS_FREE insert
+mutant COPY_LOST insert
+
+mutant WHOLE_TAKES_NO_LOCK sector
+mutant READ_BEFORE_LOCK sector
+mutant LOCKS_IN_ANY_ORDER sector
+mutant WALKER_DOES_NOT_COMPARE sector
+
+mutant LEFT_OUT_AT_WEIGHT_0 markers
+mutant NOT_FILLED markers
+mutant PART_CLEARS markers
+mutant MARKS_ALL markers
+mutant REPLAYED_AS_UNMAP markers
+mutant MAP_UNDER_DAMAGE markers
+mutant MAP_BEFORE_MARKERS markers
+
+mutant ONE_COPY copies
+mutant SECOND_NOT_TRIED copies
+mutant COPIES_SHARE copies
+mutant SECOND_NOT_AWAITED copies
+mutant HEALED_UNVERIFIED copies
+mutant HEALED_BY_READER copies
+mutant NOT_HEALED copies
+
+mutant NOT_WRITE_THROUGH image
+mutant TIMER_RUNS image
+mutant RECORD_AT_POWER_OFF image
+mutant NO_LOOK_AFTER_IMAGE image
 
 mutant NO_SPARE room -DSPARE=0
 mutant NO_WAKE room
