@@ -20,6 +20,9 @@
 struct job {
 	const struct ctl_options *options;
 	const char *name;
+	const char *data_path;		/* NULL: found by its label */
+	const char *anchor_path;
+	char *found;
 	bool ephemeral;
 	struct ctl_device data;
 	struct ctl_device anchor;
@@ -32,6 +35,25 @@ struct job {
 
 /* ---- Words -------------------------------------------------------------- */
 
+/* The devices come by their order, or by name; the data device perhaps not at all. */
+static int name_devices(struct job *job)
+{
+	const struct ctl_options *o = job->options;
+
+	if ((o->argc > 1 && o->data) || (o->argc > 2 && o->anchor))
+		return ctl_fail(CTL_USAGE,
+				"name the devices either by --data and --anchor or without them, not both ways");
+	job->data_path = o->argc > 1 ? o->argv[1] : o->data;
+	job->anchor_path = o->argc > 2 ? o->argv[2] : o->anchor;
+	if (job->ephemeral && (job->anchor_path || !job->data_path))
+		return ctl_fail(CTL_USAGE,
+				"an ephemeral vault has no anchor: qvault-ctl attach --ephemeral <name> <data>");
+	if (!job->ephemeral && !job->anchor_path)
+		return ctl_fail(CTL_USAGE,
+				"no anchor device: qvault-ctl attach <name> <data> <anchor>, or attach <name> --anchor <anchor>");
+	return CTL_OK;
+}
+
 static int check_words(struct job *job)
 {
 	const struct ctl_options *o = job->options;
@@ -39,12 +61,9 @@ static int check_words(struct job *job)
 	const char *foreign;
 	int err;
 
-	if (job->ephemeral && o->argc != 2)
-		return ctl_fail(CTL_USAGE,
-				"an ephemeral vault has no anchor: qvault-ctl attach --ephemeral <name> <data>");
-	if (!job->ephemeral && o->argc != 3)
-		return ctl_fail(CTL_USAGE,
-				"no anchor device: qvault-ctl attach <name> <data> <anchor>");
+	err = name_devices(job);
+	if (err)
+		return err;
 	if (job->ephemeral && (o->key_file || ctl_given(o, CTL_OPT_READ_ONLY)))
 		return ctl_fail(CTL_USAGE,
 				"--%s has no meaning for an ephemeral vault, which begins empty under a random key",
@@ -92,12 +111,37 @@ static int open_one(const struct job *job, struct ctl_device *dev,
 
 static int open_devices(struct job *job)
 {
-	int err;
+	int err = CTL_OK;
 
-	err = open_one(job, &job->data, job->options->argv[1]);
+	if (job->data_path)
+		err = open_one(job, &job->data, job->data_path);
 	if (err || job->ephemeral)
 		return err;
-	err = open_one(job, &job->anchor, job->options->argv[2]);
+	err = open_one(job, &job->anchor, job->anchor_path);
+	if (err || !job->data_path)
+		return err;
+	return ctl_device_refuse_same(&job->data, &job->anchor);
+}
+
+/*
+ * Nothing on the data device of a vault that holds nothing vouches for it, so there a
+ * label alone would decide which device is overwritten.
+ */
+static int find_data(struct job *job)
+{
+	const struct ctl_record *r = &job->record;
+	int err;
+
+	if (job->data_path)
+		return CTL_OK;
+	err = ctl_find_data(r->uuid, &job->found);
+	if (!err && !r->tree.version && !r->map.version && !r->inline_bytes &&
+	    r->log_head < r->log_tail)
+		err = ctl_fail(CTL_USAGE,
+			       "the vault holds nothing yet, so only a label says that %s is its data device: give --data",
+			       job->found);
+	if (!err)
+		err = open_one(job, &job->data, job->found);
 	return err ? err : ctl_device_refuse_same(&job->data, &job->anchor);
 }
 
@@ -106,6 +150,10 @@ static int check_vault(struct job *job)
 	char have[CTL_SIZE_CHARS], want[CTL_SIZE_CHARS];
 	const u64 bytes = job->record.geo.data_blocks * QVAULT_BLOCK_SIZE;
 
+	if (job->record.ro_compat && !ctl_given(job->options, CTL_OPT_READ_ONLY))
+		return ctl_fail(CTL_WRONG_DEVICE,
+				"anchor %s has features that are not known here (0x%" PRIx32 "): the vault may be read only, give --read-only",
+				job->anchor.path, job->record.ro_compat);
 	job->sectors = job->record.geo.logical_blocks * QVAULT_SECTORS;
 	if (job->data.bytes >= bytes)
 		return CTL_OK;
@@ -121,7 +169,7 @@ static int plan_ephemeral(struct job *job)
 	const u64 blocks = job->data.bytes / QVAULT_BLOCK_SIZE;
 	struct qvault_geometry geo;
 	char size[CTL_SIZE_CHARS];
-	char *foreign;
+	char *losses = NULL;
 	int err;
 
 	if (qvault_geometry_init(&geo, blocks, 0, qvault_default_log_blocks(blocks)))
@@ -130,31 +178,20 @@ static int plan_ephemeral(struct job *job)
 				job->data.path,
 				ctl_size(size, job->data.bytes));
 	job->sectors = geo.logical_blocks * QVAULT_SECTORS;
-	err = ctl_foreign_list(&job->data, &foreign);
-	if (err)
-		return err;
-	if (*foreign && !ctl_given(job->options, CTL_OPT_FORCE))
+	err = ctl_losses_of_data(&losses, &job->data);
+	if (!err && losses && !ctl_given(job->options, CTL_OPT_FORCE))
 		err = ctl_fail(CTL_BUSY,
-			       "data device %s of %s holds %s, which an ephemeral vault overwrites; nothing was changed: give --force to destroy it",
-			       job->data.path, ctl_size(size, job->data.bytes),
-			       foreign);
-	free(foreign);
+			       "%s, which an ephemeral vault overwrites; nothing was changed: give --force to destroy it",
+			       losses);
+	free(losses);
 	return err;
 }
 
 /* A copy may be read while the original is attached. */
 static int refuse_attached(const struct job *job)
 {
-	char prefix[sizeof(CTL_DM_UUID_PREFIX) + CTL_UUID_CHARS + 1];
-	char uuid[CTL_UUID_CHARS], name[CTL_DM_NAME_CHARS];
-
-	snprintf(prefix, sizeof(prefix), CTL_DM_UUID_PREFIX "%s-",
-		 ctl_uuid_text(uuid, job->record.uuid));
-	if (ctl_given(job->options, CTL_OPT_READ_ONLY) ||
-	    ctl_dm_find(prefix, name))
-		return CTL_OK;
-	return ctl_fail(CTL_BUSY, "the vault %s is already attached, as %s",
-			uuid, name);
+	return ctl_given(job->options, CTL_OPT_READ_ONLY) ?
+		CTL_OK : ctl_vault_refuse_attached(job->record.uuid);
 }
 
 /*
@@ -182,8 +219,10 @@ static int judge(struct job *job)
 		err = ctl_anchor_newest(&job->slots, &job->anchor, job->key,
 					&job->record);
 	if (!err)
-		err = check_vault(job);
-	return err ? err : refuse_attached(job);
+		err = refuse_attached(job);
+	if (!err)
+		err = find_data(job);
+	return err ? err : check_vault(job);
 }
 
 /* ---- The kernel --------------------------------------------------------- */
@@ -441,6 +480,7 @@ int ctl_attach_verb(struct ctl_options *o)
 	};
 	int err = run(&job);
 
+	free(job.found);
 	ctl_key_free(job.key);
 	ctl_device_close(&job.anchor);
 	ctl_device_close(&job.data);

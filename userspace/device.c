@@ -147,6 +147,34 @@ int ctl_device_read(const struct ctl_device *dev, void *buf, size_t bytes,
 	return err;
 }
 
+static int write_fully(int fd, const char *buf, size_t bytes, off_t offset)
+{
+	ssize_t n;
+
+	while (bytes) {
+		n = pwrite(fd, buf, bytes, offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -ENOSPC;
+		buf += n;
+		offset += n;
+		bytes -= (size_t)n;
+	}
+	return 0;
+}
+
+int ctl_device_write(const struct ctl_device *dev, const void *buf, size_t bytes,
+		     off_t offset)
+{
+	int err;
+
+	err = write_fully(dev->fd, buf, bytes, offset);
+	if (!err && fsync(dev->fd))
+		err = -errno;
+	return err;
+}
+
 static bool same(const struct ctl_device *a, const struct ctl_device *b)
 {
 	if (a->block != b->block)

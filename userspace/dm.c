@@ -263,6 +263,11 @@ int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
 	return err;
 }
 
+int ctl_dm_suspend(const char *name)
+{
+	return run_simple(DM_DEVICE_SUSPEND, name);
+}
+
 int ctl_dm_resume(const char *name, bool private)
 {
 	const uint16_t flags = DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |
@@ -295,7 +300,17 @@ int ctl_dm_remove(const char *name, enum ctl_dm_remove how)
 	return err;
 }
 
-int ctl_dm_message(const char *name, const char *message)
+static int take_answer(struct dm_task *task, char **answer)
+{
+	const char *text = dm_task_get_message_response(task);
+
+	if (!text)
+		return -ENODATA;
+	*answer = strdup(text);
+	return *answer ? 0 : -ENOMEM;
+}
+
+static int send(const char *name, const char *message, char **answer)
 {
 	struct dm_task *task = task_create(DM_DEVICE_TARGET_MSG, name);
 	int err = no_control();
@@ -303,9 +318,22 @@ int ctl_dm_message(const char *name, const char *message)
 	if (task && dm_task_set_sector(task, 0) &&
 	    dm_task_set_message(task, message))
 		err = task_run(task);
+	if (!err && answer)
+		err = take_answer(task, answer);
 	if (task)
 		dm_task_destroy(task);
 	return err;
+}
+
+int ctl_dm_message(const char *name, const char *message)
+{
+	return send(name, message, NULL);
+}
+
+int ctl_dm_ask(const char *name, const char *message, char **answer)
+{
+	*answer = NULL;
+	return send(name, message, answer);
 }
 
 static int first_target(struct dm_task *task, struct ctl_dm_target *target)

@@ -44,6 +44,8 @@ int ctl_dm_find(const char *prefix, char name[CTL_DM_NAME_CHARS]);
 int ctl_dm_create(const char *name, const char *uuid);
 int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
 		bool read_only);
+/* Waits for what is under way; a file system is brought to rest. */
+int ctl_dm_suspend(const char *name);
 /* @private: udev makes its node and looks no further. */
 int ctl_dm_resume(const char *name, bool private);
 /*
@@ -60,6 +62,8 @@ enum ctl_dm_remove {
 int ctl_dm_remove(const char *name, enum ctl_dm_remove how);
 
 int ctl_dm_message(const char *name, const char *message);
+/* The same, with an answer, which is allocated. */
+int ctl_dm_ask(const char *name, const char *message, char **answer);
 
 struct ctl_dm_target {
 	uint64_t sectors;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qvault-ctl format: writes the anchor and nothing else.
+ * qvault-ctl format: writes the anchor, and the label of the data device.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "json.h"
 #include "qvault-ctl.h"
@@ -23,7 +22,7 @@ struct job {
 	struct qvault_geometry geo;
 	uint8_t uuid[QVAULT_UUID_SIZE];
 	struct qvault_disk_anchor record;
-	char *losses;			/* what would be destroyed, or "" */
+	char *losses;			/* what would be destroyed, or NULL */
 };
 
 /* The two devices come by position or by name, not by both. */
@@ -49,10 +48,11 @@ static int name_devices(struct ctl_options *o)
 
 static int open_devices(struct job *job)
 {
+	const bool label = !ctl_given(job->options, CTL_OPT_NO_LABEL);
 	int err;
 
 	err = ctl_device_open(&job->data, job->options->data,
-			      CTL_READ | CTL_EXCLUSIVE);
+			      CTL_EXCLUSIVE | (label ? CTL_WRITE : CTL_READ));
 	if (err)
 		return err;
 	/*
@@ -65,18 +65,6 @@ static int open_devices(struct job *job)
 	if (err)
 		return err;
 	return ctl_device_reopen(&job->anchor, CTL_WRITE | CTL_EXCLUSIVE);
-}
-
-/* The smallest device that takes a log of this size; 0 for the default one. */
-static u64 smallest_device(u32 log_blocks)
-{
-	struct qvault_geometry geo;
-	u64 blocks = log_blocks;
-
-	while (qvault_geometry_init(&geo, blocks, 0, log_blocks ? log_blocks :
-				    qvault_default_log_blocks(blocks)))
-		blocks++;
-	return blocks;
 }
 
 static int too_small(const struct job *job, u64 blocks, u64 logical, u32 log)
@@ -94,7 +82,7 @@ static int too_small(const struct job *job, u64 blocks, u64 logical, u32 log)
 			"data device %s is too small: it has %s, a vault%s needs at least %s",
 			job->data.path, have,
 			job->options->log_blocks ? " with such a log" : "",
-			ctl_size(most, smallest_device(job->options->log_blocks) *
+			ctl_size(most, ctl_smallest_device(job->options->log_blocks, 1) *
 				 QVAULT_BLOCK_SIZE));
 }
 
@@ -119,121 +107,21 @@ static int plan(struct job *job)
 	}
 }
 
-/*
- * The keys of a vault are made of the master key and the UUID, and a new vault
- * starts to count its versions anew: the same pair twice is the same IV twice.
- */
+/* Old records of a vault with the same UUID and key could not be told from its own. */
 static int choose_uuid(struct job *job)
 {
 	uint32_t slot;
 
-	if (!ctl_given(job->options, CTL_OPT_UUID)) {
-		if (RAND_bytes(job->uuid, sizeof(job->uuid)) != 1)
-			return ctl_fail(CTL_NO_MEMORY,
-					"libcrypto has no random numbers");
-		job->uuid[6] = (job->uuid[6] & 0x0f) | 0x40;	/* version 4 */
-		job->uuid[8] = (job->uuid[8] & 0x3f) | 0x80;	/* RFC 4122 */
-		return CTL_OK;
-	}
+	if (!ctl_given(job->options, CTL_OPT_UUID))
+		return ctl_uuid_random(job->uuid);
 	memcpy(job->uuid, job->options->uuid, sizeof(job->uuid));
 	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++)
 		if (!memcmp(job->slots.disk[slot].uuid, job->uuid,
 			    sizeof(job->uuid)))
 			return ctl_fail(CTL_USAGE,
-					"--uuid: the vault on %s has this UUID already; under the same key a second one would repeat its IVs",
+					"--uuid: the vault on %s has this UUID already; a new vault needs one of its own",
 					job->anchor.path);
 	return CTL_OK;
-}
-
-/* What is in the anchor now: "" or a phrase. */
-static char *live_anchor(const struct job *job)
-{
-	struct ctl_record record, newest = { .sequence = 0 };
-	char uuid[CTL_UUID_CHARS], size[CTL_SIZE_CHARS];
-	bool some = false;
-	const char *why;
-	uint32_t slot;
-
-	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
-		if (job->slots.error[slot]) {
-			some = true;
-			continue;
-		}
-		switch (ctl_record_parse(&job->slots.disk[slot], slot, &record,
-					 &why)) {
-		case CTL_SLOT_RECORD:
-			if (record.sequence > newest.sequence)
-				newest = record;
-			break;
-		case CTL_SLOT_VERSION:
-		case CTL_SLOT_DAMAGED:
-			some = true;
-			break;
-		default:
-			break;
-		}
-	}
-	if (newest.sequence)
-		return ctl_format("the vault %s of %s",
-				  ctl_uuid_text(uuid, newest.uuid),
-				  ctl_size(size, newest.geo.logical_blocks *
-					   QVAULT_BLOCK_SIZE));
-	return ctl_format("%s", some ?
-			  "a vault that is damaged, unreadable or of another format version" :
-			  "");
-}
-
-static int add_loss(struct job *job, const struct ctl_device *dev,
-		    const char *what)
-{
-	char size[CTL_SIZE_CHARS];
-	char *longer;
-
-	if (!*what)
-		return CTL_OK;
-	longer = ctl_format("%s%s%s device %s of %s holds %s", job->losses,
-			    *job->losses ? ", and " : "", dev->role, dev->path,
-			    ctl_size(size, dev->bytes), what);
-	if (!longer)
-		return CTL_NO_MEMORY;
-	free(job->losses);
-	job->losses = longer;
-	return CTL_OK;
-}
-
-static int find_losses(struct job *job)
-{
-	char *anchor = live_anchor(job), *foreign = NULL, *data = NULL;
-	int err = CTL_NO_MEMORY;
-
-	job->losses = ctl_format("%s", "");
-	if (!anchor || !job->losses)
-		goto out;
-	err = ctl_foreign_list(&job->data, &data);
-	if (!err)
-		err = add_loss(job, &job->data, data);
-	if (!err)
-		err = add_loss(job, &job->anchor, anchor);
-	if (!err)
-		err = ctl_foreign_list(&job->anchor, &foreign);
-	if (!err)
-		err = add_loss(job, &job->anchor, foreign);
-out:
-	free(anchor);
-	free(foreign);
-	free(data);
-	return err;
-}
-
-/* As cryptsetup asks: a word that nobody types by accident. */
-static int ask(void)
-{
-	char answer[8];
-
-	fputs("Are you sure? (Type 'yes' in capital letters): ", stderr);
-	if (fgets(answer, sizeof(answer), stdin) && !strcmp(answer, "YES\n"))
-		return CTL_OK;
-	return ctl_fail(CTL_USAGE, "not confirmed; nothing was changed");
 }
 
 /* Before anything is lost to it. */
@@ -244,26 +132,25 @@ static void say_what_mac_needs(enum qvault_mac mac)
 			 ctl_mac_name(mac));
 }
 
-static int permit(const struct job *job)
+static int permit(struct job *job)
 {
-	const struct ctl_options *o = job->options;
-	/* A key on standard input leaves nobody there to ask. */
-	const bool mute = ctl_given(o, CTL_OPT_BATCH) || !isatty(STDIN_FILENO) ||
-			  (o->key_file && !strcmp(o->key_file, "-"));
+	char *otherwise;
+	int err;
 
-	if (*job->losses && !ctl_given(o, CTL_OPT_FORCE))
-		return ctl_fail(CTL_BUSY,
-				"%s; nothing was changed: give --force to destroy it",
-				job->losses);
-	say_what_mac_needs(o->mac);
-	if (*job->losses)
-		ctl_warn("%s: this is destroyed for ever", job->losses);
-	if (mute)
-		return CTL_OK;
-	if (!*job->losses)
-		ctl_warn("this makes a vault of %s and %s and overwrites what they hold",
-			 job->data.path, job->anchor.path);
-	return ask();
+	err = ctl_losses_of_data(&job->losses, &job->data);
+	if (!err)
+		err = ctl_losses_of_anchor(&job->losses, &job->anchor, &job->slots);
+	if (err)
+		return err;
+	otherwise = ctl_format("this makes a vault of %s and %s and overwrites what they hold",
+			       job->data.path, job->anchor.path);
+	if (!otherwise)
+		return CTL_NO_MEMORY;
+	if (!job->losses || ctl_given(job->options, CTL_OPT_FORCE))
+		say_what_mac_needs(job->options->mac);
+	err = ctl_losses_permit(job->options, job->losses, otherwise);
+	free(otherwise);
+	return err;
 }
 
 static int prepare(struct job *job)
@@ -271,12 +158,24 @@ static int prepare(struct job *job)
 	struct qvault_disk_anchor *disk = &job->record;
 	int err;
 
-	ctl_record_new(disk, job->uuid, job->options->mac, &job->geo);
-	err = ctl_key_derive_anchor(job->key, job->uuid);
+	ctl_record_new(disk, job->uuid, job->options->mac, (uint64_t)time(NULL),
+		       &job->geo);
+	err = ctl_key_derive(job->key, job->uuid);
 	if (!err)
-		err = ctl_anchor_mac(job->key, disk, offsetof(typeof(*disk), mac),
-				     disk->mac);
+		err = ctl_generation_make(job->key, disk, 0);
+	if (!err)
+		err = ctl_anchor_sign(job->key, disk);
 	return err;
+}
+
+/* The label first: alone it is not taken for a vault. */
+static int write_all(struct job *job)
+{
+	int err = CTL_OK;
+
+	if (!ctl_given(job->options, CTL_OPT_NO_LABEL))
+		err = ctl_label_write(&job->data, job->uuid);
+	return err ? err : ctl_anchor_format(&job->anchor, &job->record);
 }
 
 static void report_json(const struct job *job, const char *uuid)
@@ -329,11 +228,9 @@ static int run(struct job *job)
 	if (!err)
 		err = prepare(job);
 	if (!err)
-		err = find_losses(job);
-	if (!err)
 		err = permit(job);
 	if (!err)
-		err = ctl_anchor_format(&job->anchor, &job->record);
+		err = write_all(job);
 	if (!err)
 		report(job);
 	return err;
@@ -346,8 +243,11 @@ int ctl_format_verb(struct ctl_options *o)
 		.data = CTL_DEVICE_CLOSED("data"),
 		.anchor = CTL_DEVICE_CLOSED("anchor"),
 	};
-	int err = run(&job);
+	int err;
 
+	if (ctl_given(o, CTL_OPT_DRY_RUN))
+		return ctl_format_dry_run(o);
+	err = run(&job);
 	ctl_key_free(job.key);
 	free(job.losses);
 	ctl_device_close(&job.anchor);

@@ -50,6 +50,15 @@ static struct ctl_key *key_alloc(void)
 	return key;
 }
 
+int ctl_key_copy(struct ctl_key **to, const struct ctl_key *from)
+{
+	*to = key_alloc();
+	if (!*to)
+		return ctl_fail(CTL_NO_MEMORY, "out of memory for the key");
+	memcpy((*to)->master, from->master, sizeof(from->master));
+	return CTL_OK;
+}
+
 void ctl_key_free(struct ctl_key *key)
 {
 	if (!key)

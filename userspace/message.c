@@ -20,7 +20,7 @@ static int send(const struct ctl_options *o, const char *message)
 	err = ctl_dm_message(name, message);
 	if (err == -ENODEV)
 		return ctl_fail(CTL_WRONG_DEVICE,
-				"%s: no %s while it is suspended (dmsetup resume)",
+				"%s: no %s while it is suspended (qvault-ctl resume)",
 				name, message);
 	if (err)
 		return ctl_fail(ctl_exit_of(err),

@@ -35,6 +35,17 @@ static const struct option long_options[] = {
 	{ "data", required_argument, NULL, VALUE(CTL_OPT_DATA) },
 	{ "anchor", required_argument, NULL, VALUE(CTL_OPT_ANCHOR) },
 	{ "private", no_argument, NULL, VALUE(CTL_OPT_PRIVATE) },
+	{ "no-label", no_argument, NULL, VALUE(CTL_OPT_NO_LABEL) },
+	{ "dry-run", no_argument, NULL, VALUE(CTL_OPT_DRY_RUN) },
+	{ "new-anchor", required_argument, NULL, VALUE(CTL_OPT_NEW_ANCHOR) },
+	{ "new-data", required_argument, NULL, VALUE(CTL_OPT_NEW_DATA) },
+	{ "new-key-file", required_argument, NULL, VALUE(CTL_OPT_NEW_KEY_FILE) },
+	{ "from", required_argument, NULL, VALUE(CTL_OPT_FROM) },
+	{ "accept-older-state", no_argument, NULL, VALUE(CTL_OPT_ACCEPT_OLDER) },
+	{ "wipe-key", no_argument, NULL, VALUE(CTL_OPT_WIPE_KEY) },
+	{ "output", required_argument, NULL, VALUE(CTL_OPT_OUTPUT) },
+	{ "timeout", required_argument, NULL, VALUE(CTL_OPT_TIMEOUT) },
+	{ "run", no_argument, NULL, VALUE(CTL_OPT_RUN) },
 	{ "help", no_argument, NULL, VALUE(CTL_OPT_HELP) },
 	{ "version", no_argument, NULL, VALUE(CTL_OPT_VERSION) },
 	{ NULL, 0, NULL, 0 },
@@ -153,6 +164,23 @@ static int take(struct ctl_options *o, enum ctl_option option, const char *text)
 	case CTL_OPT_ANCHOR:
 		o->anchor = text;
 		return CTL_OK;
+	case CTL_OPT_NEW_DATA:
+		o->new_data = text;
+		return CTL_OK;
+	case CTL_OPT_NEW_ANCHOR:
+		o->new_anchor = text;
+		return CTL_OK;
+	case CTL_OPT_NEW_KEY_FILE:
+		o->new_key_file = text;
+		return CTL_OK;
+	case CTL_OPT_FROM:
+		o->from = text;
+		return CTL_OK;
+	case CTL_OPT_OUTPUT:
+		o->output = text;
+		return CTL_OK;
+	case CTL_OPT_TIMEOUT:
+		return parse_number(&o->timeout, text, option, 1, 86400);
 	case CTL_OPT_SIZE:
 		return parse_size(o, text);
 	case CTL_OPT_LOG_BLOCKS:
@@ -195,6 +223,15 @@ static int bad_option(int value, const char *word)
 	return ctl_fail(CTL_USAGE, "unknown option %s (see qvault-ctl --help)", word);
 }
 
+/* All that follows is a command's, options and words alike; a "--" may lead it in. */
+static void take_command(struct ctl_options *o, int argc, char **argv)
+{
+	if (optind < argc && !strcmp(argv[optind], "--"))
+		optind++;
+	o->run = argv + optind;
+	optind = argc;
+}
+
 int ctl_options_read(struct ctl_options *o, int argc, char **argv)
 {
 	enum ctl_option option;
@@ -218,6 +255,8 @@ int ctl_options_read(struct ctl_options *o, int argc, char **argv)
 					name_of(option));
 		o->given |= 1u << option;
 		o->text[option] = optarg;
+		if (option == CTL_OPT_RUN)
+			take_command(o, argc, argv);
 	}
 	while (optind < argc)
 		o->argv[o->argc++] = argv[optind++];

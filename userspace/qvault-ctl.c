@@ -15,26 +15,28 @@ static const struct ctl_verb verbs[] = {
 	{
 		.name = "format",
 		.arguments = "<data> <anchor>",
-		.about = "make a vault: write its anchor, and nothing else",
+		.about = "make a vault: write its anchor, and the label of its data",
 		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(SIZE) |
 			   CTL_ALLOW(LOG_BLOCKS) | CTL_ALLOW(UUID) |
 			   CTL_ALLOW(MAC) |
 			   CTL_ALLOW(FORCE) | CTL_ALLOW(BATCH) | CTL_ALLOW(JSON) |
-			   CTL_ALLOW(DATA) | CTL_ALLOW(ANCHOR),
+			   CTL_ALLOW(DATA) | CTL_ALLOW(ANCHOR) |
+			   CTL_ALLOW(NO_LABEL) | CTL_ALLOW(DRY_RUN),
 		.min_args = 0,
 		.max_args = 2,
 		.run = ctl_format_verb,
 	},
 	{
 		.name = "attach",
-		.arguments = "<name> <data> [<anchor>]",
+		.arguments = "<name> [<data>] [<anchor>]",
 		.about = "make /dev/mapper/<name> of a vault",
 		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(READ_ONLY) |
 			   CTL_ALLOW(DISCARDS) | CTL_ALLOW(MEMORY) |
 			   CTL_ALLOW(COMMIT) | CTL_ALLOW(EPHEMERAL) |
 			   CTL_ALLOW(MAC) | CTL_ALLOW(FORCE) |
-			   CTL_ALLOW(PRIVATE),
-		.min_args = 2,
+			   CTL_ALLOW(PRIVATE) | CTL_ALLOW(DATA) |
+			   CTL_ALLOW(ANCHOR),
+		.min_args = 1,
 		.max_args = 3,
 		.run = ctl_attach_verb,
 	},
@@ -57,6 +59,44 @@ static const struct ctl_verb verbs[] = {
 		.run = ctl_status_verb,
 	},
 	{
+		.name = "resize",
+		.arguments = "<name>",
+		.about = "grow to what its data device has, or to --size",
+		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(SIZE) |
+			   CTL_ALLOW(PRIVATE),
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_resize_verb,
+	},
+	{
+		.name = "suspend",
+		.arguments = "<name>",
+		.about = "let reads and writes wait until resume",
+		.allowed = CTL_ALLOW(WIPE_KEY),
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_suspend_verb,
+	},
+	{
+		.name = "resume",
+		.arguments = "<name>",
+		.about = "go on after a suspend",
+		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(PRIVATE),
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_resume_verb,
+	},
+	{
+		.name = "snapshot",
+		.arguments = "<name> --output <f> ...",
+		.about = "keep one moment while a command copies the data device",
+		.allowed = CTL_ALLOW(OUTPUT) | CTL_ALLOW(RUN) |
+			   CTL_ALLOW(TIMEOUT) | CTL_ALLOW(JSON),
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_snapshot_verb,
+	},
+	{
 		.name = "dump",
 		.arguments = "<anchor>",
 		.about = "show what an anchor says; with a key, verify it",
@@ -64,6 +104,55 @@ static const struct ctl_verb verbs[] = {
 		.min_args = 1,
 		.max_args = 1,
 		.run = ctl_dump_verb,
+	},
+	{
+		.name = "clone",
+		.arguments = "--anchor <anchor> ...",
+		.about = "make a vault of its own of a copy of the data",
+		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(ANCHOR) |
+			   CTL_ALLOW(DATA) | CTL_ALLOW(NEW_ANCHOR) |
+			   CTL_ALLOW(NEW_DATA) | CTL_ALLOW(NEW_KEY_FILE) |
+			   CTL_ALLOW(UUID) | CTL_ALLOW(FORCE) |
+			   CTL_ALLOW(BATCH) | CTL_ALLOW(JSON),
+		.run = ctl_clone_verb,
+	},
+	{
+		.name = "restore",
+		.arguments = "--anchor <anchor> ...",
+		.about = "go back to the state of a copy of the anchor",
+		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(ANCHOR) |
+			   CTL_ALLOW(DATA) | CTL_ALLOW(FROM) |
+			   CTL_ALLOW(ACCEPT_OLDER) | CTL_ALLOW(FORCE) |
+			   CTL_ALLOW(NEW_KEY_FILE) |
+			   CTL_ALLOW(JSON),
+		.run = ctl_restore_verb,
+	},
+	{
+		.name = "key",
+		.arguments = "change [<name>] ...",
+		.about = "give a vault another master key",
+		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(ANCHOR) |
+			   CTL_ALLOW(NEW_KEY_FILE) | CTL_ALLOW(JSON) |
+			   CTL_ALLOW(PRIVATE),
+		.min_args = 1,
+		.max_args = 2,
+		.run = ctl_key_verb,
+	},
+	{
+		.name = "destroy",
+		.arguments = "--anchor <anchor> ...",
+		.about = "make a vault unreadable for ever",
+		.allowed = CTL_ALLOW(ANCHOR) | CTL_ALLOW(DATA) |
+			   CTL_ALLOW(FORCE) | CTL_ALLOW(BATCH) | CTL_ALLOW(JSON),
+		.run = ctl_destroy_verb,
+	},
+	{
+		.name = "udev",
+		.arguments = "<device>",
+		.about = "what udev is to know of a device with a label",
+		.min_args = 1,
+		.max_args = 1,
+		.run = ctl_udev_verb,
 	},
 	{
 		.name = "commit",
@@ -94,13 +183,15 @@ static int help(void)
 		       verbs[i].about);
 	puts("\nOptions:\n"
 	     "  -d, --key-file FILE    the key, 64 bytes; - is standard input\n"
-	     "      --json             format, status, dump: print JSON\n"
+	     "      --json             print JSON; not of attach and detach\n"
 	     "format:\n"
 	     "      --size BYTES       of the volume; K, M, G, T may follow (all that fits)\n"
 	     "      --log-blocks N     size of the log in blocks of 4 KiB\n"
 	     "      --mac NAME         hmac-sha256 (default), or the faster nhpoly-aes\n"
 	     "      --uuid UUID        instead of a random one\n"
 	     "      --force            destroy what is there\n"
+	     "      --no-label         write nothing to the data device\n"
+	     "      --dry-run          write nothing: say what data device --size needs\n"
 	     "  -q, --batch-mode       do not ask\n"
 	     "attach:\n"
 	     "  -r, --read-only        write nothing, not even to the anchor\n"
@@ -110,6 +201,30 @@ static int help(void)
 	     "      --ephemeral        no anchor, and a key that nobody ever sees\n"
 	     "      --mac NAME         of an ephemeral vault: as for format\n"
 	     "      --private          udev does not look at what the vault holds\n"
+	     "      --anchor A         and no data device: it is found by its label\n"
+	     "resize:\n"
+	     "      --size BYTES       as for format; never less than now\n"
+	     "      --private          as for attach (so do key change and resume)\n"
+	     "suspend:\n"
+	     "      --wipe-key         forget the key; resume needs --key-file then\n"
+	     "snapshot:\n"
+	     "      --output FILE      a new file, for the anchor of the copy\n"
+	     "      --timeout SECONDS  longest time for the command (60)\n"
+	     "      --run COMMAND ...  to the end of the line: what copies $QVAULT_DATA\n"
+	     "clone:\n"
+	     "      --anchor A         of the vault\n"
+	     "      --new-data D       a copy of its data device, of the same moment\n"
+	     "      --new-anchor A     for the clone\n"
+	     "      --new-key-file K   a key of its own\n"
+	     "restore:\n"
+	     "      --from COPY        of the anchor; --data is what belongs to it\n"
+	     "      --accept-older-state  give up what was written since\n"
+	     "      --new-key-file K   the vault's key, if the copy is under an older one\n"
+	     "key change:           of NAME, if it is attached, or of\n"
+	     "      --anchor A         if it is not\n"
+	     "      --new-key-file K   from now on\n"
+	     "destroy:\n"
+	     "      --data D           discard this, too\n"
 	     "detach:\n"
 	     "      --deferred         as soon as nobody uses it any more\n"
 	     "\n"

@@ -53,9 +53,14 @@ enum ctl_exit ctl_exit_of(int err);
 /* "1.0 TiB (1099511627776 bytes)"; returns @text. */
 char *ctl_size(char text[CTL_SIZE_CHARS], uint64_t bytes);
 
+#define CTL_TIME_CHARS 40
+/* "2026-11-27 16:58:19 UTC"; returns @text. */
+char *ctl_time(char text[CTL_TIME_CHARS], uint64_t seconds);
+
 #define CTL_UUID_CHARS 37
 char *ctl_uuid_text(char text[CTL_UUID_CHARS], const uint8_t *uuid);
 bool ctl_uuid_parse(uint8_t *uuid, const char *text);
+int ctl_uuid_random(uint8_t *uuid);	/* of version 4 (kdf.c) */
 
 /* An allocated string, or NULL and a message. */
 char *ctl_format(const char *format, ...) CTL_PRINTF(1, 2);
@@ -85,11 +90,23 @@ enum ctl_option {
 	CTL_OPT_DATA,
 	CTL_OPT_ANCHOR,
 	CTL_OPT_PRIVATE,
+	CTL_OPT_NO_LABEL,
+	CTL_OPT_DRY_RUN,
+	CTL_OPT_NEW_ANCHOR,
+	CTL_OPT_NEW_DATA,
+	CTL_OPT_NEW_KEY_FILE,
+	CTL_OPT_FROM,
+	CTL_OPT_ACCEPT_OLDER,
+	CTL_OPT_WIPE_KEY,
+	CTL_OPT_OUTPUT,
+	CTL_OPT_TIMEOUT,
+	CTL_OPT_RUN,
 	CTL_OPT_HELP,
 	CTL_OPT_VERSION,
 	CTL_OPT_COUNT,
 };
 #define CTL_ALLOW(name)	(1u << CTL_OPT_##name)
+static_assert(CTL_OPT_COUNT <= 32, "a bit for each");
 
 struct ctl_options {
 	uint32_t given;			/* bits: 1 << enum ctl_option */
@@ -97,6 +114,13 @@ struct ctl_options {
 	const char *key_file;
 	const char *data;
 	const char *anchor;
+	const char *new_key_file;
+	const char *new_data;
+	const char *new_anchor;
+	const char *from;
+	const char *output;
+	char **run;			/* a command; ends with a NULL */
+	uint32_t timeout;		/* seconds; 0: the default */
 	uint64_t size;			/* bytes; 0: all */
 	uint32_t log_blocks;		/* 0: the default */
 	enum qvault_mac mac;
@@ -136,20 +160,40 @@ int ctl_options_judge(struct ctl_options *o, const struct ctl_verb *verb);
 struct ctl_key {
 	uint8_t master[QVAULT_MASTER_KEY_SIZE];
 	uint8_t extra;			/* to notice a key file that is too long */
-	uint8_t anchor[32];		/* anchor MAC key, derived */
+	/* Of one vault, see ctl_key_derive(). */
+	uint8_t anchor[32];		/* of the MAC of its records */
+	uint8_t wrap[32];		/* of the secrets in them */
+	uint8_t check[QVAULT_CHECK_SIZE];
+	/* Of its generations, see generation.c. */
+	uint8_t secret[QVAULT_GENERATIONS][QVAULT_SECRET_SIZE];
+	/* Of the tags of one of them, see block_mac.c. */
+	uint8_t mac[32];
+	uint8_t nh[QVAULT_NH_KEY_SIZE];
+	uint8_t nh_aes[32];
 };
 
 /* Keep memory out of core dumps and ptrace; called first of all. */
 void ctl_secrets_init(void);
 /* Read a key from a file or, for "-", from standard input. */
 int ctl_key_read(struct ctl_key **key, const char *path);
+/* Another one of the same master key. */
+int ctl_key_copy(struct ctl_key **to, const struct ctl_key *from);
 /* Wipe and free; NULL is fine. */
 void ctl_key_free(struct ctl_key *key);
 
-/* Derive key->anchor for a vault. */
-int ctl_key_derive_anchor(struct ctl_key *key, const uint8_t *uuid);
+/* Derive what comes from the master key, for a vault. */
+int ctl_key_derive(struct ctl_key *key, const uint8_t *uuid);
+/* Derive @bytes of @out from the secret of a generation. */
+int ctl_secret_derive(const uint8_t *secret, const char *label, uint8_t *out,
+		      size_t bytes);
 int ctl_anchor_mac(const struct ctl_key *key, const void *data, size_t bytes,
 		   uint8_t mac[QVAULT_ANCHOR_MAC_SIZE]);
+
+/* A generation's secret in a record; false if this key did not wrap it. */
+int ctl_secret_wrap(const struct ctl_key *key, const uint8_t *secret,
+		    uint8_t wrapped[QVAULT_WRAPPED_SIZE]);
+bool ctl_secret_unwrap(const struct ctl_key *key, const uint8_t *wrapped,
+		       uint8_t secret[QVAULT_SECRET_SIZE]);
 
 /* What tells a name from others, in few characters. */
 #define CTL_NAME_HASH_CHARS 34
@@ -197,6 +241,9 @@ void ctl_device_close(struct ctl_device *dev);
  */
 int ctl_device_read(const struct ctl_device *dev, void *buf, size_t bytes,
 		    off_t offset);
+/* Durably.  Both as for reading, but through the page cache. */
+int ctl_device_write(const struct ctl_device *dev, const void *buf, size_t bytes,
+		     off_t offset);
 int ctl_device_need_block(const struct ctl_device *dev);
 /* Also through a symlink or another node of the same device. */
 int ctl_device_refuse_same(const struct ctl_device *a,
@@ -211,10 +258,66 @@ int ctl_device_refuse_same(const struct ctl_device *a,
  */
 int ctl_foreign_list(const struct ctl_device *dev, char **list);
 
-/* ---- The anchor device (anchor.c); its contents are in record.h --------- */
+/* ---- What would be lost (losses.c) -------------------------------------- */
 
 struct ctl_record;
 struct ctl_slots;
+
+/*
+ * Both add to *losses, an allocated phrase, or NULL as long as nothing would be: what
+ * others left, a vault's label, a vault's records.
+ */
+int ctl_losses_of_data(char **losses, const struct ctl_device *data);
+int ctl_losses_of_anchor(char **losses, const struct ctl_device *anchor,
+			 const struct ctl_slots *slots);
+/*
+ * May @losses be destroyed?  Refused without --force; asked on a terminal, with
+ * @otherwise for a warning if nothing is lost.
+ */
+int ctl_losses_permit(const struct ctl_options *o, const char *losses,
+		      const char *otherwise);
+/* A key on standard input leaves nobody there to ask. */
+bool ctl_can_ask(const struct ctl_options *o);
+/* As cryptsetup asks: a word that nobody types by accident. */
+int ctl_ask(void);
+
+/* ---- The label of a data device (label.c) ------------------------------- */
+
+/* *found: there is one, of the vault *uuid.  Returns 0 or a negative errno. */
+int ctl_label_peek(const struct ctl_device *data, bool *found,
+		   uint8_t uuid[QVAULT_UUID_SIZE]);
+/* The same, but says what is wrong. */
+int ctl_label_read(const struct ctl_device *data, bool *found,
+		   uint8_t uuid[QVAULT_UUID_SIZE]);
+int ctl_label_write(const struct ctl_device *data, const uint8_t *uuid);
+
+/*
+ * Looks for the one block device with the label of this vault (find.c).  *path is
+ * allocated.  None, or more than one, is an error that names them.
+ */
+int ctl_find_data(const uint8_t *uuid, char **path);
+
+/* ---- Generations (generation.c) ----------------------------------------- */
+
+struct qvault_disk_anchor;
+
+/* Unwraps all secrets of a record; @key is derived for its UUID. */
+int ctl_generations_open(struct ctl_key *key, const struct qvault_disk_anchor *disk,
+			 const char *path);
+/* Wraps the secrets that @from has under @to, which is derived for the UUID. */
+int ctl_generations_wrap(const struct ctl_key *to, const struct ctl_key *from,
+			 struct qvault_disk_anchor *disk);
+bool ctl_generation_exists(const struct qvault_disk_anchor *disk, uint32_t number);
+/* Refuses, with a message, if a new generation would leave less than @keep numbers. */
+int ctl_generation_room(const struct qvault_disk_anchor *disk, uint32_t keep,
+			const char *path);
+/* A new one, like the one that seals, which from now on seals. */
+int ctl_generation_add(struct ctl_key *key, struct qvault_disk_anchor *disk);
+/* Gives a generation of a record a new secret.  @key is derived for its UUID. */
+int ctl_generation_make(struct ctl_key *key, struct qvault_disk_anchor *disk,
+			uint32_t number);
+
+/* ---- The anchor device (anchor.c); its contents are in record.h --------- */
 
 /* One slot that cannot be read is no error yet. */
 int ctl_anchor_read(struct ctl_slots *slots, const struct ctl_device *dev);
@@ -226,16 +329,75 @@ int ctl_anchor_read(struct ctl_slots *slots, const struct ctl_device *dev);
 int ctl_anchor_newest(const struct ctl_slots *slots,
 		      const struct ctl_device *dev, struct ctl_key *key,
 		      struct ctl_record *newest);
+/*
+ * Without a word: how many slots hold records of this vault that the key verifies, and
+ * the newest of them.
+ */
+uint32_t ctl_anchor_peek(const struct ctl_slots *slots, struct ctl_key *key,
+			 const uint8_t *uuid, struct ctl_record *newest);
+/* Key check value and MAC of a record that is complete but for them. */
+int ctl_anchor_sign(const struct ctl_key *key, struct qvault_disk_anchor *disk);
 /* Writes what format writes, durably. */
 int ctl_anchor_format(const struct ctl_device *dev, const void *record);
+
+/* ---- How large a device must be (dry_run.c) ------------------------------ */
+
+/*
+ * The smallest data device, in blocks, that takes a volume of @logical blocks and a
+ * log of @log_blocks (0: the default of its size); 0 if there is none.
+ */
+uint64_t ctl_smallest_device(uint32_t log_blocks, uint64_t logical);
+int ctl_format_dry_run(const struct ctl_options *o);
+
+/*
+ * Makes a record what both slots say, under @key: it is numbered by @sequence, which
+ * is one more than that of the newest one there.  The older slot is written first, and
+ * the newer only once that stands, so whatever happens one of both states is whole.
+ */
+int ctl_anchor_replace(const struct ctl_device *dev, const struct ctl_key *key,
+		       struct qvault_disk_anchor *disk, uint64_t sequence);
+/* The same for an anchor of which nothing is to be left. */
+int ctl_anchor_create(const struct ctl_device *dev, const struct ctl_key *key,
+		      struct qvault_disk_anchor *disk, uint64_t sequence);
+
+/* ---- What a data device holds (verify.c, block_mac.c) ------------------- */
+
+struct qvault_disk_ptr;
+
+/* The tag of a block under a generation whose secret @key has. */
+int ctl_block_tag(struct ctl_key *key, const struct ctl_record *r, uint32_t generation,
+		  const void *cipher, const struct qvault_disk_seal *seal,
+		  uint8_t tag[QVAULT_TAG_SIZE]);
+/*
+ * Are the roots and the newest log block of a record on this device?  *what: the first
+ * that is not, or NULL.  With the secrets of its generations in @key.
+ */
+int ctl_data_lacks(const struct ctl_device *data, struct ctl_key *key,
+		   const struct qvault_disk_anchor *disk,
+		   const struct ctl_record *r, const char **what);
+/* The same; one that is not there is an error. */
+int ctl_verify_data(const struct ctl_device *data, struct ctl_key *key,
+		    const struct qvault_disk_anchor *disk,
+		    const struct ctl_record *r);
 
 /* ---- Verbs -------------------------------------------------------------- */
 
 int ctl_format_verb(struct ctl_options *o);
 int ctl_attach_verb(struct ctl_options *o);
 int ctl_detach_verb(struct ctl_options *o);
+int ctl_resize_verb(struct ctl_options *options);
 int ctl_status_verb(struct ctl_options *o);
 int ctl_dump_verb(struct ctl_options *o);
+int ctl_clone_verb(struct ctl_options *o);
+int ctl_restore_verb(struct ctl_options *o);
+int ctl_key_verb(struct ctl_options *o);
+/* Of an attached vault (key_attached.c). */
+int ctl_key_change_attached(const struct ctl_options *o, const char *word);
+int ctl_suspend_verb(struct ctl_options *o);
+int ctl_resume_verb(struct ctl_options *o);
+int ctl_snapshot_verb(struct ctl_options *o);
+int ctl_destroy_verb(struct ctl_options *o);
+int ctl_udev_verb(struct ctl_options *o);
 int ctl_commit_verb(struct ctl_options *o);
 int ctl_checkpoint_verb(struct ctl_options *o);
 

@@ -17,6 +17,7 @@ enum ctl_slot_state {
 	CTL_SLOT_FOREIGN,		/* no magic */
 	CTL_SLOT_VERSION,		/* a format that we do not know */
 	CTL_SLOT_DAMAGED,		/* magic, but impossible contents */
+	CTL_SLOT_FEATURES,		/* incompatible ones that we do not know */
 	CTL_SLOT_RECORD,		/* may be believed if its MAC verifies */
 	CTL_SLOT_UNREADABLE,
 };
@@ -24,14 +25,28 @@ enum ctl_slot_state {
 struct ctl_pointer {
 	uint64_t version;		/* 0: nothing there */
 	uint64_t where;
+	uint8_t generation;
+	uint8_t below;			/* generations below it, a bit for each */
+};
+
+struct ctl_generation {
+	bool exists;
+	uint8_t cipher;
+	uint8_t mac;
 };
 
 struct ctl_record {
 	uint32_t format;
+	uint32_t incompat;
+	uint32_t ro_compat;		/* not zero: it may only be read */
+	uint32_t sector_size;
 	uint8_t uuid[QVAULT_UUID_SIZE];
-	uint32_t cipher;
-	enum qvault_mac mac;
 	struct qvault_geometry geo;
+	uint8_t tree_level;
+	uint8_t map_level;
+	uint8_t seal;			/* the generation of new blocks */
+	struct ctl_generation gen[QVAULT_GENERATIONS];
+	uint64_t time;			/* of the record, seconds since 1970 */
 	uint64_t sequence;
 	uint64_t epoch;
 	uint64_t lease;
@@ -68,9 +83,18 @@ const char *ctl_mac_name(uint32_t mac);
 /* The MAC of a name; 0 if there is none. */
 uint32_t ctl_mac_find(const char *name);
 
-/* The first record of a new vault, but for the MAC of the record itself. */
+/* The MAC of new blocks. */
+static inline uint32_t ctl_record_mac(const struct ctl_record *r)
+{
+	return r->gen[r->seal].mac;
+}
+
+/*
+ * The first record of a new vault, but for what needs keys: the secret of its
+ * generation 0, the key check value and the MAC.
+ */
 void ctl_record_new(struct qvault_disk_anchor *disk, const uint8_t *uuid,
-		    enum qvault_mac mac,
+		    enum qvault_mac mac, uint64_t now,
 		    const struct qvault_geometry *geo);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "qvault-ctl.h"
 
@@ -105,6 +106,19 @@ char *ctl_size(char text[CTL_SIZE_CHARS], uint64_t bytes)
 	else
 		snprintf(text, CTL_SIZE_CHARS, "%.1f %s (%" PRIu64 " bytes)",
 			 value, units[unit], bytes);
+	return text;
+}
+
+char *ctl_time(char text[CTL_TIME_CHARS], uint64_t seconds)
+{
+	const time_t when = (time_t)seconds;
+	struct tm tm;
+
+	/* Some year that no four digits hold is nobody's clock. */
+	if (seconds > 253402300799 || !gmtime_r(&when, &tm) ||
+	    !strftime(text, CTL_TIME_CHARS, "%F %T UTC", &tm))
+		snprintf(text, CTL_TIME_CHARS, "%" PRIu64 " seconds after 1970",
+			 seconds);
 	return text;
 }
 

@@ -4,13 +4,12 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "dm.h"
 #include "json.h"
+#include "live.h"
 #include "qvault-ctl.h"
 #include "vault.h"
 
@@ -40,6 +39,7 @@ struct counters {
 	unsigned int anchor_slots;	/* of an older module: 2 */
 	uint64_t leaked_blocks;
 	uint64_t damaged_nodes;
+	uint64_t healed_nodes;
 };
 #define NR_FIELDS 17		/* that every module has */
 
@@ -73,9 +73,9 @@ static bool parse_status(struct counters *c, const char *text,
 		return false;
 	*rest = text + end;
 	c->anchor_slots = QVAULT_ANCHOR_SLOTS;
-	c->leaked_blocks = c->damaged_nodes = 0;
-	sscanf(*rest, " %u %" SCNu64 " %" SCNu64, &c->anchor_slots,
-	       &c->leaked_blocks, &c->damaged_nodes);
+	c->leaked_blocks = c->damaged_nodes = c->healed_nodes = 0;
+	sscanf(*rest, " %u %" SCNu64 " %" SCNu64 " %" SCNu64, &c->anchor_slots,
+	       &c->leaked_blocks, &c->damaged_nodes, &c->healed_nodes);
 	return true;
 }
 
@@ -141,21 +141,6 @@ static int inspect(struct vault *v)
 			v->name, v->status.params);
 }
 
-/* dm names devices by number; sysfs knows what else they are called. */
-static const char *device_path(char path[300], const char *number)
-{
-	char link[100], target[256];
-	ssize_t n;
-
-	snprintf(link, sizeof(link), "/sys/dev/block/%s", number);
-	n = readlink(link, target, sizeof(target) - 1);
-	if (n <= 0)
-		return number;
-	target[n] = '\0';
-	snprintf(path, 300, "/dev/%s", basename(target));
-	return path;
-}
-
 static void print_text(const char *name, const char *value)
 {
 	printf("  %-22s%s\n", name, value);
@@ -174,9 +159,9 @@ static void show_devices(const struct vault *v)
 	print_text("type:", ephemeral ? "QVAULT, ephemeral" : "QVAULT");
 	if (*v->uuid)
 		print_text("UUID:", v->uuid);
-	print_text("data device:", device_path(path, v->data));
+	print_text("data device:", ctl_vault_device_path(path, v->data));
 	if (!ephemeral)
-		print_text("anchor device:", device_path(path, v->anchor));
+		print_text("anchor device:", ctl_vault_device_path(path, v->anchor));
 	if (v->counters.anchor_slots < QVAULT_ANCHOR_SLOTS)
 		printf("  %-22s%u of %d: it may have been attached one commit back\n",
 		       "anchor slots:", v->counters.anchor_slots,
@@ -204,6 +189,7 @@ static void show_counters(const struct counters *c)
 	print_number("corruptions:", c->corruptions);
 	print_number("blocks leaked:", c->leaked_blocks);
 	print_number("damaged nodes:", c->damaged_nodes);
+	print_number("healed nodes:", c->healed_nodes);
 }
 
 static void show_text(const struct vault *v)
@@ -242,6 +228,7 @@ static void add_counters(struct json_object *top, const struct counters *c)
 	ctl_json_number(top, "anchor_slots", c->anchor_slots);
 	ctl_json_number(top, "leaked_blocks", c->leaked_blocks);
 	ctl_json_number(top, "damaged_nodes", c->damaged_nodes);
+	ctl_json_number(top, "healed_nodes", c->healed_nodes);
 }
 
 static void add_warnings(struct json_object *top, const char *rest)
@@ -267,8 +254,8 @@ static void show_json(const struct vault *v)
 	ctl_json_bool(top, "read_only", v->info.read_only);
 	ctl_json_bool(top, "ephemeral", ephemeral);
 	ctl_json_text(top, "uuid", *v->uuid ? v->uuid : NULL);
-	ctl_json_text(top, "data", device_path(path, v->data));
-	ctl_json_text(top, "anchor", ephemeral ? NULL : device_path(path, v->anchor));
+	ctl_json_text(top, "data", ctl_vault_device_path(path, v->data));
+	ctl_json_text(top, "anchor", ephemeral ? NULL : ctl_vault_device_path(path, v->anchor));
 	ctl_json_number(top, "size", v->status.sectors * 512);
 	ctl_json_text(top, "mode", v->counters.mode);
 	add_warnings(top, v->rest);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "qvault-ctl.h"
 #include "vault.h"
@@ -99,6 +100,22 @@ int ctl_vault_find(const char *name, struct ctl_dm_info *info)
 	return ctl_fail(CTL_WRONG_DEVICE,
 			"%s is no vault any more: somebody gave its device a table of type %s (dmsetup remove --force does); qvault-ctl detach removes it",
 			name, type);
+}
+
+int ctl_vault_refuse_attached(const uint8_t *uuid)
+{
+	char prefix[sizeof(CTL_DM_UUID_PREFIX) + CTL_UUID_CHARS + 1];
+	char text[CTL_UUID_CHARS], name[CTL_DM_NAME_CHARS];
+
+	/* Who may not ask may not attach either; and nothing is to be made for it. */
+	if (access("/dev/mapper/control", R_OK | W_OK))
+		return CTL_OK;
+	snprintf(prefix, sizeof(prefix), CTL_DM_UUID_PREFIX "%s-",
+		 ctl_uuid_text(text, uuid));
+	if (ctl_dm_find(prefix, name))
+		return CTL_OK;
+	return ctl_fail(CTL_BUSY, "the vault %s is already attached, as %s", text,
+			name);
 }
 
 const char *ctl_vault_why(const char *name, int err)

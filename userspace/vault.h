@@ -23,6 +23,9 @@ int ctl_vault_find(const char *name, struct ctl_dm_info *info);
 int ctl_vault_find_remains(const char *name, struct ctl_dm_info *info,
 			   char type[CTL_DM_TYPE_CHARS]);
 
+/* Says so if a vault of this UUID is attached on this machine, as far as we may know. */
+int ctl_vault_refuse_attached(const uint8_t *uuid);
+
 /* Why it could not commit, in words; @err is what the kernel said. */
 const char *ctl_vault_why(const char *name, int err);
 

@@ -39,6 +39,16 @@ int qvault_nhpoly_mac(struct qvault_nhpoly *m, u32 n,
 		      const struct qvault_disk_seal head[],
 		      const void *const data[], u8 tag[][QVAULT_TAG_SIZE]);
 
+/* ---- wrap.c ------------------------------------------------------------- */
+
+struct qvault_wrap;
+
+struct qvault_wrap *qvault_wrap_new(void);
+void qvault_wrap_free(struct qvault_wrap *w);
+int qvault_wrap_setkey(struct qvault_wrap *w, const u8 *key);
+int qvault_wrap_seal(struct qvault_wrap *w, const u8 *secret, u8 *wrapped);
+int qvault_wrap_open(struct qvault_wrap *w, const u8 *wrapped, u8 *secret);
+
 /* ---- crypto.c ----------------------------------------------------------- */
 
 /*
@@ -51,7 +61,14 @@ int qvault_nhpoly_mac(struct qvault_nhpoly *m, u32 n,
 
 struct qvault_crypto *qvault_crypto_new(const u8 master[QVAULT_MASTER_KEY_SIZE]);
 void qvault_crypto_free(struct qvault_crypto *crypto);
-int qvault_crypto_same_key(const struct qvault_crypto *crypto,
+int qvault_crypto_same_key(struct qvault_crypto *crypto,
 			   const u8 master[QVAULT_MASTER_KEY_SIZE]);
+struct qvault_opener *qvault_opener_new(struct qvault_crypto *crypto,
+					const u8 master[QVAULT_MASTER_KEY_SIZE]);
+int qvault_crypto_wipe(struct qvault_crypto *crypto);
+int qvault_crypto_restore(struct qvault_crypto *crypto,
+			  const u8 master[QVAULT_MASTER_KEY_SIZE],
+			  const struct qvault_disk_generation gen[QVAULT_GENERATIONS]);
+bool qvault_crypto_is_wiped(const struct qvault_crypto *crypto);
 
 #endif

@@ -192,7 +192,7 @@ static struct qvault_group *group_get(struct qvault *v, gfp_t gfp)
  * so what is not there is corrupt, and reported.  Sleeps.
  * Return: 0 or a negative errno.
  */
-int qvault_map_read(struct qvault *v, const struct qvault_ptr *root, u64 index,
+int qvault_map_read(struct qvault *v, const struct qvault_root *root, u64 index,
 		    unsigned long *bits, u64 *version)
 {
 	struct qvault_node *node;
@@ -223,7 +223,7 @@ int qvault_map_read(struct qvault *v, const struct qvault_ptr *root, u64 index,
 }
 
 /* The root of the map in the newest durable anchor record. */
-void qvault_map_root(struct qvault *v, struct qvault_ptr *root)
+void qvault_map_root(struct qvault *v, struct qvault_root *root)
 {
 	read_lock(&v->map_lock);
 	*root = v->anchor.map;
@@ -236,7 +236,7 @@ void qvault_map_root(struct qvault *v, struct qvault_ptr *root)
  */
 static int read_group(struct qvault *v, u64 index, struct qvault_group *g)
 {
-	struct qvault_ptr root;
+	struct qvault_root root;
 	int err;
 
 	g->index = index;
@@ -387,7 +387,8 @@ static void tell_once(struct qvault *v, u64 bad)
 static int has_free(struct qvault *v, u64 index, bool *result)
 {
 	struct qvault_group *g = __qvault_group_find(v, index);
-	struct qvault_ptr root, ptr;
+	struct qvault_root root;
+	struct qvault_ptr ptr;
 	u64 bad;
 	int err;
 
@@ -503,6 +504,33 @@ int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
 }
 
 /**
+ * qvault_alloc_grown() - the volume has more blocks: the last group may have, too
+ * @v: vault
+ *
+ * Of a group whose map block cannot be read all is in use, also what is new.
+ *
+ * Context: alloc_mutex.
+ */
+void qvault_alloc_grown(struct qvault *v)
+{
+	struct qvault_group *g;
+	u32 nr_data;
+
+	lockdep_assert_held(&v->alloc_mutex);
+	spin_lock(&v->alloc_lock);
+	list_for_each_entry(g, &v->alloc.lru, lru) {
+		nr_data = qvault_group_data(&v->geo, g->index);
+		if (g->version == QVAULT_NO_VERSION) {
+			bitmap_set(g->busy, g->nr_data, nr_data - g->nr_data);
+			g->nr_busy += nr_data - g->nr_data;
+		}
+		g->nr_data = nr_data;
+		g->longest = nr_data;
+	}
+	spin_unlock(&v->alloc_lock);
+}
+
+/**
  * qvault_alloc_known() - what is in use of a group whose map block is damaged
  * @v: vault
  * @index: group
@@ -531,8 +559,8 @@ void qvault_alloc_known(struct qvault *v, u64 index, u64 version,
 /* Does the anchored map say of more blocks than the tree names that they are in use? */
 bool qvault_alloc_leaky(const struct qvault *v)
 {
-	return qvault_node_weight(&v->anchor.map) !=
-	       qvault_node_weight(&v->anchor.tree);
+	return qvault_node_weight(&v->anchor.map.ptr) !=
+	       qvault_node_weight(&v->anchor.tree.ptr);
 }
 
 /* May a block that the log names be in use by what the map says? */
@@ -587,7 +615,7 @@ int qvault_alloc_replay(struct qvault *v, u64 block)
  */
 bool qvault_alloc_low(const struct qvault *v)
 {
-	u64 left = v->geo.total_data - qvault_node_weight(&v->anchor.map);
+	u64 left = v->geo.total_data - qvault_node_weight(&v->anchor.map.ptr);
 
 	return READ_ONCE(v->alloc.nr_fresh) >= left - left / 4;
 }

@@ -3,6 +3,8 @@
  * The anchor record: the one thing that the storage cannot touch, and from
  * which everything else is believed.
  */
+#include <linux/ktime.h>
+
 #include "qvault.h"
 
 /* The MAC covers all that stands before it. */
@@ -59,6 +61,13 @@ int qvault_anchor_check(struct qvault *v, const struct qvault_disk_anchor *disk,
 	return 0;
 }
 
+/* Says so itself: only a MAC can be believed. */
+static bool of_our_key(const struct qvault *v, const struct qvault_disk_anchor *disk)
+{
+	return has_magic(disk) && !qvault_tags_differ(disk->check, v->anchor.check,
+						      sizeof(disk->check));
+}
+
 /*
  * Which of two blocks that were read is the newest record?  @err says of each that
  * it cannot be read, and then whether it is one.
@@ -74,8 +83,8 @@ static int choose_slot(struct qvault *v, struct qvault_disk_anchor *slot[2],
 			      "this is not an anchor, or it was never formatted",
 			      err[0] ?: err[1] ?: -ENODATA);
 	/* Both are of one volume, for format clears what was there. */
-	e = qvault_crypto_derive(v->crypto, has_magic(slot[0]) ?
-				 slot[0]->uuid : slot[1]->uuid);
+	e = qvault_crypto_unlock(v->crypto, has_magic(slot[0]) ?
+				 slot[0]->uuid : slot[1]->uuid, v->anchor.check);
 	if (e)
 		return refuse(v, "cannot derive the keys", e);
 	for (i = 0; i < 2; i++) {
@@ -85,8 +94,9 @@ static int choose_slot(struct qvault *v, struct qvault_disk_anchor *slot[2],
 			return err[i];
 	}
 	if (err[0] && err[1])
-		return refuse(v, "wrong key, or the anchor is damaged",
-			      -EKEYREJECTED);
+		return refuse(v, of_our_key(v, slot[0]) || of_our_key(v, slot[1]) ?
+			      "the anchor is damaged, although the key is its own" :
+			      "wrong key, or the anchor is damaged", -EKEYREJECTED);
 	*newest = err[0] || (!err[1] && le64_to_cpu(slot[1]->sequence) >
 					le64_to_cpu(slot[0]->sequence));
 	return 0;
@@ -119,7 +129,7 @@ static int read_slots(struct qvault *v, struct qvault_disk_anchor *slot[2],
 	int e = 0;
 
 	for (i = 0; i < 2; i++) {
-		err[i] = qvault_dev_read(v->anchor_dev, i, slot[i]);
+		err[i] = qvault_dev_read(v->anchor_dev, QVAULT_SLOT_BLOCK(i), slot[i]);
 		/* What a failed read leaves in memory is nothing. */
 		if (err[i])
 			memset(slot[i], 0, sizeof(*slot[i]));
@@ -149,51 +159,79 @@ static int read_newest(struct qvault *v, struct qvault_disk_anchor *newest)
 }
 
 /* Zero, or one that this or an earlier record's lease allowed. */
-static bool possible_ptr(const struct qvault_disk_ptr *disk, u64 lease)
+static bool possible_ptr(const struct qvault_anchor *a,
+			 const struct qvault_disk_ptr *disk)
 {
-	u64 version = le64_to_cpu(disk->version);
+	struct qvault_ptr ptr;
 
-	if (!version)
+	qvault_ptr_from_disk(&ptr, disk);
+	if (!ptr.version)
 		return !memchr_inv(disk, 0, sizeof(*disk));
-	return version < lease &&
-	       !(le64_to_cpu(disk->where) & ~QVAULT_WHERE_MASK);
+	return ptr.version < a->lease && !ptr.flags &&
+	       !(qvault_ptr_gens(&ptr) & ~qvault_generations(a));
+}
+
+/* A root is never a leaf, and no higher than the volume needs. */
+static bool possible_root(const struct qvault_anchor *a,
+			  const struct qvault_disk_ptr *disk, u32 level,
+			  enum qvault_kind kind, u32 top)
+{
+	if (!possible_ptr(a, disk))
+		return false;
+	return disk->version ? qvault_node_twice(kind, level) && level <= top : !level;
 }
 
 /* The tool asks the same of a record: see userspace/record.c. */
 static bool possible_state(const struct qvault *v,
 			   const struct qvault_disk_anchor *disk)
 {
-	u64 head = le64_to_cpu(disk->log_head);
-	u64 tail = le64_to_cpu(disk->log_tail);
-	u64 lease = le64_to_cpu(disk->lease);
+	const struct qvault_anchor *a = &v->anchor;
 
-	if (!disk->sequence || !lease || !disk->logical_blocks)
+	if (!a->sequence || !a->lease || !disk->logical_blocks)
 		return false;
 	/* Just below the tail: the head of an empty log. */
-	if (!tail || head > U64_MAX / 2 || head + 1 < tail ||
-	    head + 1 - tail > v->geo.log_blocks)
+	if (!a->log_tail || a->log_head > U64_MAX / 2 ||
+	    a->log_head + 1 < a->log_tail ||
+	    a->log_head + 1 - a->log_tail > v->geo.log_blocks)
 		return false;
 	return le32_to_cpu(disk->inline_bytes) <= QVAULT_INLINE_SIZE &&
-	       possible_ptr(&disk->tree, lease) &&
-	       possible_ptr(&disk->map, lease) && possible_ptr(&disk->log, lease);
+	       possible_root(a, &disk->tree, disk->tree_level, QVAULT_KIND_NODE,
+			     v->geo.tree.top) &&
+	       possible_root(a, &disk->map, disk->map_level, QVAULT_KIND_MAP,
+			     v->geo.map.top) &&
+	       possible_ptr(a, &disk->log);
 }
 
-static int check_algorithms(struct qvault *v, const struct qvault_disk_anchor *disk)
+static int check_features(struct qvault *v, const struct qvault_disk_anchor *disk)
 {
-	int err;
-
-	if (le32_to_cpu(disk->cipher) != QVAULT_CIPHER_AES_256_XTS ||
-	    disk->flags || disk->reserved0 ||
-	    memchr_inv(disk->reserved1, 0, sizeof(disk->reserved1)))
-		return refuse(v, "the anchor asks for a cipher or feature unknown here",
+	if (disk->incompat || disk->reserved0 ||
+	    le32_to_cpu(disk->sector_size) != QVAULT_BLOCK_SIZE ||
+	    memchr_inv(disk->reserved1, 0, sizeof(disk->reserved1)) ||
+	    memchr_inv(disk->reserved2, 0, sizeof(disk->reserved2)))
+		return refuse(v, "the anchor asks for a feature unknown here",
 			      -EPROTONOSUPPORT);
-	v->mac = le32_to_cpu(disk->mac_type);
-	err = qvault_crypto_use_mac(v->crypto, v->mac);
-	if (err)
-		return refuse(v, err == -ENOENT ?
-			      "the anchor asks for a MAC that this kernel is built without" :
-			      "the anchor asks for a MAC unknown here", err);
+	if (disk->ro_compat && !v->read_only)
+		return refuse(v, "the anchor has a feature unknown here: attach it read-only",
+			      -EPROTONOSUPPORT);
 	return 0;
+}
+
+static int open_generations(struct qvault *v)
+{
+	int err = qvault_generations_open(v);
+
+	switch (err) {
+	case 0:
+		return 0;
+	case -ENOENT:
+		return refuse(v, "the anchor asks for a MAC that this kernel is built without",
+			      err);
+	case -EPROTONOSUPPORT:
+		return refuse(v, "the anchor asks for a cipher or MAC unknown here", err);
+	case -EUCLEAN:
+		return refuse(v, "the anchor record makes no sense", err);
+	}
+	return refuse(v, "cannot set up the keys", err);
 }
 
 static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
@@ -203,13 +241,31 @@ static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
 				 le32_to_cpu(disk->log_blocks)) ||
 	    !possible_state(v, disk))
 		return refuse(v, "the anchor record makes no sense", -EUCLEAN);
-	if (v->logical_blocks > v->geo.logical_blocks)
+	if (v->logical_blocks > v->geo.logical_blocks && (!v->grow || v->read_only))
 		return refuse(v, "the table line maps more than the volume holds",
 			      -EMSGSIZE);
 	if (v->geo.data_blocks > qvault_dev_blocks(v->data))
 		return refuse(v, "the data device is smaller than when it was formatted",
 			      -ENXIO);
 	return 0;
+}
+
+static void take_record(struct qvault_anchor *a, const struct qvault_disk_anchor *disk)
+{
+	memcpy(a->uuid, disk->uuid, sizeof(a->uuid));
+	memcpy(a->gen, disk->gen, sizeof(a->gen));
+	a->seal = disk->seal;
+	a->sequence = le64_to_cpu(disk->sequence);
+	a->epoch = le64_to_cpu(disk->epoch);
+	a->lease = le64_to_cpu(disk->lease);
+	a->commit = le64_to_cpu(disk->commit);
+	a->log_tail = le64_to_cpu(disk->log_tail);
+	a->log_head = le64_to_cpu(disk->log_head);
+	qvault_ptr_from_disk(&a->tree.ptr, &disk->tree);
+	a->tree.level = disk->tree_level;
+	qvault_ptr_from_disk(&a->map.ptr, &disk->map);
+	a->map.level = disk->map_level;
+	qvault_ptr_from_disk(&a->log, &disk->log);
 }
 
 /**
@@ -225,35 +281,23 @@ static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
  */
 int qvault_anchor_read(struct qvault *v, struct qvault_disk_anchor *newest)
 {
-	struct qvault_anchor *a = &v->anchor;
 	int err = 0;
 
 	if (!qvault_ephemeral(v))
 		err = read_newest(v, newest);
 	if (!err)
-		err = check_algorithms(v, newest);
-	if (!err)
-		err = check_fields(v, newest);
+		err = check_features(v, newest);
 	if (err)
 		return err;
-	memcpy(a->uuid, newest->uuid, sizeof(a->uuid));
-	a->sequence = le64_to_cpu(newest->sequence);
-	a->epoch = le64_to_cpu(newest->epoch);
-	a->lease = le64_to_cpu(newest->lease);
-	a->commit = le64_to_cpu(newest->commit);
-	a->log_tail = le64_to_cpu(newest->log_tail);
-	a->log_head = le64_to_cpu(newest->log_head);
-	qvault_ptr_from_disk(&a->tree, &newest->tree);
-	qvault_ptr_from_disk(&a->map, &newest->map);
-	qvault_ptr_from_disk(&a->log, &newest->log);
-	return 0;
+	take_record(&v->anchor, newest);
+	return check_fields(v, newest) ?: open_generations(v);
 }
 
 /* ---- Writing ---- */
 
 /**
  * qvault_new_anchor() - the record of a volume that holds nothing
- * @disk: filled in, but for the MAC
+ * @disk: filled in, but for generations and MAC: it is an ephemeral one's
  * @uuid: of the volume
  * @data_blocks: of the data device
  * @logical_blocks: of the volume; 0: as many as fit
@@ -275,8 +319,8 @@ int qvault_new_anchor(struct qvault_disk_anchor *disk, const u8 *uuid,
 	memcpy(disk->magic, QVAULT_ANCHOR_MAGIC, sizeof(disk->magic));
 	memcpy(disk->uuid, uuid, sizeof(disk->uuid));
 	disk->format = cpu_to_le32(QVAULT_FORMAT_VERSION);
-	disk->cipher = cpu_to_le32(QVAULT_CIPHER_AES_256_XTS);
-	disk->mac_type = cpu_to_le32(QVAULT_MAC_HMAC_SHA256_128);
+	disk->sector_size = cpu_to_le32(QVAULT_BLOCK_SIZE);
+	disk->seal = QVAULT_EPHEMERAL_GEN;
 	disk->data_blocks = cpu_to_le64(data_blocks);
 	disk->logical_blocks = cpu_to_le64(geo.logical_blocks);
 	disk->log_blocks = cpu_to_le32(log_blocks);
@@ -303,15 +347,20 @@ void qvault_anchor_fill(struct qvault *v, struct qvault_disk_anchor *disk,
 	/* Cannot fail: these are the numbers the layout was made from. */
 	qvault_new_anchor(disk, a->uuid, v->geo.data_blocks,
 			  v->geo.logical_blocks, v->geo.log_blocks);
-	disk->mac_type = cpu_to_le32(v->mac);
+	memcpy(disk->check, a->check, sizeof(disk->check));
+	memcpy(disk->gen, a->gen, sizeof(disk->gen));
+	disk->seal = a->seal;
+	disk->time = cpu_to_le64(ktime_get_real_seconds());
 	disk->sequence = cpu_to_le64(a->sequence);
 	disk->epoch = cpu_to_le64(a->epoch);
 	disk->lease = cpu_to_le64(a->lease);
 	disk->commit = cpu_to_le64(a->commit);
 	disk->log_tail = cpu_to_le64(a->log_tail);
 	disk->log_head = cpu_to_le64(a->log_head);
-	qvault_ptr_to_disk(&disk->tree, &a->tree);
-	qvault_ptr_to_disk(&disk->map, &a->map);
+	qvault_ptr_to_disk(&disk->tree, &a->tree.ptr);
+	disk->tree_level = a->tree.level;
+	qvault_ptr_to_disk(&disk->map, &a->map.ptr);
+	disk->map_level = a->map.level;
 	qvault_ptr_to_disk(&disk->log, &a->log);
 	disk->inline_bytes = cpu_to_le32(bytes);
 	if (bytes)

@@ -27,6 +27,8 @@
 #define QVAULT_MAX_CHANGES	32768u
 /* Nodes of the tree that are known to be unreadable; with more the vault stops. */
 #define QVAULT_MAX_DAMAGED	256u
+/* Nodes with one bad copy that are remembered until a checkpoint heals them. */
+#define QVAULT_MAX_HALF		64u
 /* Leaves that are read ahead at a time, one after the other. */
 #define QVAULT_LEAVES_AHEAD	16u
 

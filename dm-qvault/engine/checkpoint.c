@@ -180,13 +180,29 @@ static int merge_nodes(struct merge *m, struct qvault_delta *delta)
 	return pass_damage(m, clear_unmapped(m, m->unmapped_end));
 }
 
+/* A pass of its own, before that of what has changed. */
+static int heal(struct merge *m)
+{
+	int err;
+
+	if (likely(!qvault_heal_begin(m->v)))
+		return 0;
+	err = qvault_heal_visit(&m->tree);
+	if (!err)
+		err = qvault_heal_visit(&m->map);
+	/* Nodes may be written again now, to the same places. */
+	return err ?: qvault_batch_wait(m->batch);
+}
+
 /* Returns -EILSEQ if some of it must be carried: see damage.c. */
 static int merge_delta(struct merge *m, struct qvault_delta *delta)
 {
 	int err;
 
 	qvault_delta_sort(delta);
-	err = merge_nodes(m, delta);
+	err = heal(m);
+	if (!err)
+		err = merge_nodes(m, delta);
 	if (!err && m->damaged)
 		return -EILSEQ;
 	if (!err)
@@ -299,7 +315,7 @@ static int carry_and_freeze(struct qvault *v, bool *idle)
 static int one_round(struct qvault *v)
 {
 	struct qvault_delta *delta;
-	struct qvault_ptr old_map;
+	struct qvault_root old_map;
 	bool idle;
 	int err;
 
@@ -311,12 +327,14 @@ static int one_round(struct qvault *v)
 	old_map = v->anchor.map;
 	qvault_alloc_frozen(v);
 	/* A block that was set aside comes back only after a flush: with a record. */
-	if (!idle || !qvault_delta_empty(delta) || qvault_alloc_aside(v)) {
+	if (!idle || !qvault_delta_empty(delta) || qvault_alloc_aside(v) ||
+	    READ_ONCE(v->heal.nr)) {
 		err = merge_and_anchor(v, delta);
 		if (err)
 			return err;
 	}
 	thaw(v, delta);
+	qvault_heal_anchored(v);
 	qvault_alloc_anchored(v, &old_map);
 	v->damage.again = false;
 	return 0;
@@ -342,11 +360,23 @@ static int rounds(struct qvault *v)
 		}
 		/* Or versions ran out in the middle; the next round's commit brings more. */
 	} while (err == -EAGAIN || (!err && left));
-	return err;
+	/*
+	 * Here the last round has set aside what it merged.  After a delta that was left
+	 * from before, the log may have blocks of an older generation.
+	 */
+	return err ?: qvault_generations_drop(v);
 }
 
-/* Says in v->troubled whether it makes sense to begin one unasked. */
-static int checkpoint(struct qvault *v)
+/**
+ * __qvault_checkpoint() - qvault_checkpoint() for who goes on before the next one begins
+ * @v: vault
+ *
+ * Says in v->troubled whether it makes sense to begin one unasked.
+ *
+ * Context: checkpoint_mutex; sleeps.
+ * Return: as qvault_checkpoint().
+ */
+int __qvault_checkpoint(struct qvault *v)
 {
 	int err;
 
@@ -354,6 +384,7 @@ static int checkpoint(struct qvault *v)
 	err = qvault_may_write(v);
 	if (err)
 		return err;
+	qvault_hold_end(v);
 	err = rounds(v);
 	if (err) {
 		qvault_report_trouble(v, "a checkpoint", err);
@@ -379,7 +410,7 @@ int qvault_checkpoint(struct qvault *v)
 	int err;
 
 	mutex_lock(&v->checkpoint_mutex);
-	err = checkpoint(v);
+	err = __qvault_checkpoint(v);
 	mutex_unlock(&v->checkpoint_mutex);
 	return err;
 }
@@ -401,7 +432,7 @@ int qvault_checkpoint_since(struct qvault *v, u64 seen)
 	atomic_inc(&v->hurried);
 	mutex_lock(&v->checkpoint_mutex);
 	if ((u64)atomic64_read(&v->counters.checkpoints) == seen)
-		err = checkpoint(v);
+		err = __qvault_checkpoint(v);
 	mutex_unlock(&v->checkpoint_mutex);
 	atomic_dec(&v->hurried);
 	return err;

@@ -78,7 +78,8 @@ int __qvault_commit(struct qvault *v, struct qvault_page *spare)
 	}
 	qvault_stream_committed(v);
 	/* The anchored state names none of them any more. */
-	qvault_alloc_release(v);
+	if (!v->held)
+		qvault_alloc_release(v);
 	return 0;
 }
 

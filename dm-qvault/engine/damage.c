@@ -112,12 +112,14 @@ bool qvault_damage_above(const struct qvault *v, u32 level, u64 index)
 static bool readable(struct qvault *v, u64 id)
 {
 	u64 leaf = index_of(id) << (QVAULT_FANOUT_SHIFT * level_of(id));
-	struct qvault_ptr ptr = v->anchor.tree;
+	struct qvault_ptr ptr = v->anchor.tree.ptr;
 	const struct qvault_disk_node *disk;
 	struct qvault_node *node;
 	u32 level;
 
-	for (level = v->geo.tree.top; ptr.version; level--) {
+	if (!qvault_root_covers(&v->anchor.tree, leaf))
+		return true;
+	for (level = v->anchor.tree.level; ptr.version; level--) {
 		if (qvault_node_get(v, QVAULT_USE_CHECKPOINT, QVAULT_KIND_NODE,
 				    level, leaf >> (QVAULT_FANOUT_SHIFT * level),
 				    &ptr, &node))

@@ -181,6 +181,7 @@ void qvault_delta_clear(struct qvault *v, struct qvault_delta *delta)
 		cond_resched();
 	}
 	memset(delta->marks, 0, sizeof(delta->marks));
+	delta->gens = 0;
 }
 
 void qvault_delta_exit(struct qvault *v, struct qvault_delta *delta)
@@ -407,6 +408,7 @@ void qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
 		set_bit(bit, node->present);
 	}
 	node->ptr[place] = *ptr;
+	delta->gens |= BIT(ptr->gen);
 }
 
 /**
@@ -625,7 +627,8 @@ bool qvault_delta_covers(const struct qvault *v, const struct qvault_delta *delt
 
 static bool follows(const struct qvault_ptr *a, const struct qvault_ptr *b)
 {
-	return b->where == a->where + 1 && b->version == a->version + 1;
+	return b->where == a->where + 1 && b->version == a->version + 1 &&
+	       b->gen == a->gen;
 }
 
 /* Blocks of [@bit, @end) that are mapped to one run of the log, or all unmapped. */
@@ -739,6 +742,7 @@ void qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
 	u32 below = level ?: 1;
 	LIST_HEAD(taken);
 
+	to->gens |= from->gens;
 	/* Marks first: what is inside them is newer. */
 	while (below--)
 		take_level(from, below, level, index, &taken);
@@ -836,6 +840,7 @@ void qvault_delta_fold(struct qvault *v, struct qvault_delta *newer,
 {
 	struct qvault_delta_node *node = first_to_fold(v, newer);
 
+	older->gens |= newer->gens;
 	if (node->level)
 		fold_mark(v, newer, older, node);
 	else

@@ -41,8 +41,12 @@ typedef __u64 u64;
  *		many data blocks are mapped (node) or in use (map) below it
  *   log	the block's sequence number
  *
- * The high 16 bits are zero in this version.  Version zero is no version: such
- * a pointer is all zeros and means "nothing here, reads as zeros".
+ * The four bits above say of which generation the block is, and the eight above
+ * those, of a node, which generations there are below it, a bit for each.  The
+ * highest four are zero in this version.
+ *
+ * Version zero is no version: such a pointer is all zeros and means "nothing here,
+ * reads as zeros".
  */
 struct qvault_disk_ptr {
 	__le64 version;			/*  0 */
@@ -54,6 +58,9 @@ static_assert(sizeof(struct qvault_disk_ptr) == 32);
 
 #define QVAULT_WHERE_BITS	48
 #define QVAULT_WHERE_MASK	((1ull << QVAULT_WHERE_BITS) - 1)
+#define QVAULT_WHERE_GEN_SHIFT	48
+#define QVAULT_WHERE_SET_SHIFT	52
+#define QVAULT_WHERE_FLAGS_SHIFT 60
 
 /* What a sealed block is.  Part of what its tag covers. */
 enum qvault_kind {
@@ -100,7 +107,8 @@ static_assert(sizeof(struct qvault_disk_node) == QVAULT_BLOCK_SIZE);
  * Entries follow the header and each other without gaps.  An entry maps a run
  * of @count logical blocks from @logical.  With QVAULT_ENTRY_UNMAP it has no
  * tags and the run reads as zeros; otherwise block i of the run stands at
- * @where + i, has version @version + i, and the i-th tag after the entry.
+ * @where + i, has version @version + i, and the i-th tag after the entry; the four
+ * bits above 48 of @where say of which generation all of them are.
  */
 struct qvault_disk_entry {
 	__le64 version;			/*  0: zero if unmapped */
@@ -132,13 +140,39 @@ struct qvault_disk_log {
 
 static_assert(sizeof(struct qvault_disk_log) == QVAULT_BLOCK_SIZE);
 
+/* ---- Label -------------------------------------------------------------- */
+
+#define QVAULT_LABEL_MAGIC	"QVAULT\0D"	/* 8 bytes, no NUL after them */
+
+/*
+ * Block 0 of the data device, so that a vault's data are found and are not taken for
+ * free space.  Nothing believes it.
+ */
+struct qvault_disk_label {
+	__u8   magic[8];		/*    0 */
+	__le32 format;			/*    8 */
+	__le32 reserved0;		/*   12: zero */
+	__u8   uuid[QVAULT_UUID_SIZE];	/*   16: of the volume */
+	__u8   reserved1[4064];		/*   32: zero */
+};
+
+static_assert(sizeof(struct qvault_disk_label) == QVAULT_BLOCK_SIZE);
+
 /* ---- Anchor ------------------------------------------------------------- */
 
 #define QVAULT_ANCHOR_MAGIC	"QVAULT\0A"	/* 8 bytes, no NUL after them */
-#define QVAULT_FORMAT_VERSION	1
+#define QVAULT_FORMAT_VERSION	2
 #define QVAULT_ANCHOR_SLOTS	2
-#define QVAULT_INLINE_SIZE	3808
+#define QVAULT_INLINE_SIZE	3360
 #define QVAULT_ANCHOR_MAC_SIZE	32
+
+/*
+ * Blocks of the anchor device that are used.  A torn or worn page of flash may take
+ * its neighbours along, so the slots are far from each other and from the claim.
+ */
+#define QVAULT_ANCHOR_BLOCKS	256u		/* 1 MiB, the least */
+#define QVAULT_CLAIM_BLOCK	0u
+#define QVAULT_SLOT_BLOCK(slot)	((slot) ? 192u : 64u)
 
 enum qvault_cipher {
 	QVAULT_CIPHER_AES_256_XTS = 1,
@@ -155,6 +189,31 @@ enum qvault_mac {
 	[QVAULT_MAC_NHPOLY_AES]		= "nhpoly-aes",			\
 }
 
+/* ---- Generations ---- */
+
+/* Those that a record knows; one more lives in memory only. */
+#define QVAULT_GENERATIONS	8u
+#define QVAULT_EPHEMERAL_GEN	QVAULT_GENERATIONS
+#define QVAULT_SECRET_SIZE	32u
+#define QVAULT_WRAPPED_SIZE	(QVAULT_SECRET_SIZE + 8)
+
+/*
+ * A secret from which the keys of blocks come, and what they are keys of.  All zeros:
+ * there is no generation of this number.
+ */
+struct qvault_disk_generation {
+	__u8 cipher;			/*  0 */
+	__u8 mac;			/*  1 */
+	__u8 reserved[6];		/*  2: zero */
+	__u8 wrapped[QVAULT_WRAPPED_SIZE];	/* 8: AES Key Wrap, RFC 3394 */
+};
+
+static_assert(sizeof(struct qvault_disk_generation) == 48);
+
+/* ---- Records ---- */
+
+#define QVAULT_CHECK_SIZE	16
+
 /*
  * Slot (sequence & 1) of the anchor device.  It carries every parameter: the
  * untrusted device never chooses an algorithm or a size.  The MAC, HMAC-SHA256
@@ -163,48 +222,61 @@ enum qvault_mac {
 struct qvault_disk_anchor {
 	__u8   magic[8];		/*    0 */
 	__le32 format;			/*    8 */
-	__le32 flags;			/*   12: zero */
-	__u8   uuid[QVAULT_UUID_SIZE];	/*   16 */
-	__le32 cipher;			/*   32 */
-	__le32 mac_type;		/*   36 */
-	__le64 data_blocks;		/*   40: of the data device that are used */
-	__le64 logical_blocks;		/*   48 */
-	__le32 log_blocks;		/*   56 */
-	__le32 reserved0;		/*   60: zero */
-	__le64 sequence;		/*   64: of anchor records */
-	__le64 epoch;			/*   72: of attaches */
-	__le64 lease;			/*   80: versions below may have been used */
-	__le64 log_tail;		/*   88: oldest log block to replay */
-	__le64 log_head;		/*   96: newest; below the tail: log is empty */
-	__le64 commit;			/*  104: number of commits that had entries */
-	struct qvault_disk_ptr tree;	/*  112: root */
-	struct qvault_disk_ptr map;	/*  144: root */
-	struct qvault_disk_ptr log;	/*  176: newest block */
-	__le32 inline_bytes;		/*  208 */
-	__u8   reserved1[44];		/*  212: zero */
-	__u8   inline_entries[QVAULT_INLINE_SIZE];	/* 256 */
+	__le32 incompat;		/*   12: features; with an unknown one it is refused */
+	__le32 ro_compat;		/*   16: with an unknown one it may only be read */
+	__le32 sector_size;		/*   20: of the volume */
+	__u8   uuid[QVAULT_UUID_SIZE];	/*   24 */
+	__u8   check[QVAULT_CHECK_SIZE];	/* 40: tells one master key from another */
+	__le64 data_blocks;		/*   56: of the data device that are used */
+	__le64 logical_blocks;		/*   64 */
+	__le32 log_blocks;		/*   72 */
+	__u8   tree_level;		/*   76: of the root; no root: zero */
+	__u8   map_level;		/*   77: likewise */
+	__u8   seal;			/*   78: the generation of new blocks */
+	__u8   reserved0;		/*   79: zero */
+	__le64 sequence;		/*   80: of anchor records */
+	__le64 epoch;			/*   88: of attaches */
+	__le64 lease;			/*   96: versions below may have been used */
+	__le64 log_tail;		/*  104: oldest log block to replay */
+	__le64 log_head;		/*  112: newest; below the tail: log is empty */
+	__le64 commit;			/*  120: number of commits that had entries */
+	struct qvault_disk_ptr tree;	/*  128: root */
+	struct qvault_disk_ptr map;	/*  160: root */
+	struct qvault_disk_ptr log;	/*  192: newest block */
+	__le64 time;			/*  224: of this record, seconds since 1970 */
+	__le32 inline_bytes;		/*  232 */
+	__u8   reserved1[20];		/*  236: zero */
+	struct qvault_disk_generation gen[QVAULT_GENERATIONS];	/* 256 */
+	__u8   reserved2[64];		/*  640: zero */
+	__u8   inline_entries[QVAULT_INLINE_SIZE];	/* 704 */
 	__u8   mac[QVAULT_ANCHOR_MAC_SIZE];		/* 4064 */
 };
 
 static_assert(sizeof(struct qvault_disk_anchor) == QVAULT_BLOCK_SIZE);
-static_assert(offsetof(struct qvault_disk_anchor, sequence) == 64);
-static_assert(offsetof(struct qvault_disk_anchor, tree) == 112);
-static_assert(offsetof(struct qvault_disk_anchor, inline_entries) == 256);
+static_assert(offsetof(struct qvault_disk_anchor, sequence) == 80);
+static_assert(offsetof(struct qvault_disk_anchor, tree) == 128);
+static_assert(offsetof(struct qvault_disk_anchor, gen) == 256);
+static_assert(offsetof(struct qvault_disk_anchor, inline_entries) == 704);
 static_assert(offsetof(struct qvault_disk_anchor, mac) == 4064);
 
 /* ---- Keys --------------------------------------------------------------- */
 
 /*
- * HKDF-SHA256 (RFC 5869) from the master key, salt: the volume's UUID.  Info
- * is one of these labels, without its NUL.
+ * HKDF-SHA256 (RFC 5869).  Info is one of these labels, without its NUL.
+ *
+ * From the master key, salt: the volume's UUID.  A clone has another UUID, and may have
+ * another master key; so nothing that seals blocks comes from either.
  */
+#define QVAULT_LABEL_ANCHOR	"qvault anchor mac"	/* 32 bytes */
+#define QVAULT_LABEL_WRAP	"qvault key wrap"	/* 32 bytes: AES-256 */
+#define QVAULT_LABEL_CHECK	"qvault key check"	/* QVAULT_CHECK_SIZE bytes */
+
+/* From the secret of a generation, without salt. */
 #define QVAULT_LABEL_DATA	"qvault data xts"	/* 64 bytes */
 #define QVAULT_LABEL_META	"qvault metadata xts"	/* 64 bytes */
 #define QVAULT_LABEL_MAC	"qvault block mac"	/* 32 bytes */
 #define QVAULT_LABEL_NH		"qvault block nh"	/* 1088 bytes */
 #define QVAULT_LABEL_NH_AES	"qvault block nh aes"	/* 32 bytes */
-#define QVAULT_LABEL_ANCHOR	"qvault anchor mac"	/* 32 bytes */
-#define QVAULT_LABEL_CHECK	"qvault key check"	/* 32 bytes, in memory only */
 
 #define QVAULT_NH_KEY_SIZE	1088u	/* 16 of Poly1305, then 1072 of NH */
 

@@ -25,14 +25,17 @@ static u64 div_up(u64 a, u64 b)
 	return div64_u64(a + b - 1, b);
 }
 
-/* Count the nodes of each level over @bottom blocks of level 0. */
-static int tree_init(struct qvault_tree_geometry *tree, u64 bottom)
+/*
+ * Count the nodes of each level over @bottom blocks of level 0.  The root is of level
+ * @least or above.
+ */
+static int tree_init(struct qvault_tree_geometry *tree, u64 bottom, u32 least)
 {
 	u32 level = 0;
 
 	memset(tree, 0, sizeof(*tree));
 	tree->count[0] = bottom;
-	while (tree->count[level] > 1) {
+	while (tree->count[level] > 1 || level < least) {
 		if (level + 1 == QVAULT_MAX_LEVELS)
 			return -EFBIG;
 		tree->count[level + 1] = div_up(tree->count[level], QVAULT_FANOUT);
@@ -42,49 +45,28 @@ static int tree_init(struct qvault_tree_geometry *tree, u64 bottom)
 	return 0;
 }
 
-/* Give the upper levels their place from block @start on; returns the end. */
-static u64 tree_place(struct qvault_tree_geometry *tree, u64 start)
-{
-	u32 level;
-
-	for (level = 1; level <= tree->top; level++) {
-		tree->start[level] = start;
-		start += 2 * tree->count[level];
-	}
-	return start;
-}
-
-/* Split @blocks blocks at the end of the device into leaves and data. */
-static void last_group(struct qvault_geometry *geo, u64 blocks)
-{
-	u64 leaves;
-
-	if (blocks <= 2)
-		return;
-	leaves = div64_u64(blocks - 2, 2 + QVAULT_FANOUT + QVAULT_LEAF_SPARE);
-	if (leaves > QVAULT_GROUP_LEAVES)
-		leaves = QVAULT_GROUP_LEAVES;
-	if (!leaves)
-		return;
-	geo->groups++;
-	geo->last_leaves = leaves;
-	geo->last_data = blocks - 2 - 2 * leaves;
-	if (geo->last_data > QVAULT_GROUP_DATA)
-		geo->last_data = QVAULT_GROUP_DATA;
-}
-
-static void place_groups(struct qvault_geometry *geo, u64 start)
+/* Divide what is behind the log; the last group may lack data blocks. */
+static void place_groups(struct qvault_geometry *geo)
 {
 	u64 rest = 0;
 
-	geo->groups_start = start;
-	geo->groups = 0;
-	geo->last_leaves = QVAULT_GROUP_LEAVES;
 	geo->last_data = QVAULT_GROUP_DATA;
-	if (start < geo->data_blocks)
-		geo->groups = div64_u64_rem(geo->data_blocks - start,
+	if (geo->groups_start < geo->data_blocks)
+		geo->groups = div64_u64_rem(geo->data_blocks - geo->groups_start,
 					    QVAULT_GROUP_BLOCKS, &rest);
-	last_group(geo, rest);
+	if (rest <= QVAULT_GROUP_HEAD)
+		return;
+	geo->groups++;
+	geo->last_data = rest - QVAULT_GROUP_HEAD;
+}
+
+/* Logical blocks that @data data blocks of one group are enough for. */
+static u32 group_capacity(u32 data)
+{
+	u32 most = QVAULT_GROUP_LEAVES * QVAULT_FANOUT;
+	u32 fit = data * QVAULT_FANOUT / (QVAULT_FANOUT + QVAULT_LEAF_SPARE);
+
+	return fit < most ? fit : most;
 }
 
 /**
@@ -101,7 +83,6 @@ static void place_groups(struct qvault_geometry *geo, u64 start)
 int qvault_geometry_init(struct qvault_geometry *geo, u64 data_blocks,
 			 u64 logical_blocks, u32 log_blocks)
 {
-	u64 leaves, start;
 	int err;
 
 	memset(geo, 0, sizeof(*geo));
@@ -113,31 +94,20 @@ int qvault_geometry_init(struct qvault_geometry *geo, u64 data_blocks,
 	geo->data_blocks = data_blocks;
 	geo->log_blocks = log_blocks;
 	geo->log_start = 1;
-
-	/*
-	 * The size of the upper levels depends on the number of groups, and the
-	 * reverse.  Take the levels for as many groups as fit without them: at
-	 * most one group more than there will be, and no loop.
-	 */
-	place_groups(geo, geo->log_start + log_blocks);
+	geo->groups_start = geo->log_start + log_blocks;
+	place_groups(geo);
 	if (!geo->groups)
 		return -ENOSPC;
-	err = tree_init(&geo->tree, geo->groups * QVAULT_GROUP_LEAVES);
+	err = tree_init(&geo->tree, geo->groups * QVAULT_GROUP_LEAVES, 2);
 	if (!err)
-		err = tree_init(&geo->map, geo->groups);
+		err = tree_init(&geo->map, geo->groups, 1);
 	if (err)
 		return err;
-	start = tree_place(&geo->tree, geo->log_start + log_blocks);
-	start = tree_place(&geo->map, start);
-	place_groups(geo, start);
-	if (!geo->groups)
-		return -ENOSPC;
-
-	leaves = (geo->groups - 1) * QVAULT_GROUP_LEAVES + geo->last_leaves;
 	geo->total_data = (geo->groups - 1) * QVAULT_GROUP_DATA + geo->last_data;
 	if (geo->total_data <= QVAULT_MIN_SPARE)
 		return -ENOSPC;
-	geo->capacity = leaves * QVAULT_FANOUT;
+	geo->capacity = (geo->groups - 1) * QVAULT_GROUP_LEAVES * QVAULT_FANOUT +
+			group_capacity(geo->last_data);
 	if (geo->capacity > geo->total_data - QVAULT_MIN_SPARE)
 		geo->capacity = geo->total_data - QVAULT_MIN_SPARE;
 	geo->logical_blocks = logical_blocks ? logical_blocks : geo->capacity;
@@ -165,11 +135,6 @@ u32 qvault_default_log_blocks(u64 data_blocks)
 	return blocks;
 }
 
-static u32 group_leaves(const struct qvault_geometry *geo, u64 group)
-{
-	return group == geo->groups - 1 ? geo->last_leaves : QVAULT_GROUP_LEAVES;
-}
-
 /* Number of data blocks of @group. */
 u32 qvault_group_data(const struct qvault_geometry *geo, u64 group)
 {
@@ -185,8 +150,7 @@ u64 qvault_group_start(const struct qvault_geometry *geo, u64 group)
 /* Block on the data device of the @bit-th data block of @group. */
 u64 qvault_block_of(const struct qvault_geometry *geo, u64 group, u32 bit)
 {
-	return qvault_group_start(geo, group) + 2 +
-	       2 * group_leaves(geo, group) + bit;
+	return qvault_group_start(geo, group) + QVAULT_GROUP_HEAD + bit;
 }
 
 /**
@@ -210,9 +174,9 @@ bool qvault_locate(const struct qvault_geometry *geo, u64 block, u64 *group,
 			       &rest);
 	if (*group >= geo->groups)
 		return false;
-	if (rest < 2 + 2 * group_leaves(geo, *group))
+	if (rest < QVAULT_GROUP_HEAD)
 		return false;
-	*bit = rest - 2 - 2 * group_leaves(geo, *group);
+	*bit = rest - QVAULT_GROUP_HEAD;
 	return *bit < qvault_group_data(geo, *group);
 }
 
@@ -226,6 +190,21 @@ u64 qvault_home(const struct qvault_geometry *geo, u64 logical)
 	return qvault_block_of(geo, group, bit);
 }
 
+/* Group in which an upper node begins, and its place among those. */
+static u64 upper_group(enum qvault_kind kind, u32 level, u64 index, u32 *place)
+{
+	u64 first = index << (QVAULT_FANOUT_SHIFT * level), group;
+
+	if (kind == QVAULT_KIND_MAP) {
+		*place = 5 + level;
+		return first;
+	}
+	group = div64_u64(first, QVAULT_GROUP_LEAVES);
+	*place = level > 1 ? level :
+		 index - div_up(group * QVAULT_GROUP_LEAVES, QVAULT_FANOUT);
+	return group;
+}
+
 /**
  * qvault_node_block() - where a slot of a node is
  * @geo: layout
@@ -233,24 +212,29 @@ u64 qvault_home(const struct qvault_geometry *geo, u64 logical)
  * @level: 0 to the tree's top
  * @index: within the level
  * @slot: 0 or 1
+ * @copy: 0; or 1, if the node stands twice: see qvault_node_twice()
  *
  * Context: Any.
  * Return: block on the data device.
  */
 u64 qvault_node_block(const struct qvault_geometry *geo, enum qvault_kind kind,
-		      u32 level, u64 index, u32 slot)
+		      u32 level, u64 index, u32 slot, u32 copy)
 {
-	const struct qvault_tree_geometry *tree =
-		kind == QVAULT_KIND_MAP ? &geo->map : &geo->tree;
+	const u32 upper = 2, leaves = upper + 2 * QVAULT_GROUP_UPPER;
+	const u32 second = leaves + 2 * QVAULT_GROUP_LEAVES;
 	u64 group, rest;
+	u32 place;
 
-	if (level)
-		return tree->start[level] + slot * tree->count[level] + index;
+	if (level) {
+		group = upper_group(kind, level, index, &place);
+		return qvault_group_start(geo, group) + (copy ? second : upper) +
+		       slot * QVAULT_GROUP_UPPER + place;
+	}
 	if (kind == QVAULT_KIND_MAP)
 		return qvault_group_start(geo, index) + slot;
 	group = div64_u64_rem(index, QVAULT_GROUP_LEAVES, &rest);
-	return qvault_group_start(geo, group) + 2 +
-	       slot * group_leaves(geo, group) + rest;
+	return qvault_group_start(geo, group) + leaves +
+	       slot * QVAULT_GROUP_LEAVES + rest;
 }
 
 /* Where the log block with this sequence number is. */

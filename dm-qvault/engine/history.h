@@ -76,6 +76,7 @@ struct qvault_entry {
 	u64 count;
 	u64 version;			/* 0: the run is unmapped */
 	u64 where;
+	u8 gen;				/* of all of the run */
 	const u8 *tags;			/* count of them */
 };
 
@@ -94,14 +95,18 @@ bool qvault_log_half_full(const struct qvault *v);
 /* The anchor record in memory: what the newest durable one says. */
 struct qvault_anchor {
 	u8 uuid[QVAULT_UUID_SIZE];
+	u8 check[QVAULT_CHECK_SIZE];
+	/* New blocks are of this generation.  To change it: checkpoint_mutex as well. */
+	u8 seal;
+	struct qvault_disk_generation gen[QVAULT_GENERATIONS];
 	u64 sequence;
 	u64 epoch;
 	u64 lease;
 	u64 commit;
 	u64 log_tail;
 	u64 log_head;
-	struct qvault_ptr tree;
-	struct qvault_ptr map;
+	struct qvault_root tree;
+	struct qvault_root map;
 	struct qvault_ptr log;
 };
 
@@ -112,6 +117,23 @@ void qvault_anchor_fill(struct qvault *v, struct qvault_disk_anchor *disk,
 			const struct qvault_anchor *a, const void *entries,
 			u32 bytes);
 int qvault_anchor_seal(struct qvault *v, struct qvault_disk_anchor *disk);
+
+/* ---- Generations (generation.c) ------------------------------------------ */
+
+u32 qvault_generations(const struct qvault_anchor *a);
+int qvault_generations_open(struct qvault *v);
+int qvault_generation_new(struct qvault *v, enum qvault_mac mac);
+int qvault_generations_drop(struct qvault *v);
+
+/* ---- Another key (rekey.c), a moment that stays (hold.c) ------------------ */
+
+int qvault_key_change(struct qvault *v, struct qvault_opener **opener);
+int qvault_hold(struct qvault *v);
+int qvault_held(struct qvault *v, struct qvault_disk_anchor *record);
+void qvault_hold_end(struct qvault *v);
+/* Context: commit_mutex. */
+void __qvault_hold_end(struct qvault *v);
+int qvault_release(struct qvault *v, u64 sequence);
 
 /* ---- One line of records (line.c) --------------------------------------- */
 
@@ -126,8 +148,11 @@ int qvault_line_init(struct qvault *v);
 void qvault_line_exit(struct qvault *v);
 int qvault_line_begin(struct qvault *v, const struct qvault_disk_anchor *record);
 int qvault_line_write(struct qvault *v, struct qvault_anchor *next, bool flush);
+int qvault_line_rekey(struct qvault *v, struct qvault_anchor *next,
+		      struct qvault_opener **opener);
 int qvault_line_look(struct qvault *v);
 int qvault_line_repeat(struct qvault *v);
+int qvault_line_resize(struct qvault *v, const struct qvault_geometry *geo);
 int qvault_line_unbroken(struct qvault *v);
 u64 qvault_jump(u64 version, u32 part);
 u64 qvault_new_versions(struct qvault *v, u32 count);
@@ -139,6 +164,8 @@ bool qvault_lease_out(const struct qvault *v);
 int qvault_commit(struct qvault *v);
 int qvault_checkpoint_init(struct qvault *v);
 int qvault_checkpoint(struct qvault *v);
+/* Context: checkpoint_mutex. */
+int __qvault_checkpoint(struct qvault *v);
 int qvault_checkpoint_since(struct qvault *v, u64 seen);
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record);
 int qvault_detach(struct qvault *v);
@@ -146,6 +173,8 @@ int qvault_suspend(struct qvault *v);
 int qvault_resume(struct qvault *v);
 void qvault_forked(struct qvault *v);
 void qvault_set_limits(struct qvault *v);
+int qvault_grow(struct qvault *v, u64 data_blocks, u64 logical_blocks);
+int qvault_grow_to_table(struct qvault *v);
 
 /* commit.c, for checkpoint.c only. */
 int __qvault_commit(struct qvault *v, struct qvault_page *spare);

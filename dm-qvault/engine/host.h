@@ -48,8 +48,11 @@ static inline u32 qvault_least_buffers(enum qvault_use use)
 		/* A log block; both slots; or a record, and two of what its slot holds. */
 		return 3;
 	case QVAULT_USE_CHECKPOINT:
-		/* Two cursors, each with new nodes and old ones; as above; and a write. */
-		return 2 * (QVAULT_MAX_LEVELS + inner * node) + node + 1;
+		/*
+		 * Two cursors, each with new nodes and old ones; as above; and a
+		 * write to two places.
+		 */
+		return 2 * (QVAULT_MAX_LEVELS + inner * node) + node + 2;
 	default:
 		return 0;
 	}
@@ -120,30 +123,52 @@ void qvault_batch_end(struct qvault_batch *batch);
 /* ---- Ciphers, MACs and keys --------------------------------------------- */
 
 /*
- * AES-256-XTS over one block, and the MACs of 1..QVAULT_MAX_SEAL blocks, each
- * with a head.  @meta picks the key.  May sleep.  Return 0 or a negative errno,
- * in which case @dst or @tag is undefined.
- * Which MAC that is, qvault_crypto_use_mac() says before the first block:
- * -EPROTONOSUPPORT if it is unknown, -ENOENT if it is only not to be had.
+ * A master key opens the records of a volume, see format.h.  The UUID comes first:
+ * -EKEYREJECTED if the master key is gone already and this is another volume.
  */
-int qvault_crypto_xts(struct qvault_crypto *crypto, bool meta, bool encrypt,
-		      const u8 tweak[16], const void *src, void *dst);
-int qvault_crypto_use_mac(struct qvault_crypto *crypto, enum qvault_mac mac);
-int qvault_crypto_mac(struct qvault_crypto *crypto, u32 n,
-		      const struct qvault_disk_seal head[],
-		      const void *const data[], u8 tag[][QVAULT_TAG_SIZE]);
-/* Constant time. */
-bool qvault_tags_differ(const void *a, const void *b, size_t bytes);
+int qvault_crypto_unlock(struct qvault_crypto *crypto, const u8 *uuid,
+			 u8 check[QVAULT_CHECK_SIZE]);
 int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
 			     u32 bytes, u8 mac[QVAULT_ANCHOR_MAC_SIZE]);
+/* Constant time. */
+bool qvault_tags_differ(const void *a, const void *b, size_t bytes);
 
 /*
- * Derives the four keys of a volume from the master key of @crypto, once for
- * each attach; the labels are in format.h.  Called again for the same volume
- * (after a suspend) the keys may be the ones from before.  -EKEYREJECTED if the
- * master key is gone already and this is another volume.
+ * Another master key for the same volume: all secrets of a record's table are wrapped
+ * for it, and then records are of that key.  turn() gives back the one before.
  */
-int qvault_crypto_derive(struct qvault_crypto *crypto, const u8 *uuid);
+struct qvault_opener;
+
+int qvault_crypto_rewrap(struct qvault_crypto *crypto, struct qvault_opener *opener,
+			 struct qvault_disk_generation gen[QVAULT_GENERATIONS],
+			 u8 check[QVAULT_CHECK_SIZE]);
+struct qvault_opener *qvault_crypto_turn(struct qvault_crypto *crypto,
+					 struct qvault_opener *opener);
+void qvault_opener_free(struct qvault_opener *opener);
+
+/*
+ * The keys of generations, by number: from a record, or with a new secret (@disk NULL:
+ * which no record will know).  -EPROTONOSUPPORT if they are of a kind that is unknown,
+ * -ENOENT if it is only not to be had, -EUCLEAN if the record's secret is none.
+ */
+int qvault_crypto_open(struct qvault_crypto *crypto, u32 gen,
+		       const struct qvault_disk_generation *disk);
+int qvault_crypto_create(struct qvault_crypto *crypto, u32 gen, enum qvault_mac mac,
+			 struct qvault_disk_generation *disk);
+void qvault_crypto_forget(struct qvault_crypto *crypto, u32 gen);
+
+/*
+ * AES-256-XTS over one block, and the MACs of 1..QVAULT_MAX_SEAL blocks, each with a
+ * head, between hold and release.  @meta picks the key.  May sleep.  Return 0 or a
+ * negative errno, in which case @dst or @tag is undefined; -ENOKEY: no such generation.
+ */
+int qvault_crypto_hold(struct qvault_crypto *crypto, u32 gen);
+void qvault_crypto_release(struct qvault_crypto *crypto);
+int qvault_crypto_xts(struct qvault_crypto *crypto, u32 gen, bool meta, bool encrypt,
+		      const u8 tweak[16], const void *src, void *dst);
+int qvault_crypto_mac(struct qvault_crypto *crypto, u32 gen, u32 n,
+		      const struct qvault_disk_seal head[],
+		      const void *const data[], u8 tag[][QVAULT_TAG_SIZE]);
 
 /* ---- This machine: who else, chance, threads ----------------------------- */
 
@@ -174,5 +199,7 @@ void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence);
 /* A slot of the anchor holds no record, or cannot be read (@err). */
 void qvault_report_slot(struct qvault *v, u32 slot, int err);
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id);
+/* A node's first copy is bad and its second one good: it will be written anew. */
+void qvault_report_half(struct qvault *v, enum qvault_kind kind, u64 id);
 
 #endif

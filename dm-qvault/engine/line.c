@@ -112,6 +112,17 @@ static bool other_volume(const struct qvault *v,
 }
 
 /*
+ * Or one whose other life has changed the master key, of which ours can tell no more.
+ * Records of two keys stand here for the moment of such a change only, and then all
+ * that we find is known to us.
+ */
+static bool other_key(const struct qvault *v, const struct qvault_disk_anchor *disk)
+{
+	return !memcmp(disk->magic, QVAULT_ANCHOR_MAGIC, sizeof(disk->magic)) &&
+	       qvault_tags_differ(disk->check, v->anchor.check, sizeof(disk->check));
+}
+
+/*
  * Does what stands in @slot, and not from us, come from a life that goes on beside
  * ours?  A record of a lower epoch is the last one of who was displaced, perhaps under
  * way when we came; but who attaches cannot know who is displaced.
@@ -148,7 +159,7 @@ static int check_other_slot(struct qvault *v, u32 slot, bool was_record,
 {
 	int err;
 
-	err = qvault_dev_read(v->anchor_dev, slot, seen);
+	err = qvault_dev_read(v->anchor_dev, QVAULT_SLOT_BLOCK(slot), seen);
 	if (err || is_known(v, slot, seen))
 		return err;
 	err = find_other(v, slot, seen);
@@ -205,6 +216,9 @@ static int check_slot(struct qvault *v, u32 slot, struct qvault_disk_anchor *see
 		err = find_other(v, slot, seen);
 	else if (!attaching)
 		return 0;
+	/* But for what a write of ours has torn: it may be half of either key. */
+	if (err == -ENODATA && !(a && a->wrote) && other_key(v, seen))
+		err = -ESTALE;
 	if (err == -ESTALE)
 		return taken(v, seen);
 	if (err && err != -ENODATA)
@@ -231,7 +245,7 @@ int qvault_line_look(struct qvault *v)
 	if (qvault_ephemeral(v))
 		return 0;
 	seen = qvault_buf_get(v, QVAULT_USE_COMMIT);
-	err = qvault_dev_read(v->anchor_dev, slot, seen);
+	err = qvault_dev_read(v->anchor_dev, QVAULT_SLOT_BLOCK(slot), seen);
 	if (!err)
 		err = check_slot(v, slot, seen, NULL);
 	qvault_buf_put(seen);
@@ -247,10 +261,11 @@ static int flush_and_look(struct qvault *v, bool flush, u32 slot, void *seen,
 	int err;
 
 	if (!flush) {
-		*read = qvault_dev_read(v->anchor_dev, slot, seen);
+		*read = qvault_dev_read(v->anchor_dev, QVAULT_SLOT_BLOCK(slot), seen);
 		return 0;
 	}
-	err = qvault_dev_flush_and_read(v->data, v->anchor_dev, slot, seen, read);
+	err = qvault_dev_flush_and_read(v->data, v->anchor_dev,
+					QVAULT_SLOT_BLOCK(slot), seen, read);
 	/* The device may have lost what it did not flush, and the next flush succeed. */
 	if (err)
 		qvault_fail(v, "flush of the data device", err);
@@ -295,7 +310,8 @@ static int try_record(struct qvault *v, struct attempt *a, bool flush, bool *aga
 	if (err)
 		return err;
 	if (!io) {
-		io = qvault_dev_write_fua(v->anchor_dev, slot, a->record);
+		io = qvault_dev_write_fua(v->anchor_dev, QVAULT_SLOT_BLOCK(slot),
+					  a->record);
 		a->wrote = io;
 	}
 	*again = io;
@@ -418,16 +434,48 @@ int qvault_line_write(struct qvault *v, struct qvault_anchor *next, bool flush)
 }
 
 /**
- * qvault_line_repeat() - write the newest record once more, into the other slot
+ * qvault_line_rekey() - make a new state the durable one, under another master key
  * @v: vault
+ * @next: as for qvault_line_write(); with secrets and check value for that key
+ * @opener: of that key; if the record is durable, of the one before
  *
- * It acknowledges nothing new.  Then no slot brings the past back, a slot that rots
- * is harmless, and there is a new lease.
+ * Until then records are of the key before: also those that another life may be
+ * writing, which only that key tells from what was torn.
  *
  * Context: as qvault_line_write().
  * Return: likewise.
  */
-int qvault_line_repeat(struct qvault *v)
+int qvault_line_rekey(struct qvault *v, struct qvault_anchor *next,
+		      struct qvault_opener **opener)
+{
+	struct qvault_disk_anchor *disk = qvault_buf_get(v, QVAULT_USE_COMMIT);
+	int err;
+
+	number(v, next);
+	qvault_anchor_fill(v, disk, next, qvault_stream_inline(v),
+			   v->stream.inline_bytes);
+	*opener = qvault_crypto_turn(v->crypto, *opener);
+	err = qvault_anchor_seal(v, disk);
+	*opener = qvault_crypto_turn(v->crypto, *opener);
+	if (!err)
+		err = put_record(v, disk, true);
+	if (!err) {
+		*opener = qvault_crypto_turn(v->crypto, *opener);
+		adopt(v, next, disk);
+	}
+	qvault_buf_put(disk);
+	return err;
+}
+
+/**
+ * qvault_line_resize() - write the newest record once more, with other sizes
+ * @v: vault; its own layout is for the caller to change
+ * @geo: the layout that they give
+ *
+ * Context: as qvault_line_write().
+ * Return: likewise.
+ */
+int qvault_line_resize(struct qvault *v, const struct qvault_geometry *geo)
 {
 	struct qvault_anchor next = v->anchor;
 	struct qvault_disk_anchor *disk;
@@ -442,9 +490,26 @@ int qvault_line_repeat(struct qvault *v)
 	memcpy(disk, v->line.record, sizeof(*disk));
 	disk->sequence = cpu_to_le64(next.sequence);
 	disk->lease = cpu_to_le64(next.lease);
+	disk->data_blocks = cpu_to_le64(geo->data_blocks);
+	disk->logical_blocks = cpu_to_le64(geo->logical_blocks);
 	err = seal_and_put(v, &next, disk, false);
 	qvault_buf_put(disk);
 	return err;
+}
+
+/**
+ * qvault_line_repeat() - write the newest record once more, into the other slot
+ * @v: vault
+ *
+ * It acknowledges nothing new.  Then no slot brings the past back, a slot that rots
+ * is harmless, and there is a new lease.
+ *
+ * Context: as qvault_line_write().
+ * Return: likewise.
+ */
+int qvault_line_repeat(struct qvault *v)
+{
+	return qvault_line_resize(v, &v->geo);
 }
 
 /* ---- Begin, and go on ---- */
@@ -481,7 +546,7 @@ static int check_left(struct qvault *v, u32 slot, struct qvault_disk_anchor *see
 	bool newest = slot == (v->anchor.sequence & 1);
 	int err;
 
-	err = qvault_dev_read(v->anchor_dev, slot, seen);
+	err = qvault_dev_read(v->anchor_dev, QVAULT_SLOT_BLOCK(slot), seen);
 	if (err)
 		return newest || !v->read_only ? err : 0;
 	if (is_known(v, slot, seen))

@@ -288,7 +288,7 @@ static u32 run_length(const struct qvault_ptr *ptr, u32 count)
 
 	for (n = 1; n < count; n++)
 		if (ptr[n].where != ptr->where + n ||
-		    ptr[n].version != ptr->version + n)
+		    ptr[n].version != ptr->version + n || ptr[n].gen != ptr->gen)
 			break;
 	return n;
 }
@@ -313,7 +313,8 @@ void qvault_stream_append(struct qvault *v, u64 logical,
 		n = (QVAULT_LOG_PAYLOAD - page->bytes -
 		     sizeof(struct qvault_disk_entry)) / QVAULT_TAG_SIZE;
 		n = run_length(ptr, min(n, count));
-		put_entry(page, ptr->version, ptr->where,
+		put_entry(page, ptr->version,
+			  ptr->where | (u64)ptr->gen << QVAULT_WHERE_GEN_SHIFT,
 			  logical | (u64)(n - 1) << QVAULT_RUN_COUNT_SHIFT);
 		for (i = 0; i < n; i++) {
 			memcpy(page->payload + page->bytes, ptr[i].tag,
@@ -458,7 +459,9 @@ static int seal_page(struct qvault *v, struct qvault_page *page, u32 bytes,
 {
 	struct qvault_disk_log_head head = {};
 
+	memset(ptr, 0, sizeof(*ptr));
 	ptr->where = next->log_head + 1;
+	ptr->gen = next->seal;
 	ptr->version = qvault_new_versions(v, 1);
 	if (!ptr->version)
 		return qvault_may_write(v) ?: -EAGAIN;
@@ -554,7 +557,7 @@ static int read_page(struct qvault *v, struct qvault_ptr *ptr, u64 sequence,
 	u32 bytes;
 	int err;
 
-	if ((ptr->where & QVAULT_WHERE_MASK) != sequence)
+	if (ptr->where != sequence)
 		return -EUCLEAN;
 	err = qvault_dev_read(v->data, qvault_log_block(&v->geo, sequence),
 			      cipher);
@@ -628,7 +631,7 @@ int qvault_entry_next(const struct qvault_geometry *geo, const u8 **pos,
 		      u32 *left, struct qvault_entry *entry)
 {
 	struct qvault_disk_entry disk;
-	u64 group, run;
+	u64 group, run, where;
 	u32 bit, tags = 0;
 
 	if (!*left)
@@ -638,18 +641,21 @@ int qvault_entry_next(const struct qvault_geometry *geo, const u8 **pos,
 	memcpy(&disk, *pos, sizeof(disk));
 	run = le64_to_cpu(disk.run);
 	entry->version = le64_to_cpu(disk.version);
-	entry->where = le64_to_cpu(disk.where);
+	where = le64_to_cpu(disk.where);
+	entry->where = where & QVAULT_WHERE_MASK;
+	entry->gen = where >> QVAULT_WHERE_GEN_SHIFT & 0xf;
 	entry->logical = run & QVAULT_WHERE_MASK;
 	entry->tags = *pos + sizeof(disk);
 	if (run & QVAULT_RUN_UNMAP) {
-		entry->count = entry->where;
+		entry->count = where;
 		if (entry->version)
 			return -EUCLEAN;
 	} else {
 		entry->count = (run >> QVAULT_RUN_COUNT_SHIFT &
 				QVAULT_RUN_COUNT_MASK) + 1;
 		tags = entry->count * QVAULT_TAG_SIZE;
-		if (!entry->version || *left - sizeof(disk) < tags ||
+		if (!entry->version || where >> QVAULT_WHERE_SET_SHIFT ||
+		    *left - sizeof(disk) < tags ||
 		    !qvault_locate(geo, entry->where, &group, &bit) ||
 		    entry->count > qvault_group_data(geo, group) - bit)
 			return -EUCLEAN;

@@ -151,7 +151,8 @@ static void checkpoint_if_due(struct qvault *v)
 {
 	bool due;
 
-	if (mutex_is_locked(&v->checkpoint_mutex) || had_trouble(v))
+	if (mutex_is_locked(&v->checkpoint_mutex) || had_trouble(v) ||
+	    READ_ONCE(v->held))
 		return;
 	read_lock(&v->map_lock);
 	due = qvault_log_half_full(v) || qvault_alloc_low(v);
@@ -181,9 +182,22 @@ static int get_versions(struct qvault *v, struct qvault_write *w)
 			break;
 		err = qvault_commit(v);
 	}
-	for (i = 0; !err && i < w->count; i++)
+	for (i = 0; !err && i < w->count; i++) {
 		w->ptr[i].version = version + i;
+		w->ptr[i].gen = w->gen;
+		w->ptr[i].below = 0;
+		w->ptr[i].flags = 0;
+	}
 	return err;
+}
+
+/* None is dropped while a write of it is under way. */
+static void join_generation(struct qvault *v, struct qvault_write *w)
+{
+	read_lock(&v->map_lock);
+	w->gen = v->anchor.seal;
+	atomic_inc(&v->writing[w->gen]);
+	read_unlock(&v->map_lock);
 }
 
 /**
@@ -215,6 +229,7 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 		err = get_room(v, &need, w);
 	if (err)
 		return err;
+	join_generation(v, w);
 	err = get_versions(v, w);
 	return err ? qvault_write_end(v, w, err) : 0;
 }
@@ -258,6 +273,7 @@ int qvault_write_end(struct qvault *v, struct qvault_write *w, int err)
 	} else {
 		insert(v, w);
 	}
+	atomic_dec(&v->writing[w->gen]);
 	ended(v);
 	if (!err)
 		checkpoint_if_due(v);
@@ -332,7 +348,7 @@ int qvault_unmap(struct qvault *v, u64 logical, u64 count)
  */
 static void ask_deltas(struct qvault *v, u64 logical, u32 count,
 		       struct qvault_ptr *ptr, unsigned long *missing,
-		       struct qvault_ptr *root)
+		       struct qvault_root *root)
 {
 	u32 i;
 
@@ -351,7 +367,7 @@ static void ask_deltas(struct qvault *v, u64 logical, u32 count,
 }
 
 /* The leaf above @logical in the tree of @root; NULL: nothing is mapped. */
-static int get_leaf(struct qvault *v, const struct qvault_ptr *root,
+static int get_leaf(struct qvault *v, const struct qvault_root *root,
 		    u64 logical, struct qvault_node **node, u64 *bad)
 {
 	u64 leaf = logical >> QVAULT_FANOUT_SHIFT;
@@ -368,7 +384,7 @@ static int get_leaf(struct qvault *v, const struct qvault_ptr *root,
 }
 
 /* Whether @leaf is in the cache, and was read from its beginning. */
-static bool was_asked(struct qvault *v, const struct qvault_ptr *root, u64 leaf)
+static bool was_asked(struct qvault *v, const struct qvault_root *root, u64 leaf)
 {
 	struct qvault_node *node = qvault_tree_cached(v, root, leaf);
 	bool asked = node && READ_ONCE(node->asked);
@@ -384,7 +400,7 @@ static bool was_asked(struct qvault *v, const struct qvault_ptr *root, u64 leaf)
  * more.  So this costs nothing where all leaves are in the cache, and next to
  * nothing where reads are at random.
  */
-static void ask_ahead(struct qvault *v, const struct qvault_ptr *root,
+static void ask_ahead(struct qvault *v, const struct qvault_root *root,
 		      struct qvault_node *node, u64 leaf)
 {
 	u32 i = QVAULT_LEAVES_AHEAD;
@@ -402,7 +418,7 @@ static void ask_ahead(struct qvault *v, const struct qvault_ptr *root,
 		qvault_kick_readahead(v, leaf + i);
 }
 
-static int ask_tree(struct qvault *v, const struct qvault_ptr *root,
+static int ask_tree(struct qvault *v, const struct qvault_root *root,
 		    u64 logical, u32 count, struct qvault_ptr *ptr,
 		    const unsigned long *missing, u64 *bad)
 {
@@ -433,12 +449,12 @@ static int ask_tree(struct qvault *v, const struct qvault_ptr *root,
 	return 0;
 }
 
-static bool root_moved(struct qvault *v, const struct qvault_ptr *root)
+static bool root_moved(struct qvault *v, const struct qvault_root *root)
 {
 	bool moved;
 
 	read_lock(&v->map_lock);
-	moved = v->anchor.tree.version != root->version;
+	moved = v->anchor.tree.ptr.version != root->ptr.version;
 	read_unlock(&v->map_lock);
 	return moved;
 }
@@ -461,7 +477,7 @@ int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 		  struct qvault_ptr *ptr)
 {
 	DECLARE_BITMAP(missing, QVAULT_MAX_RUN);
-	struct qvault_ptr root;
+	struct qvault_root root;
 	u64 bad = 0;
 	int err;
 
@@ -502,7 +518,7 @@ void qvault_readahead(struct qvault *v, u64 leaf)
 {
 	u64 logical = leaf << QVAULT_FANOUT_SHIFT, bad;
 	struct qvault_node *node;
-	struct qvault_ptr root;
+	struct qvault_root root;
 
 	if (logical >= v->geo.logical_blocks || memory_is_short())
 		return;

@@ -217,6 +217,32 @@ static struct qvault_node *insert(struct qvault *v, struct qvault_node *node)
 	return node;
 }
 
+static int read_copy(struct qvault *v, enum qvault_kind kind, u32 level, u64 index,
+		     u32 copy, const struct qvault_ptr *ptr, struct room *room)
+{
+	u64 block = qvault_node_block(&v->geo, kind, level, index,
+				      qvault_node_slot(ptr), copy);
+	int err = qvault_dev_read(v->data, block, room->cipher);
+
+	return err ?: qvault_unseal(v, kind, qvault_node_id(level, index), ptr,
+				    room->cipher, room->data, room->data);
+}
+
+/* Says in @half whether only the second copy is good. */
+static int read_node(struct qvault *v, enum qvault_kind kind, u32 level, u64 index,
+		     const struct qvault_ptr *ptr, struct room *room, bool *half)
+{
+	int err = read_copy(v, kind, level, index, 0, ptr, room), second;
+
+	*half = false;
+	if (likely(!err) || err == -ENOMEM || !qvault_node_twice(kind, level))
+		return err;
+	second = read_copy(v, kind, level, index, 1, ptr, room);
+	*half = !second;
+	/* One that could not even be read may be good: nothing is damaged yet. */
+	return second && err != -EILSEQ ? err : second;
+}
+
 /**
  * qvault_node_get() - a node, from the cache or from the device
  * @v: vault
@@ -225,7 +251,8 @@ static struct qvault_node *insert(struct qvault *v, struct qvault_node *node)
  * @level: of the node
  * @index: of the node
  * @ptr: its sealed pointer, not zero
- * @node: set; give it back with qvault_node_put()
+ * @node: set; give it back with qvault_node_put().  If node->half is set, who knows
+ *	the tree's root tells qvault_heal_found()
  *
  * Context: May sleep.
  * Return: 0; -EILSEQ if the device does not hold this node, or does not any
@@ -237,24 +264,21 @@ int qvault_node_get(struct qvault *v, enum qvault_use use,
 		    const struct qvault_ptr *ptr, struct qvault_node **node)
 {
 	struct room room;
+	bool half;
 	int err;
 
 	*node = qvault_node_find(v, ptr->version);
 	if (*node)
 		return 0;
 	get_room(v, use, &room);
-	err = qvault_dev_read(v->data,
-			      qvault_node_block(&v->geo, kind, level, index,
-						qvault_node_slot(ptr)),
-			      room.cipher);
-	if (!err)
-		err = qvault_unseal(v, kind, qvault_node_id(level, index), ptr,
-				    room.cipher, room.data, room.data);
+	err = read_node(v, kind, level, index, ptr, &room, &half);
 	if (err) {
 		free_room(&room);
 		return err;
 	}
 	*node = insert(v, node_in(&room, ptr->version));
+	if (unlikely(half))
+		WRITE_ONCE((*node)->half, true);
 	return 0;
 }
 

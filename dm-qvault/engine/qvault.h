@@ -63,6 +63,7 @@ struct qvault_write {
 	u32 count;			/* 1..QVAULT_MAX_RUN */
 	u32 reserved;			/* bytes of the log */
 	u32 nodes;			/* of the delta, promised */
+	u8 gen;				/* of all blocks */
 	struct qvault_ptr ptr[];
 };
 
@@ -85,6 +86,7 @@ struct qvault_counters {
 	atomic64_t node_blocks;		/* nodes and map blocks written */
 	atomic64_t checkpoints;
 	atomic64_t corruptions;
+	atomic64_t healed;		/* nodes with one bad copy */
 };
 
 struct qvault_dev;
@@ -98,13 +100,20 @@ struct qvault {
 	bool read_only;
 	bool allow_discards;
 	u32 memory_mib;
-	/* What the table line maps; attach refuses (-EMSGSIZE) more than there is. */
+	/*
+	 * What the table line maps.  If there is less the volume grows, if the line
+	 * says so (@grow); else it is refused (-EMSGSIZE).  Set before a resume too.
+	 */
 	u64 logical_blocks;
+	bool grow;
 	void *platform;
 
-	/* Constant from qvault_attach() to qvault_detach(). */
+	/*
+	 * Constant from qvault_attach() to qvault_detach(), but that it grows while
+	 * nobody reads or writes.  Writers: all mutexes and map_lock; who is no
+	 * operation, and holds none of them, takes map_lock to look.
+	 */
 	struct qvault_geometry geo;
-	enum qvault_mac mac;
 
 	/*
 	 * Read without a lock: a stale value lets one more operation in, which
@@ -122,6 +131,8 @@ struct qvault {
 	/* Writers: commit_mutex and map_lock; readers: either. */
 	struct qvault_anchor anchor;
 	struct qvault_line line;
+	/* The record whose blocks stay, or NULL.  Locking: commit_mutex */
+	struct qvault_disk_anchor *held;
 	/* Slots of the anchor that held a record when they were last looked at. */
 	u32 good_slots;
 
@@ -137,6 +148,9 @@ struct qvault {
 	struct qvault_alloc alloc;	/* Locking: alloc_lock; see alloc.c */
 
 	struct qvault_cache cache;
+
+	/* Writes under way of each generation, from begin to end. */
+	atomic_t writing[QVAULT_GENERATIONS + 1];
 
 	/* Next version; used only below anchor.lease. */
 	atomic64_t version;
@@ -154,6 +168,9 @@ struct qvault {
 	 * under map_lock alone.  nr is read without, where 0 is what matters.
 	 */
 	struct qvault_damage damage;
+
+	/* Locking: map_lock; those that a checkpoint has taken, checkpoint_mutex. */
+	struct qvault_heal heal;
 
 	struct merge *merge;		/* Locking: checkpoint_mutex; checkpoint.c */
 	u64 *changes;			/* Locking: checkpoint_mutex */

@@ -24,7 +24,7 @@ static int refuse(struct qvault *v, const char *reason, int err)
 static int replay_map(struct qvault *v, const struct qvault_entry *entry)
 {
 	u32 nodes = qvault_leaves_of(entry->logical, entry->count);
-	struct qvault_ptr ptr;
+	struct qvault_ptr ptr = {};
 	u64 i;
 
 	if (!qvault_stock_promise(v, nodes))
@@ -34,6 +34,7 @@ static int replay_map(struct qvault *v, const struct qvault_entry *entry)
 	for (i = 0; i < entry->count; i++) {
 		ptr.version = entry->version + i;
 		ptr.where = entry->where + i;
+		ptr.gen = entry->gen;
 		memcpy(ptr.tag, entry->tags + i * QVAULT_TAG_SIZE,
 		       QVAULT_TAG_SIZE);
 		qvault_delta_insert(v, live(v), entry->logical + i, &ptr);
@@ -117,31 +118,32 @@ static int replay_alloc(struct qvault *v)
  * Read what the anchor names first.  If this is the wrong data device, or an
  * old copy of the right one, that shows here and nothing has been written yet.
  */
-static int check_root(struct qvault *v, enum qvault_kind kind, u32 level,
-		      const struct qvault_ptr *root)
+static int check_root(struct qvault *v, enum qvault_kind kind,
+		      const struct qvault_root *root)
 {
 	struct qvault_node *node;
 	int err;
 
-	if (!root->version)
+	if (!root->ptr.version)
 		return 0;
-	err = qvault_node_get(v, QVAULT_USE_READ, kind, level, 0, root, &node);
+	err = qvault_node_get(v, QVAULT_USE_READ, kind, root->level, 0, &root->ptr,
+			      &node);
 	if (err == -EILSEQ)
-		return qvault_corrupt(v, kind, qvault_node_id(level, 0));
-	if (!err)
-		qvault_node_put(v, node);
-	return err;
+		return qvault_corrupt(v, kind, qvault_node_id(root->level, 0));
+	if (err)
+		return err;
+	if (node->half)
+		qvault_heal_found(v, kind, root, qvault_node_id(root->level, 0), node);
+	qvault_node_put(v, node);
+	return 0;
 }
 
 static int check_roots(struct qvault *v)
 {
 	int err;
 
-	err = check_root(v, QVAULT_KIND_NODE, v->geo.tree.top, &v->anchor.tree);
-	if (!err)
-		err = check_root(v, QVAULT_KIND_MAP, v->geo.map.top,
-				 &v->anchor.map);
-	return err;
+	err = check_root(v, QVAULT_KIND_NODE, &v->anchor.tree);
+	return err ?: check_root(v, QVAULT_KIND_MAP, &v->anchor.map);
 }
 
 /*
@@ -212,6 +214,7 @@ static int make_room(struct qvault *v)
 	if (!err)
 		err = qvault_line_init(v);
 	v->freeze_page = kmalloc(sizeof(*v->freeze_page), GFP_KERNEL);
+	memset(&v->heal, 0, sizeof(v->heal));
 	memset(&v->damage, 0, sizeof(v->damage));
 	v->damage.id = kcalloc(QVAULT_MAX_DAMAGED, sizeof(*v->damage.id),
 			       GFP_KERNEL);
@@ -220,6 +223,7 @@ static int make_room(struct qvault *v)
 
 static void drop_all(struct qvault *v)
 {
+	qvault_hold_end(v);
 	qvault_delta_exit(v, &v->delta[0]);
 	qvault_delta_exit(v, &v->delta[1]);
 	qvault_stream_exit(v);
@@ -282,7 +286,8 @@ static int attach(struct qvault *v, struct qvault_disk_anchor *record)
  * Return: 0; or a negative errno, with v->reason in words: -ENODATA no anchor;
  * -EKEYREJECTED wrong key; -EILSEQ wrong or changed data device; -ENXIO data
  * device too small; -EBUSY attached already; -ESTALE somebody else attaches it;
- * -EOVERFLOW no versions left; -EPROTONOSUPPORT; -EUCLEAN; -ENOMEM; or an I/O error.
+ * -EOVERFLOW no versions left; -EPROTONOSUPPORT; -EUCLEAN; -ENOMEM; what qvault_grow()
+ * returns, if it is to grow; or an I/O error.
  */
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 {
@@ -303,7 +308,14 @@ int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 		v->good_slots = QVAULT_ANCHOR_SLOTS;
 	WRITE_ONCE(v->mode, v->read_only ? QVAULT_MODE_READ_ONLY :
 					   QVAULT_MODE_WRITE);
-	return 0;
+	if (v->read_only)
+		return 0;
+	err = qvault_grow_to_table(v);
+	if (err) {
+		WRITE_ONCE(v->mode, QVAULT_MODE_DETACHED);
+		drop_all(v);
+	}
+	return err;
 }
 
 /* All is in the tree, and both slots say so. */
@@ -311,11 +323,13 @@ static int rest(struct qvault *v)
 {
 	int err = qvault_checkpoint(v);
 
+	if (err)
+		return err;
 	mutex_lock(&v->commit_mutex);
-	if (!err)
-		err = qvault_line_repeat(v);
+	err = qvault_line_repeat(v);
 	mutex_unlock(&v->commit_mutex);
-	return err;
+	/* Keys were wiped, and the checkpoint had nothing to do: nothing is lost. */
+	return err == -ENOKEY ? 0 : err;
 }
 
 /**
@@ -362,7 +376,8 @@ int qvault_suspend(struct qvault *v)
  * qvault_resume() - go on after qvault_suspend()
  * @v: vault
  *
- * A vault that has stopped goes on answering reads, and has nothing to compare.
+ * A vault that has stopped goes on answering reads, and has nothing to compare.  Now,
+ * while nobody reads or writes, is the time to grow, if the table says so.
  *
  * Context: sleeps; nothing else uses the vault.
  * Return: 0; -ESTALE, with v->reason in words, if the anchor does not hold what this
@@ -377,6 +392,8 @@ int qvault_resume(struct qvault *v)
 	if (v->mode == QVAULT_MODE_WRITE || v->mode == QVAULT_MODE_READ_ONLY)
 		err = qvault_line_unbroken(v);
 	mutex_unlock(&v->commit_mutex);
+	if (!err && !v->read_only)
+		return qvault_grow_to_table(v);
 	if (!err)
 		return 0;
 	return refuse(v, err == -ESTALE ?

@@ -242,7 +242,7 @@ void qvault_alloc_release(struct qvault *v)
 
 /* Bring one group up to the map that was just anchored. */
 static void refresh(struct qvault *v, struct qvault_group *g,
-		    const struct qvault_ptr *root, unsigned long *map)
+		    const struct qvault_root *root, unsigned long *map)
 {
 	u64 version;
 
@@ -265,8 +265,8 @@ static void refresh(struct qvault *v, struct qvault_group *g,
 
 struct freed {
 	struct qvault *v;
-	struct qvault_ptr old_root;
-	struct qvault_ptr new_root;
+	struct qvault_root old_root;
+	struct qvault_root new_root;
 	unsigned long *old_map;
 	unsigned long *new_map;
 };
@@ -355,12 +355,31 @@ static int discard_changed(struct freed *f, u32 level, u64 index,
 	return err;
 }
 
+/* Of a tree that has become higher, the node in the place of the old root. */
+static int below_new(struct qvault *v, u32 old_level, const struct qvault_root *root,
+		     struct qvault_ptr *ptr)
+{
+	struct qvault_node *node;
+	u32 level = root->level;
+	int err;
+
+	*ptr = root->ptr;
+	for (; level > old_level; level--) {
+		err = get_node(v, level, 0, ptr, &node);
+		if (err)
+			return err;
+		child(node, 0, ptr);
+		qvault_node_put(v, node);
+	}
+	return 0;
+}
+
 /*
  * Discard what the new tree does without.  An error only means that the device
  * keeps some blocks that nobody needs.
  */
-static void discard_freed(struct qvault *v, const struct qvault_ptr *old_root,
-			  const struct qvault_ptr *new_root)
+static void discard_freed(struct qvault *v, const struct qvault_root *old_root,
+			  const struct qvault_root *new_root)
 {
 	struct freed f = {
 		.v = v,
@@ -369,8 +388,10 @@ static void discard_freed(struct qvault *v, const struct qvault_ptr *old_root,
 		.old_map = qvault_buf_get(v, QVAULT_USE_MAP),
 		.new_map = qvault_buf_get(v, QVAULT_USE_MAP),
 	};
+	struct qvault_ptr ptr;
 
-	discard_changed(&f, v->geo.map.top, 0, old_root, new_root);
+	if (old_root->ptr.version && !below_new(v, old_root->level, new_root, &ptr))
+		discard_changed(&f, old_root->level, 0, &old_root->ptr, &ptr);
 	qvault_buf_put(f.new_map);
 	qvault_buf_put(f.old_map);
 }
@@ -385,11 +406,11 @@ static void discard_freed(struct qvault *v, const struct qvault_ptr *old_root,
  *
  * Context: checkpoint_mutex; sleeps.
  */
-void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root)
+void qvault_alloc_anchored(struct qvault *v, const struct qvault_root *old_root)
 {
 	void *map = qvault_buf_get(v, QVAULT_USE_MAP);
 	struct qvault_group *g;
-	struct qvault_ptr root;
+	struct qvault_root root;
 
 	lockdep_assert_held(&v->checkpoint_mutex);
 	/* Nothing is allocated meanwhile: what is free now stays so. */

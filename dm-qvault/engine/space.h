@@ -68,7 +68,8 @@ void qvault_alloc_set_aside(struct qvault *v, const struct qvault_ptr *ptr, u32 
 void qvault_alloc_frozen(struct qvault *v);
 bool qvault_alloc_aside(const struct qvault *v);
 void qvault_alloc_release(struct qvault *v);
-void qvault_alloc_anchored(struct qvault *v, const struct qvault_ptr *old_root);
+void qvault_alloc_anchored(struct qvault *v, const struct qvault_root *old_root);
+void qvault_alloc_grown(struct qvault *v);
 void qvault_alloc_known(struct qvault *v, u64 index, u64 version,
 			unsigned long *bits);
 bool qvault_alloc_leaky(const struct qvault *v);
@@ -78,10 +79,10 @@ bool qvault_alloc_leaky(const struct qvault *v);
 struct qvault_group *__qvault_group_find(struct qvault *v, u64 index);
 /* Context: alloc_lock. */
 void __qvault_group_fresh(struct qvault *v, struct qvault_group *g, u32 nr);
-int qvault_map_read(struct qvault *v, const struct qvault_ptr *root, u64 index,
+int qvault_map_read(struct qvault *v, const struct qvault_root *root, u64 index,
 		    unsigned long *bits, u64 *version);
 void qvault_alloc_forget_aside(struct qvault_alloc *a);
-void qvault_map_root(struct qvault *v, struct qvault_ptr *root);
+void qvault_map_root(struct qvault *v, struct qvault_root *root);
 
 /* ---- Changes of the map (changes.c) ------------------------------------- */
 

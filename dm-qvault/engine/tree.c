@@ -53,7 +53,7 @@ static void descend(struct qvault *v, struct qvault_node *node, u32 level,
  * qvault_node_get(); or another negative errno.
  */
 int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
-		     const struct qvault_ptr *root, u64 index,
+		     const struct qvault_root *root, u64 index,
 		     struct qvault_ptr *ptr, u64 *bad)
 {
 	enum qvault_use use = kind == QVAULT_KIND_MAP ? QVAULT_USE_MAP :
@@ -62,8 +62,11 @@ int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
 	u32 level;
 	int err;
 
-	*ptr = *root;
-	for (level = tree_of(v, kind)->top; level && ptr->version; level--) {
+	memset(ptr, 0, sizeof(*ptr));
+	if (!qvault_root_covers(root, index))
+		return 0;
+	*ptr = root->ptr;
+	for (level = root->level; level && ptr->version; level--) {
 		err = qvault_node_get(v, use, kind, level, index_of(level, index),
 				      ptr, &node);
 		if (err) {
@@ -72,6 +75,10 @@ int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
 						      index_of(level, index));
 			return err;
 		}
+		if (unlikely(READ_ONCE(node->half)))
+			qvault_heal_found(v, kind, root,
+					  qvault_node_id(level, index_of(level, index)),
+					  node);
 		descend(v, node, level, index, ptr);
 	}
 	return 0;
@@ -89,13 +96,15 @@ int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
  * Return: the leaf; give it back with qvault_node_put(); or NULL.
  */
 struct qvault_node *qvault_tree_cached(struct qvault *v,
-				       const struct qvault_ptr *root, u64 index)
+				       const struct qvault_root *root, u64 index)
 {
-	struct qvault_ptr ptr = *root;
+	struct qvault_ptr ptr = root->ptr;
 	struct qvault_node *node;
 	u32 level;
 
-	for (level = v->geo.tree.top; level; level--) {
+	if (!qvault_root_covers(root, index))
+		return NULL;
+	for (level = root->level; level; level--) {
 		node = qvault_node_find(v, ptr.version);
 		if (!node)
 			return NULL;
@@ -107,7 +116,7 @@ struct qvault_node *qvault_tree_cached(struct qvault *v,
 /* ---- Cursor ---- */
 
 int qvault_cursor_init(struct qvault_cursor *c, struct qvault *v,
-		       enum qvault_kind kind, const struct qvault_ptr *anchored,
+		       enum qvault_kind kind, const struct qvault_root *anchored,
 		       struct qvault_batch *batch)
 {
 	memset(c, 0, sizeof(*c));
@@ -135,20 +144,27 @@ void qvault_cursor_exit(struct qvault_cursor *c)
 		unload(c, &c->step[level]);
 }
 
-static u64 weight_of(const struct qvault_cursor *c, u32 level,
-		     const struct qvault_step *step)
+/*
+ * How much there is below a node, and of which generations.  Exact, although it sees
+ * the node alone: what is below was told in the same way when it was written.
+ */
+static u64 sum_up(const struct qvault_cursor *c, u32 level,
+		  const struct qvault_step *step, u8 *gens)
 {
 	const struct qvault_disk_node *disk = step->data;
 	struct qvault_ptr ptr;
 	u64 weight = 0;
 	u32 i;
 
+	*gens = 0;
 	if (!level && c->kind == QVAULT_KIND_MAP)
 		return bitmap_weight(step->data, QVAULT_MAP_BITS);
 	for (i = 0; i < QVAULT_FANOUT; i++) {
 		qvault_ptr_from_disk(&ptr, &disk->ptr[i]);
-		if (ptr.version)
-			weight += level ? qvault_node_weight(&ptr) : 1;
+		if (!ptr.version)
+			continue;
+		weight += level ? qvault_node_weight(&ptr) : 1;
+		*gens |= qvault_ptr_gens(&ptr);
 	}
 	return weight;
 }
@@ -175,18 +191,39 @@ static void give_way(struct qvault_cursor *c)
 		usleep_range(10, 30);
 }
 
+/* Upper nodes go to two places; the record comes after both. */
+static void put_node(struct qvault_cursor *c, u32 level, u64 index, u32 slot,
+		     void *cipher)
+{
+	const struct qvault_geometry *geo = &c->v->geo;
+	void *copy;
+
+	if (qvault_node_twice(c->kind, level)) {
+		copy = qvault_batch_buf(c->batch);
+		memcpy(copy, cipher, QVAULT_BLOCK_SIZE);
+		qvault_batch_write(c->batch, qvault_node_block(geo, c->kind, level,
+							       index, slot, 1), copy);
+		atomic64_inc(&c->v->counters.node_blocks);
+	}
+	qvault_batch_write(c->batch, qvault_node_block(geo, c->kind, level, index,
+						       slot, 0), cipher);
+	atomic64_inc(&c->v->counters.node_blocks);
+}
+
 static int write_node(struct qvault_cursor *c, u32 level,
 		      const struct qvault_step *step, struct qvault_ptr *ptr)
 {
-	u64 weight = weight_of(c, level, step);
 	bool bitmap = !level && c->kind == QVAULT_KIND_MAP;
+	u64 weight;
 	void *cipher;
 	u32 slot;
 	int err;
 
 	memset(ptr, 0, sizeof(*ptr));
+	weight = sum_up(c, level, step, &ptr->below);
 	if (!weight)
 		return 0;
+	ptr->gen = c->v->anchor.seal;
 	slot = step->anchored.version ? !qvault_node_slot(&step->anchored) : 0;
 	ptr->version = qvault_new_versions(c->v, 1);
 	if (!ptr->version)
@@ -201,11 +238,8 @@ static int write_node(struct qvault_cursor *c, u32 level,
 		qvault_buf_put(cipher);
 		return err;
 	}
-	qvault_batch_write(c->batch,
-			   qvault_node_block(&c->v->geo, c->kind, level,
-					     step->index, slot), cipher);
+	put_node(c, level, step->index, slot, cipher);
 	qvault_node_add(c->v, ptr->version, step->data);
-	atomic64_inc(&c->v->counters.node_blocks);
 	give_way(c);
 	return 0;
 }
@@ -223,7 +257,8 @@ static int leave(struct qvault_cursor *c, u32 level)
 		if (err)
 			return err;
 		if (level == c->tree->top) {
-			c->root = ptr;
+			c->root.ptr = ptr;
+			c->root.level = ptr.version ? level : 0;
 		} else {
 			parent = c->step[level + 1].data;
 			qvault_ptr_to_disk(&parent->ptr[step->index &
@@ -261,22 +296,44 @@ static int get(struct qvault_cursor *c, u32 level, u64 index,
 		c->bad = qvault_node_id(level, index);
 		qvault_corrupt(c->v, c->kind, c->bad);
 	}
+	if (!err && unlikely(READ_ONCE((*node)->half)))
+		qvault_heal_found(c->v, c->kind, &c->anchored,
+				  qvault_node_id(level, index), *node);
 	return err;
 }
 
-/* Pointers of the node below @parent: as it is now, and as anchored. */
-static void child_ptrs(struct qvault_cursor *c, u32 level, u64 index,
-		       struct qvault_ptr *now, struct qvault_ptr *anchored)
+static bool is_root(const struct qvault_root *root, u32 level, u64 index)
 {
-	const struct qvault_step *parent = &c->step[level + 1];
-	const struct qvault_disk_node *disk = parent->data;
-	u32 i = index & (QVAULT_FANOUT - 1);
+	return root->ptr.version && level == root->level && !index;
+}
 
-	qvault_ptr_from_disk(now, &disk->ptr[i]);
-	memset(anchored, 0, sizeof(*anchored));
-	if (parent->old) {
-		disk = parent->old->data;
-		qvault_ptr_from_disk(anchored, &disk->ptr[i]);
+/* The node's pointer as it was in the tree that is anchored. */
+static void anchored_ptr(const struct qvault_cursor *c, u32 level, u64 index,
+			 struct qvault_ptr *ptr)
+{
+	const struct qvault_disk_node *disk;
+
+	memset(ptr, 0, sizeof(*ptr));
+	if (is_root(&c->anchored, level, index)) {
+		*ptr = c->anchored.ptr;
+	} else if (level < c->tree->top && c->step[level + 1].old) {
+		disk = c->step[level + 1].old->data;
+		qvault_ptr_from_disk(ptr, &disk->ptr[index & (QVAULT_FANOUT - 1)]);
+	}
+}
+
+/* And as it is now. */
+static void current_ptr(const struct qvault_cursor *c, u32 level, u64 index,
+			struct qvault_ptr *ptr)
+{
+	const struct qvault_disk_node *disk;
+
+	memset(ptr, 0, sizeof(*ptr));
+	if (level < c->tree->top) {
+		disk = c->step[level + 1].data;
+		qvault_ptr_from_disk(ptr, &disk->ptr[index & (QVAULT_FANOUT - 1)]);
+	} else if (is_root(&c->root, level, index)) {
+		*ptr = c->root.ptr;
 	}
 }
 
@@ -397,12 +454,8 @@ static int load(struct qvault_cursor *c, u32 level, u64 leaf)
 	if (err)
 		return err;
 	step->index = index;
-	if (level == c->tree->top) {
-		now = c->root;
-		step->anchored = c->anchored;
-	} else {
-		child_ptrs(c, level, index, &now, &step->anchored);
-	}
+	anchored_ptr(c, level, index, &step->anchored);
+	current_ptr(c, level, index, &now);
 	err = fill(c, level, step, &now);
 	if (err) {
 		unload(c, step);
@@ -412,10 +465,34 @@ static int load(struct qvault_cursor *c, u32 level, u64 leaf)
 	return 0;
 }
 
+/*
+ * The volume has grown out of its root.  The levels above that are missing are made
+ * before any leaf is visited, with the old root in them: a cursor that went to a new
+ * leaf at once, far from the first one, would pass by all of the old tree.
+ */
+static int raise(struct qvault_cursor *c)
+{
+	struct qvault_disk_node *disk;
+	u32 level = c->tree->top;
+	int err;
+
+	if (!c->root.ptr.version || c->root.level == level || c->step[level].loaded)
+		return 0;
+	for (; level > c->root.level; level--) {
+		err = load(c, level, 0);
+		if (err)
+			return err;
+		c->step[level].dirty = true;
+	}
+	disk = c->step[level + 1].data;
+	qvault_ptr_to_disk(&disk->ptr[0], &c->root.ptr);
+	return 0;
+}
+
 /* Load the path from the root down to @level. */
 static int load_path(struct qvault_cursor *c, u32 level, u64 leaf)
 {
-	int err = 0, l;
+	int err = raise(c), l;
 
 	for (l = c->tree->top; !err && l >= (int)level; l--)
 		err = load(c, l, leaf);
@@ -461,6 +538,27 @@ void qvault_cursor_needless(struct qvault_cursor *c, u64 from, u64 end)
 void qvault_cursor_dirty(struct qvault_cursor *c)
 {
 	c->step[0].dirty = true;
+}
+
+/**
+ * qvault_cursor_renew() - write a node anew, although nothing in it changes
+ * @c: cursor
+ * @id: of the node; what is below it does not come before where the cursor is
+ * @version: of the node in the anchored tree; if it has another by now, nothing is done
+ *
+ * Context: sleeps.
+ * Return: 0 or a negative errno; as qvault_cursor_leaf().
+ */
+int qvault_cursor_renew(struct qvault_cursor *c, u64 id, u64 version)
+{
+	u32 level = id >> QVAULT_NODE_LEVEL_SHIFT;
+	u64 index = id & ((1ull << QVAULT_NODE_LEVEL_SHIFT) - 1);
+	int err;
+
+	err = load_path(c, level, index << (QVAULT_FANOUT_SHIFT * level));
+	if (!err && c->step[level].anchored.version == version)
+		c->step[level].dirty = true;
+	return err;
 }
 
 /**

@@ -8,6 +8,7 @@
 #define QVAULT_TREE_H
 
 #include <linux/bitmap.h>
+#include <linux/bits.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 
@@ -16,8 +17,23 @@
 
 struct qvault_ptr {
 	u64 version;			/* 0: unmapped, reads as zeros */
-	u64 where;
+	u64 where;			/* see format.h, without what stands above it */
 	u8 tag[QVAULT_TAG_SIZE];
+	u8 gen;				/* its generation */
+	u8 below;			/* of a node: set of those of all below it */
+	u8 flags;			/* none is known: such a block opens nothing */
+};
+
+/* The generations of a block and of all that is below it, a bit for each. */
+static inline u32 qvault_ptr_gens(const struct qvault_ptr *ptr)
+{
+	return ptr->version ? BIT(ptr->gen) | ptr->below : 0;
+}
+
+/* A root covers what its level covers; a volume that has grown may have more. */
+struct qvault_root {
+	struct qvault_ptr ptr;
+	u32 level;
 };
 
 /* ---- Sealing (seal.c) --------------------------------------------------- */
@@ -85,6 +101,7 @@ struct qvault_delta {
 	struct hlist_head *buckets;
 	u32 bucket_shift;
 	u32 marks[QVAULT_MAX_LEVELS];	/* nodes of each level; level 0 too */
+	u32 gens;			/* at least those that its pointers name */
 	struct list_head nodes;
 };
 
@@ -172,6 +189,7 @@ struct qvault_node {
 	u64 version;
 	u32 refs;
 	bool lent;			/* from a reserve, and in no cache */
+	bool half;			/* came from its second copy: see heal.c */
 	/* Of a leaf, for readahead; hints, and so without a lock. */
 	bool ahead;			/* came before it was asked for */
 	bool asked;			/* was read, from its beginning */
@@ -205,14 +223,21 @@ static inline u32 qvault_node_slot(const struct qvault_ptr *ptr)
 
 static inline u64 qvault_node_weight(const struct qvault_ptr *ptr)
 {
-	return (ptr->where & QVAULT_WHERE_MASK) >> 1;
+	return ptr->where >> 1;
+}
+
+/* Is leaf @index, of the tree of nodes or of the map, below this root? */
+static inline bool qvault_root_covers(const struct qvault_root *root, u64 index)
+{
+	return root->ptr.version &&
+	       !(index >> (QVAULT_FANOUT_SHIFT * root->level));
 }
 
 int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
-		     const struct qvault_ptr *root, u64 index,
+		     const struct qvault_root *root, u64 index,
 		     struct qvault_ptr *ptr, u64 *bad);
 struct qvault_node *qvault_tree_cached(struct qvault *v,
-				       const struct qvault_ptr *root, u64 index);
+				       const struct qvault_root *root, u64 index);
 
 /* One node of a cursor's path. */
 struct qvault_step {
@@ -227,15 +252,16 @@ struct qvault_step {
 /*
  * Makes a new tree out of the anchored one, in ascending order of leaves: each
  * changed node is written once, into the slot that the anchored tree does not
- * use, when the cursor leaves it.
+ * use, when the cursor leaves it.  If the volume has grown out of the anchored root
+ * the new tree gets the levels that are missing: see raise().
  */
 struct qvault_cursor {
 	struct qvault *v;
 	enum qvault_kind kind;
 	const struct qvault_tree_geometry *tree;
 	struct qvault_batch *batch;
-	struct qvault_ptr anchored;	/* root */
-	struct qvault_ptr root;		/* of the new tree so far */
+	struct qvault_root anchored;
+	struct qvault_root root;	/* of the new tree so far */
 	u32 written;			/* nodes so far */
 	u64 bad;			/* id of the last node that was corrupt */
 	u64 needless_from;		/* see qvault_cursor_needless() */
@@ -245,14 +271,37 @@ struct qvault_cursor {
 };
 
 int qvault_cursor_init(struct qvault_cursor *c, struct qvault *v,
-		       enum qvault_kind kind, const struct qvault_ptr *anchored,
+		       enum qvault_kind kind, const struct qvault_root *anchored,
 		       struct qvault_batch *batch);
 void qvault_cursor_exit(struct qvault_cursor *c);
 int qvault_cursor_leaf(struct qvault_cursor *c, u64 index, void **data);
 void qvault_cursor_dirty(struct qvault_cursor *c);
 void qvault_cursor_needless(struct qvault_cursor *c, u64 from, u64 end);
 int qvault_cursor_next(struct qvault_cursor *c, u64 from, u64 end, u64 *index);
+int qvault_cursor_renew(struct qvault_cursor *c, u64 id, u64 version);
 int qvault_cursor_finish(struct qvault_cursor *c);
+
+/* ---- Nodes with one bad copy (heal.c) ----------------------------------- */
+
+struct qvault_half {
+	enum qvault_kind kind;
+	u64 id;
+	u64 version;			/* of the node that is bad */
+};
+
+struct qvault_heal {
+	struct qvault_half item[QVAULT_MAX_HALF];
+	u32 nr;
+	u32 taken;			/* of them, by the checkpoint that runs */
+	u32 renewed;			/* by it, so far */
+};
+
+void qvault_heal_found(struct qvault *v, enum qvault_kind kind,
+		       const struct qvault_root *root, u64 id,
+		       struct qvault_node *node);
+bool qvault_heal_begin(struct qvault *v);
+int qvault_heal_visit(struct qvault_cursor *c);
+void qvault_heal_anchored(struct qvault *v);
 
 /* ---- Damage (damage.c) -------------------------------------------------- */
 

@@ -25,6 +25,17 @@ static const char * const key_types[] = {
 
 static const char * const mac_names[] = QVAULT_MAC_NAMES;
 
+/* The MAC of that name; 0: there is none, or @name is NULL. */
+enum qvault_mac qvault_mac_find(const char *name)
+{
+	unsigned int i;
+
+	for (i = QVAULT_MAC_HMAC_SHA256_128; name && i < ARRAY_SIZE(mac_names); i++)
+		if (!strcmp(name, mac_names[i]))
+			return i;
+	return 0;
+}
+
 /* What is left of the line. */
 struct words {
 	unsigned int argc;
@@ -99,19 +110,20 @@ static enum qvault_key_type key_type(const char *name, size_t len)
 	return QVAULT_KEY_NONE;
 }
 
-static int parse_key(struct qvault_args *args, struct words *words, char **error)
+/**
+ * qvault_args_key() - parse the name of a key
+ * @args: key_type and key_description are set
+ * @key: as in a table line
+ * @error: set to what is wrong
+ *
+ * Context: May sleep.
+ * Return: 0, -EINVAL or -ENOMEM; qvault_args_free() must follow in any case.
+ */
+int qvault_args_key(struct qvault_args *args, const char *key, char **error)
 {
-	const char *key = next_word(words);
 	const char *field;
 	size_t len;
 
-	if (!key)
-		return refuse(error, "Not enough arguments: no key");
-	if (!strcmp(key, "-"))
-		return args->anchor ?
-			refuse(error, "Only an ephemeral vault (anchor -) has the key -") : 0;
-	if (!args->anchor)
-		return refuse(error, "An ephemeral vault makes its own key: give - as the key");
 	if (*key++ != ':' || !next_field(&key, &field, &len))
 		return refuse(error, "Key must have the form :64:<type>:<description>");
 	if (len != 2 || memcmp(field, "64", 2))
@@ -124,6 +136,20 @@ static int parse_key(struct qvault_args *args, struct words *words, char **error
 		return refuse(error, "Key description is empty or holds blanks or backslashes");
 	args->key_description = kstrdup(key, GFP_KERNEL);
 	return args->key_description ? 0 : -ENOMEM;
+}
+
+static int parse_key(struct qvault_args *args, struct words *words, char **error)
+{
+	const char *key = next_word(words);
+
+	if (!key)
+		return refuse(error, "Not enough arguments: no key");
+	if (!strcmp(key, "-"))
+		return args->anchor ?
+			refuse(error, "Only an ephemeral vault (anchor -) has the key -") : 0;
+	if (!args->anchor)
+		return refuse(error, "An ephemeral vault makes its own key: give - as the key");
+	return qvault_args_key(args, key, error);
 }
 
 static int parse_number(struct words *words, u32 min, u32 max, u32 *value,
@@ -139,18 +165,10 @@ static int parse_number(struct words *words, u32 min, u32 max, u32 *value,
 /* Of a vault with an anchor, the anchor says it: the table cannot contradict. */
 static int parse_mac(struct qvault_args *args, struct words *words, char **error)
 {
-	const char *name = next_word(words);
-	unsigned int i;
-
 	if (args->anchor)
 		return refuse(error, "Only an ephemeral vault has the option mac");
-	for (i = QVAULT_MAC_HMAC_SHA256_128; name && i < ARRAY_SIZE(mac_names); i++) {
-		if (!strcmp(name, mac_names[i])) {
-			args->mac = i;
-			return 0;
-		}
-	}
-	return refuse(error, "mac must be hmac-sha256 or nhpoly-aes");
+	args->mac = qvault_mac_find(next_word(words));
+	return args->mac ? 0 : refuse(error, "mac must be hmac-sha256 or nhpoly-aes");
 }
 
 static int parse_option(struct qvault_args *args, struct words *words, char **error)
@@ -163,6 +181,10 @@ static int parse_option(struct qvault_args *args, struct words *words, char **er
 	}
 	if (!strcmp(name, "allow_discards")) {
 		args->allow_discards = true;
+		return 0;
+	}
+	if (!strcmp(name, "grow")) {
+		args->grow = true;
 		return 0;
 	}
 	if (!strcmp(name, "memory_mib"))
@@ -197,6 +219,8 @@ static int parse_options(struct qvault_args *args, struct words *words, char **e
 	}
 	if (args->read_only && !args->anchor)
 		return refuse(error, "An ephemeral vault cannot be read_only");
+	if (args->read_only && args->grow)
+		return refuse(error, "A vault that is read_only cannot grow");
 	return 0;
 }
 
@@ -248,7 +272,7 @@ static int print_options(const struct qvault_args *args, char *buf, size_t size)
 	bool memory = args->memory_mib != QVAULT_DEFAULT_MEMORY_MIB;
 	bool commit = args->commit_seconds != QVAULT_DEFAULT_COMMIT_SECONDS;
 	bool mac = args->mac != QVAULT_MAC_HMAC_SHA256_128;
-	int count = args->read_only + args->allow_discards +
+	int count = args->read_only + args->allow_discards + args->grow +
 		    2 * (memory + commit + mac);
 	int n = 0;
 
@@ -259,6 +283,8 @@ static int print_options(const struct qvault_args *args, char *buf, size_t size)
 		n += scnprintf(buf + n, size - n, " read_only");
 	if (args->allow_discards)
 		n += scnprintf(buf + n, size - n, " allow_discards");
+	if (args->grow)
+		n += scnprintf(buf + n, size - n, " grow");
 	if (memory)
 		n += scnprintf(buf + n, size - n, " memory_mib %u", args->memory_mib);
 	if (commit)

@@ -29,6 +29,7 @@ struct qvault_args {
 	char *key_description;		/* NULL: ephemeral */
 	bool read_only;
 	bool allow_discards;
+	bool grow;			/* to the length of the table */
 	enum qvault_mac mac;		/* of an ephemeral vault */
 	u32 memory_mib;
 	u32 commit_seconds;		/* 0: no commits by themselves */
@@ -36,6 +37,8 @@ struct qvault_args {
 
 int qvault_args_parse(struct qvault_args *args, unsigned int argc, char **argv,
 		      char **error);
+int qvault_args_key(struct qvault_args *args, const char *key, char **error);
+enum qvault_mac qvault_mac_find(const char *name);
 void qvault_args_free(struct qvault_args *args);
 int qvault_args_print(const struct qvault_args *args, const char *data,
 		      const char *anchor, char *buf, size_t size);

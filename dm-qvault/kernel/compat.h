@@ -20,6 +20,11 @@
 #include <linux/blkdev.h>
 #include <linux/workqueue.h>
 
+/* What turns bytes into digits was in linux/kernel.h. */
+#ifdef QVAULT_HAVE_HEX
+#include <linux/hex.h>
+#endif
+
 /*
  * NH and AES became functions, and NHPoly1305 is no algorithm of the crypto API any
  * more.  Nothing of ours can select them: they are there if Adiantum is.  Kbuild

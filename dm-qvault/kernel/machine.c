@@ -94,7 +94,7 @@ static void commit_all(void)
 
 	mutex_lock(&qvault_volumes_mutex);
 	list_for_each_entry(vol, &qvault_volumes, list)
-		vol->request = qvault_request(vol, qvault_commit);
+		vol->request = qvault_request(vol, &qvault_errand_commit, NULL);
 	list_for_each_entry(vol, &qvault_volumes, list) {
 		err = qvault_request_wait(vol->request, false,
 					  time_before(jiffies, end) ? end - jiffies : 0);
@@ -136,7 +136,7 @@ static int prepare(struct qvault_volume *vol)
 		      dm_device_name(vol->md));
 		return -EBUSY;
 	}
-	err = qvault_request_wait(qvault_request(vol, qvault_checkpoint), true,
+	err = qvault_request_wait(qvault_request(vol, &qvault_errand_checkpoint, NULL), true,
 				  HIBERNATE_TIMEOUT);
 	if (!err || err == -EROFS || err == -ENODEV)
 		return 0;

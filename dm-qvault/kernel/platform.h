@@ -238,10 +238,24 @@ bool qvault_claimed(dev_t dev, const struct mapped_device *except);
 
 /* ---- request.c ---------------------------------------------------------- */
 
+struct qvault_errand {
+	/* What it takes over of @arg it sets to NULL, or to what is to be freed. */
+	int (*run)(struct qvault *v, void **arg);
+	void (*free)(void *arg);	/* NULL: there is never one */
+	bool short_one;			/* waits for commits only, not for checkpoints */
+};
+
+extern const struct qvault_errand qvault_errand_commit, qvault_errand_checkpoint;
+
 struct qvault_request *qvault_request(struct qvault_volume *vol,
-				      int (*run)(struct qvault *v));
+				      const struct qvault_errand *errand, void *arg);
 int qvault_request_wait(struct qvault_request *request, bool killable,
 			unsigned long timeout);
+
+/* ---- message.c ---------------------------------------------------------- */
+
+int qvault_message(struct dm_target *ti, unsigned int argc, char **argv,
+		   char *result, unsigned int maxlen);
 
 /* ---- machine.c ---------------------------------------------------------- */
 

@@ -152,7 +152,7 @@ static int look_again(struct qvault_io *io, u32 i, void *cipher)
 		return qvault_corrupt(&vol->v, QVAULT_KIND_DATA, io->logical + i);
 	map->ptr[i] = ptr;
 	if (ptr.version)
-		return qvault_dev_read(&vol->data, ptr.where & QVAULT_WHERE_MASK,
+		return qvault_dev_read(&vol->data, ptr.where,
 				       cipher);
 	qvault_bio_zero(qvault_io_bio(io), qvault_io_iter(io, i), QVAULT_BLOCK_SIZE);
 	return 0;
@@ -240,7 +240,7 @@ static void read_run(struct qvault_io *io, u32 first, u32 count)
 		.lane = &io->vol->in,
 		.owner = io,
 		.pending = &io->pending,
-		.block = map->ptr[first].where & QVAULT_WHERE_MASK,
+		.block = map->ptr[first].where,
 		.first = first,
 		.end = first + count,
 		.opf = REQ_OP_READ | (bio->bi_opf & (REQ_SYNC | REQ_IDLE | REQ_PRIO)),

@@ -239,3 +239,25 @@ void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
 	snprintf(detail, sizeof(detail), "QVAULT_BLOCK=%s %llu", name, id);
 	send_event(vol, "QVAULT_EVENT=corruption", detail);
 }
+
+/**
+ * qvault_report_half() - say that one of the two copies of a node is bad
+ * @v: the vault
+ * @kind: what kind of node
+ * @id: which one, see struct qvault_disk_seal
+ *
+ * Context: Process, no spinlock held.
+ */
+void qvault_report_half(struct qvault *v, enum qvault_kind kind, u64 id)
+{
+	struct qvault_volume *vol = qvault_volume_of(v);
+	const char *name = kind_name(kind);
+	char detail[64];
+
+	DMWARN_LIMIT("%s: %s %llu of level %llu on %pg: the first of two copies is bad",
+		     dm_device_name(vol->md), name,
+		     id & ((1ULL << QVAULT_NODE_LEVEL_SHIFT) - 1),
+		     id >> QVAULT_NODE_LEVEL_SHIFT, vol->data.bdev);
+	snprintf(detail, sizeof(detail), "QVAULT_BLOCK=%s %llu", name, id);
+	send_event(vol, "QVAULT_EVENT=copy", detail);
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A commit or a checkpoint that somebody asks for and waits for, but not for ever:
- * storage need not answer.  Another thread does it, and goes on without him.
+ * Something that somebody asks a vault for and waits for, but not for ever: storage
+ * need not answer.  Another thread does it, and goes on without him.
  */
 #include <linux/completion.h>
 #include <linux/refcount.h>
@@ -13,15 +13,19 @@ struct qvault_request {
 	struct work_struct work;
 	struct completion done;
 	struct qvault *v;
-	int (*run)(struct qvault *v);
+	const struct qvault_errand *errand;
+	void *arg;
 	int err;			/* once it is done */
 	refcount_t users;		/* who asked, and the thread */
 };
 
 static void put(struct qvault_request *request)
 {
-	if (refcount_dec_and_test(&request->users))
-		kfree(request);
+	if (!refcount_dec_and_test(&request->users))
+		return;
+	if (request->arg)
+		request->errand->free(request->arg);
+	kfree(request);
 }
 
 static void request_work(struct work_struct *work)
@@ -30,33 +34,51 @@ static void request_work(struct work_struct *work)
 		container_of(work, struct qvault_request, work);
 	unsigned int noio = memalloc_noio_save();
 
-	request->err = request->run(request->v);
+	request->err = request->errand->run(request->v, &request->arg);
 	complete(&request->done);
 	memalloc_noio_restore(noio);
 	put(request);
 }
 
+static int run_commit(struct qvault *v, void **arg)
+{
+	return qvault_commit(v);
+}
+
+static int run_checkpoint(struct qvault *v, void **arg)
+{
+	return qvault_checkpoint(v);
+}
+
+const struct qvault_errand qvault_errand_commit = { .run = run_commit, .short_one = true };
+const struct qvault_errand qvault_errand_checkpoint = { .run = run_checkpoint };
+
 /**
- * qvault_request() - ask for a commit or a checkpoint
+ * qvault_request() - ask for something
  * @vol: whose; may not end before the request can be queued
- * @run: qvault_commit() or qvault_checkpoint()
+ * @errand: what
+ * @arg: what it is given; the request frees it in any case, or NULL
  *
  * Context: May sleep.
  * Return: What qvault_request_wait() takes; NULL if there is no memory.
  */
 struct qvault_request *qvault_request(struct qvault_volume *vol,
-				      int (*run)(struct qvault *v))
+				      const struct qvault_errand *errand, void *arg)
 {
 	struct qvault_request *request = kzalloc(sizeof(*request), GFP_NOIO);
 
-	if (!request)
+	if (!request) {
+		if (arg)
+			errand->free(arg);
 		return NULL;
+	}
 	INIT_WORK(&request->work, request_work);
 	init_completion(&request->done);
 	request->v = &vol->v;
-	request->run = run;
+	request->errand = errand;
+	request->arg = arg;
 	refcount_set(&request->users, 2);
-	queue_work(run == qvault_commit ? vol->commit_wq : vol->checkpoint_wq,
+	queue_work(errand->short_one ? vol->commit_wq : vol->checkpoint_wq,
 		   &request->work);
 	return request;
 }

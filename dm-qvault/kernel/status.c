@@ -34,15 +34,17 @@ static const char *anchor_name(const struct qvault_target *tgt)
 /* Blocks that the map says are in use, but the tree does not name. */
 static u64 leaked(const struct qvault_anchor *anchor)
 {
-	return qvault_node_weight(&anchor->map) - qvault_node_weight(&anchor->tree);
+	return qvault_node_weight(&anchor->map.ptr) -
+	       qvault_node_weight(&anchor->tree.ptr);
 }
 
 static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
-			u64 *log_used)
+			u64 *log_used, u64 *logical_blocks)
 {
 	read_lock(&v->map_lock);
 	*anchor = v->anchor;
 	*log_used = qvault_log_used(v);
+	*logical_blocks = v->geo.logical_blocks;
 	read_unlock(&v->map_lock);
 }
 
@@ -53,7 +55,7 @@ static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
  * <anchor records written> <flushes of the data device>
  * <log blocks written> <node and map blocks written>
  * <checkpoints> <corruptions> <anchor slots>
- * <leaked blocks> <damaged nodes>
+ * <leaked blocks> <damaged nodes> <healed nodes>
  *
  * The number of mapped blocks is that of the last checkpoint.  New fields come
  * at the end; readers must not mind more than they know.
@@ -64,13 +66,13 @@ static void status_info(struct qvault_volume *vol, char *result, unsigned int ma
 	const struct qvault_counters *c = &v->counters;
 	struct qvault_anchor anchor;
 	unsigned int sz = 0;
-	u64 log_used;
+	u64 log_used, logical_blocks;
 
-	take_anchor(v, &anchor, &log_used);
+	take_anchor(v, &anchor, &log_used, &logical_blocks);
 	DMEMIT("%s %llu %llu %llu", mode_name(READ_ONCE(v->mode)),
 	       anchor.epoch, anchor.sequence, anchor.commit);
-	DMEMIT(" %llu/%llu %llu/%u", qvault_node_weight(&anchor.tree),
-	       v->geo.logical_blocks, log_used, v->geo.log_blocks);
+	DMEMIT(" %llu/%llu %llu/%u", qvault_node_weight(&anchor.tree.ptr),
+	       logical_blocks, log_used, v->geo.log_blocks);
 	DMEMIT(" %llu %llu %llu", count(&c->reads), count(&c->writes),
 	       count(&c->unmaps));
 	DMEMIT(" %llu %llu", count(&c->commits), count(&c->flushes));
@@ -78,6 +80,7 @@ static void status_info(struct qvault_volume *vol, char *result, unsigned int ma
 	DMEMIT(" %llu %llu", count(&c->checkpoints), count(&c->corruptions));
 	DMEMIT(" %u", v->good_slots);
 	DMEMIT(" %llu %u", leaked(&anchor), READ_ONCE(v->damage.nr));
+	DMEMIT(" %llu", count(&c->healed));
 }
 
 /* What an IMA policy may want to see in the log: never a key, nor its name. */

@@ -87,6 +87,30 @@ static int refuse(struct qvault_target *tgt, char *why, int err)
 	return err;
 }
 
+/*
+ * Whether it fits is asked once more at the resume: until then another table may
+ * have made the volume larger, which never makes it fit less.
+ */
+static int check_size(struct qvault_target *tgt)
+{
+	struct qvault *v = &tgt->vol->v;
+	struct qvault_geometry geo;
+	u64 blocks;
+
+	read_lock(&v->map_lock);
+	geo = v->geo;
+	read_unlock(&v->map_lock);
+	if (tgt->logical_blocks <= geo.logical_blocks)
+		return 0;
+	if (!tgt->args.grow || tgt->read_only)
+		return refuse(tgt, "Table maps more than the running vault has", -EMSGSIZE);
+	blocks = min_t(u64, qvault_dev_blocks(v->data), QVAULT_MAX_DATA_BLOCKS);
+	if (qvault_geometry_init(&geo, blocks, tgt->logical_blocks, geo.log_blocks))
+		return refuse(tgt, "Data device is too small for the vault to grow so far",
+			      -ENOSPC);
+	return 0;
+}
+
 /* Keeps what it is on, in what form, and whether it may write there. */
 static int check_substance(struct qvault_target *tgt)
 {
@@ -101,11 +125,9 @@ static int check_substance(struct qvault_target *tgt)
 		return refuse(tgt, "The running vault has another anchor device", -EBUSY);
 	if (!tgt->anchor && tgt->args.mac != vol->mac)
 		return refuse(tgt, "The running vault has another MAC", -EBUSY);
-	if (tgt->logical_blocks > vol->v.geo.logical_blocks)
-		return refuse(tgt, "Table maps more than the running vault has", -EMSGSIZE);
 	if (!tgt->read_only && vol->v.read_only)
 		return refuse(tgt, "The running vault was attached read-only", -EROFS);
-	return 0;
+	return check_size(tgt);
 }
 
 static int check_key(struct qvault_target *tgt, const u8 *master)
@@ -176,6 +198,10 @@ static int parse_table(struct qvault_target *tgt, unsigned int argc, char **argv
 	tgt->logical_blocks = ti->len / QVAULT_SECTORS;
 	tgt->read_only = tgt->args.read_only ||
 			 !(dm_table_get_mode(ti->table) & BLK_OPEN_WRITE);
+	if (tgt->read_only && tgt->args.grow) {
+		ti->error = "A vault that is read-only cannot grow";
+		return -EINVAL;
+	}
 	if (tgt->read_only && !tgt->args.anchor) {
 		ti->error = "An ephemeral vault cannot be read-only";
 		return -EINVAL;
@@ -274,36 +300,6 @@ static int qvault_map(struct dm_target *ti, struct bio *bio)
 	if (tgt->read_only && op_is_write(bio_op(bio)) && bio_sectors(bio))
 		return DM_MAPIO_KILL;
 	return qvault_map_bio(tgt->vol, bio);
-}
-
-/* Who waits holds no lock, and can be killed: the devices need not answer. */
-static int ask(struct qvault_volume *vol, int (*run)(struct qvault *v))
-{
-	struct qvault_request *request = NULL;
-	bool active;
-
-	if (mutex_lock_killable(&vol->life_mutex))
-		return -ERESTARTSYS;
-	active = vol->attached && vol->active;
-	if (active)
-		request = qvault_request(vol, run);
-	mutex_unlock(&vol->life_mutex);
-	return active ? qvault_request_wait(request, true, MAX_SCHEDULE_TIMEOUT) :
-			-ENODEV;
-}
-
-static int qvault_message(struct dm_target *ti, unsigned int argc, char **argv,
-			  char *result, unsigned int maxlen)
-{
-	struct qvault_target *tgt = ti->private;
-
-	if (argc == 1 && !strcmp(argv[0], "commit"))
-		return ask(tgt->vol, qvault_commit);
-	if (argc == 1 && !strcmp(argv[0], "checkpoint"))
-		return ask(tgt->vol, qvault_checkpoint);
-	DMERR("%s: unknown message: commit and checkpoint are known",
-	      dm_table_device_name(ti->table));
-	return -EINVAL;
 }
 
 /*

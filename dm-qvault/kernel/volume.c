@@ -187,8 +187,8 @@ static int format_ephemeral(struct qvault_volume *vol,
 				qvault_default_log_blocks(blocks));
 	if (err)
 		vol->v.reason = "the data device is too small for the table line";
-	record->mac_type = cpu_to_le32(vol->mac);
-	return err ?: qvault_crypto_derive(vol->v.crypto, uuid);
+	return err ?: qvault_crypto_create(vol->v.crypto, QVAULT_EPHEMERAL_GEN,
+					   vol->mac, NULL);
 }
 
 static int attach_engine(struct qvault_volume *vol)
@@ -363,6 +363,13 @@ void qvault_volume_put(struct qvault_volume *vol, const struct dm_table *table)
 
 /* ---- Suspend and resume ------------------------------------------------- */
 
+static int without_keys(const struct qvault_volume *vol)
+{
+	DMERR("%s: its keys were wiped: the message \"key set\" brings them back",
+	      dm_device_name(vol->md));
+	return -ENOKEY;
+}
+
 static void take_options(struct qvault_volume *vol, const struct qvault_target *tgt)
 {
 	u32 mib = tgt->args.memory_mib;
@@ -371,11 +378,12 @@ static void take_options(struct qvault_volume *vol, const struct qvault_target *
 	qvault_pools_limit(vol, mib);
 	vol->v.memory_mib = mib;
 	vol->v.allow_discards = tgt->args.allow_discards;
+	vol->v.logical_blocks = tgt->logical_blocks;
+	vol->v.grow = tgt->args.grow;
 	if (vol->attached) {
 		qvault_set_limits(&vol->v);
 		return;
 	}
-	vol->v.logical_blocks = tgt->logical_blocks;
 	vol->v.read_only = tgt->read_only;
 }
 
@@ -400,7 +408,10 @@ int qvault_volume_resume(struct qvault_volume *vol, struct qvault_target *tgt)
 	qvault_report_table(vol, tgt->ti->table);
 	take_options(vol, tgt);
 	WRITE_ONCE(vol->active, true);
-	err = vol->attached ? resume_vault(vol) : attach_vault(vol);
+	if (qvault_crypto_is_wiped(vol->v.crypto))
+		err = without_keys(vol);
+	else
+		err = vol->attached ? resume_vault(vol) : attach_vault(vol);
 	if (err)
 		be_still(vol);
 	mutex_unlock(&vol->life_mutex);

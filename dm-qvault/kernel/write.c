@@ -135,7 +135,7 @@ static int write_run(struct write_chunk *chunk, u32 first, u32 count)
 		.lane = &chunk->io->vol->out,
 		.owner = chunk,
 		.pending = &chunk->pending,
-		.block = chunk->w.ptr[first].where & QVAULT_WHERE_MASK,
+		.block = chunk->w.ptr[first].where,
 		.first = first,
 		.end = first + count,
 		.opf = REQ_OP_WRITE | (bio->bi_opf & (REQ_SYNC | REQ_IDLE)),

@@ -79,8 +79,8 @@ static void re_attach(struct kunit *test, struct model *m)
 /* After a checkpoint the roots' weights say how much there is. */
 static void check_weights(struct kunit *test, struct model *m, u64 mapped)
 {
-	KUNIT_EXPECT_EQ(test, mapped, qvault_node_weight(&m->v->anchor.tree));
-	KUNIT_EXPECT_EQ(test, mapped, qvault_node_weight(&m->v->anchor.map));
+	KUNIT_EXPECT_EQ(test, mapped, qvault_node_weight(&m->v->anchor.tree.ptr));
+	KUNIT_EXPECT_EQ(test, mapped, qvault_node_weight(&m->v->anchor.map.ptr));
 	KUNIT_EXPECT_EQ(test, 0, qvault_log_used(m->v));
 }
 
@@ -237,7 +237,7 @@ static void no_block_twice(struct kunit *test, struct model *m)
 
 static void a_full_volume_still_takes_writes(struct kunit *test)
 {
-	struct model *m = model_new(test, 820, 16);
+	struct model *m = model_new(test, 1100, 16);
 	u64 blocks = m->v->geo.logical_blocks, at;
 	u32 i, n;
 
@@ -262,7 +262,7 @@ static void a_full_volume_still_takes_writes(struct kunit *test)
 /* What the anchored state reaches is not given away before the next commit. */
 static void nothing_anchored_is_reused(struct kunit *test)
 {
-	struct model *m = model_new(test, 820, 16);
+	struct model *m = model_new(test, 1100, 16);
 	struct qvault_ptr old, now;
 	u32 i;
 

@@ -19,17 +19,15 @@ static void claim_tree(struct kunit *test, const struct qvault_geometry *geo,
 {
 	const struct qvault_tree_geometry *tree =
 		kind == QVAULT_KIND_MAP ? &geo->map : &geo->tree;
-	u64 bottom = kind == QVAULT_KIND_MAP ? geo->groups :
-		(geo->groups - 1) * QVAULT_GROUP_LEAVES + geo->last_leaves;
-	u32 level, slot;
+	u32 level, copy;
 	u64 i;
 
 	for (level = 0; level <= tree->top; level++)
-		for (i = 0; i < (level ? tree->count[level] : bottom); i++)
-			for (slot = 0; slot < 2; slot++)
+		for (i = 0; i < 2 * tree->count[level]; i++)
+			for (copy = 0; copy <= qvault_node_twice(kind, level); copy++)
 				claim(test, used, geo->data_blocks,
-				      qvault_node_block(geo, kind, level, i, slot),
-				      "node");
+				      qvault_node_block(geo, kind, level, i / 2,
+							i % 2, copy), "node");
 }
 
 static void check_layout(struct kunit *test, u64 blocks, u32 log_blocks)
@@ -73,8 +71,8 @@ static void check_layout(struct kunit *test, u64 blocks, u32 log_blocks)
 
 static void layouts_do_not_overlap(struct kunit *test)
 {
-	check_layout(test, 300, 16);
-	check_layout(test, 820, 16);
+	check_layout(test, 700, 16);
+	check_layout(test, 1100, 16);
 	check_layout(test, 4096, 64);
 	check_layout(test, 33000, 256);
 	check_layout(test, 34500, 64);
@@ -104,13 +102,13 @@ static void smallest_device(struct kunit *test)
 	struct qvault_geometry geo;
 	u64 blocks;
 
-	for (blocks = 0; blocks < 1000; blocks++)
+	for (blocks = 0; blocks < 2000; blocks++)
 		if (!qvault_geometry_init(&geo, blocks, 0, QVAULT_MIN_LOG_BLOCKS))
 			break;
-	KUNIT_ASSERT_LT(test, blocks, 1000);
+	KUNIT_ASSERT_LT(test, blocks, 2000);
 	KUNIT_EXPECT_GE(test, geo.logical_blocks, 1);
 	check_layout(test, blocks, QVAULT_MIN_LOG_BLOCKS);
-	for (; blocks < 1000; blocks += 13)
+	for (; blocks < 1500; blocks += 13)
 		check_layout(test, blocks, QVAULT_MIN_LOG_BLOCKS);
 }
 
@@ -125,7 +123,39 @@ static void overhead_is_small(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 2, geo.map.top);
 }
 
+/* A volume grows in place: what it has stays where it is. */
+static void growth_moves_nothing(struct kunit *test)
+{
+	static const u64 sizes[] = { 700, 1500, 30000, 33400, 34500, 70000, 1 << 20,
+				     1 << 24, 1ull << 28, QVAULT_MAX_DATA_BLOCKS };
+	struct qvault_geometry a, b;
+	u32 i, level;
+
+	KUNIT_ASSERT_EQ(test, 0, qvault_geometry_init(&a, sizes[0], 0, 16));
+	for (i = 1; i < ARRAY_SIZE(sizes); i++, a = b) {
+		KUNIT_ASSERT_EQ(test, 0, qvault_geometry_init(&b, sizes[i], 0, 16));
+		KUNIT_EXPECT_GE(test, b.capacity, a.capacity);
+		KUNIT_EXPECT_EQ(test, qvault_home(&a, a.logical_blocks - 1),
+				qvault_home(&b, a.logical_blocks - 1));
+		KUNIT_EXPECT_EQ(test, qvault_block_of(&a, a.groups - 1, 0),
+				qvault_block_of(&b, a.groups - 1, 0));
+		for (level = 0; level <= a.tree.top; level++)
+			KUNIT_EXPECT_EQ(test,
+					qvault_node_block(&a, QVAULT_KIND_NODE, level,
+							  a.tree.count[level] - 1, 1, 1),
+					qvault_node_block(&b, QVAULT_KIND_NODE, level,
+							  a.tree.count[level] - 1, 1, 1));
+		for (level = 0; level <= a.map.top; level++)
+			KUNIT_EXPECT_EQ(test,
+					qvault_node_block(&a, QVAULT_KIND_MAP, level,
+							  a.map.count[level] - 1, 1, 1),
+					qvault_node_block(&b, QVAULT_KIND_MAP, level,
+							  a.map.count[level] - 1, 1, 1));
+	}
+}
+
 static struct kunit_case cases[] = {
+	KUNIT_CASE(growth_moves_nothing),
 	KUNIT_CASE(layouts_do_not_overlap),
 	KUNIT_CASE(sizes_that_are_refused),
 	KUNIT_CASE(smallest_device),

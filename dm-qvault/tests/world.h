@@ -23,11 +23,15 @@ struct world {
 	struct memdisk data, anchor;
 };
 
-/* The key and UUID of all suites, and of the vectors in format_kunit.c. */
+/* Key, UUID and generation of all suites, and of the vectors in format_kunit.c. */
 void world_master(u8 master[QVAULT_MASTER_KEY_SIZE]);
 void world_uuid(u8 uuid[QVAULT_UUID_SIZE]);
-/* With keys derived; freed with the test. */
-struct qvault_crypto *world_crypto(struct kunit *test);
+void world_generation(struct qvault_disk_generation *disk, enum qvault_mac mac);
+/* Unlocked, with that generation as number 0; freed with the test. */
+struct qvault_crypto *world_crypto(struct kunit *test, enum qvault_mac mac);
+/* The first record of a volume that has it, but for its MAC. */
+void world_record(struct kunit *test, struct qvault_crypto *crypto,
+		  struct qvault_disk_anchor *disk, u64 data_blocks, u32 log_blocks);
 
 /* A vault that was formatted and not attached; freed with the test. */
 struct world *world_new(struct kunit *test, u64 data_blocks, u32 log_blocks);

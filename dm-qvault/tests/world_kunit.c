@@ -91,15 +91,34 @@ void world_uuid(u8 uuid[QVAULT_UUID_SIZE])
 		uuid[i] = 0xa0 + i;
 }
 
+/* The secret is 00 01 .. 1f; tests/mac/vectors has wrapped it. */
+void world_generation(struct qvault_disk_generation *disk, enum qvault_mac mac)
+{
+	static const u8 wrapped[QVAULT_WRAPPED_SIZE] = {
+		0x08, 0xc2, 0x36, 0xf2, 0x38, 0x8d, 0xcc, 0x57,
+		0x7e, 0x43, 0xfc, 0x87, 0xae, 0xb0, 0x92, 0x95,
+		0x69, 0xe1, 0x45, 0x90, 0x0e, 0x03, 0xd5, 0xfb,
+		0x84, 0xa8, 0x06, 0x8e, 0x57, 0x44, 0x3a, 0x7d,
+		0x61, 0xc1, 0xca, 0x15, 0x24, 0xe3, 0xa7, 0x05,
+	};
+
+	memset(disk, 0, sizeof(*disk));
+	disk->cipher = QVAULT_CIPHER_AES_256_XTS;
+	disk->mac = mac;
+	memcpy(disk->wrapped, wrapped, sizeof(wrapped));
+}
+
 static void crypto_free(void *crypto)
 {
 	qvault_crypto_free(crypto);
 }
 
-struct qvault_crypto *world_crypto(struct kunit *test)
+struct qvault_crypto *world_crypto(struct kunit *test, enum qvault_mac mac)
 {
 	u8 master[QVAULT_MASTER_KEY_SIZE], uuid[QVAULT_UUID_SIZE];
+	struct qvault_disk_generation disk;
 	struct qvault_crypto *crypto;
+	u8 check[QVAULT_CHECK_SIZE];
 
 	world_master(master);
 	world_uuid(uuid);
@@ -107,7 +126,9 @@ struct qvault_crypto *world_crypto(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, crypto);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, crypto_free, crypto));
-	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_derive(crypto, uuid));
+	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_unlock(crypto, uuid, check));
+	world_generation(&disk, mac);
+	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_open(crypto, 0, &disk));
 	return crypto;
 }
 
@@ -123,17 +144,28 @@ static void world_free(void *arg)
 	kfree(vol);
 }
 
+void world_record(struct kunit *test, struct qvault_crypto *crypto,
+		  struct qvault_disk_anchor *disk, u64 data_blocks, u32 log_blocks)
+{
+	u8 uuid[QVAULT_UUID_SIZE];
+
+	world_uuid(uuid);
+	KUNIT_ASSERT_EQ(test, 0, qvault_new_anchor(disk, uuid, data_blocks, 0,
+						   log_blocks));
+	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_unlock(crypto, uuid, disk->check));
+	world_generation(&disk->gen[0], QVAULT_MAC_HMAC_SHA256_128);
+	disk->seal = 0;
+}
+
 static void format(struct kunit *test, struct world *w, u32 log_blocks)
 {
 	struct qvault_disk_anchor *disk =
-		(void *)(w->anchor.data + QVAULT_BLOCK_SIZE);
-	u8 uuid[QVAULT_UUID_SIZE];
+		(void *)(w->anchor.data + QVAULT_SLOT_BLOCK(1) * QVAULT_BLOCK_SIZE);
+	struct qvault_crypto *crypto = w->vol->v.crypto;
 	int err;
 
-	world_uuid(uuid);
-	KUNIT_ASSERT_EQ(test, 0, qvault_new_anchor(disk, uuid, w->data.blocks, 0,
-						   log_blocks));
-	err = qvault_crypto_anchor_mac(w->vol->v.crypto, disk,
+	world_record(test, crypto, disk, w->data.blocks, log_blocks);
+	err = qvault_crypto_anchor_mac(crypto, disk,
 				       offsetof(struct qvault_disk_anchor, mac),
 				       disk->mac);
 	KUNIT_ASSERT_EQ(test, 0, err);
@@ -146,11 +178,11 @@ struct world *world_new(struct kunit *test, u64 data_blocks, u32 log_blocks)
 
 	KUNIT_ASSERT_NOT_NULL(test, w);
 	memdisk_new(test, &w->data, data_blocks, "data");
-	memdisk_new(test, &w->anchor, QVAULT_ANCHOR_SLOTS, "anchor");
+	memdisk_new(test, &w->anchor, QVAULT_ANCHOR_BLOCKS, "anchor");
 	vol = kzalloc(sizeof(*vol), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, vol);
 	w->vol = vol;
-	vol->v.crypto = world_crypto(test);
+	vol->v.crypto = world_crypto(test, QVAULT_MAC_HMAC_SHA256_128);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, world_free, vol));
 	vol->v.platform = vol;
 	vol->v.memory_mib = 2;

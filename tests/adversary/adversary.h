@@ -22,7 +22,7 @@
 /* The devices at one moment, and what the volume then read as. */
 struct snapshot {
 	u8 *data;			/* sparse */
-	u8 *anchor;			/* both slots */
+	u8 *anchor;			/* QVAULT_ANCHOR_BLOCKS */
 	u8 *logical;			/* sparse */
 	struct qvault_disk_ptr *current;
 	struct vault_walk walk;

@@ -146,6 +146,14 @@ static void strike(struct attacker *a, enum forgery forgery,
 		complain("was not noticed");
 		outcome = WRONG;
 	}
+	/* Whoever forges one copy of an upper node has done nothing. */
+	if (outcome == REFUSED && a->nr_changed == 1 &&
+	    a->changed[0] == item->block &&
+	    qvault_node_twice(item->kind, item->level) &&
+	    item->kind != QVAULT_KIND_DATA && item->kind != QVAULT_KIND_LOG) {
+		complain("is refused although the other copy is good");
+		outcome = WRONG;
+	}
 	attack_count(a, outcome);
 	restore(a);
 }
@@ -224,7 +232,7 @@ static const struct vault_item *twin_of(const struct snapshot *s,
 		const struct vault_item *twin = &s->walk.item[k];
 
 		if (twin->kind == item->kind && twin->id == item->id &&
-		    twin->level == item->level)
+		    twin->level == item->level && twin->copy == item->copy)
 			return twin;
 	}
 	return NULL;
@@ -283,10 +291,26 @@ static void other_slot(struct attacker *a, const struct vault_item *item)
 	if (item->kind != QVAULT_KIND_NODE && item->kind != QVAULT_KIND_MAP)
 		return;
 	twin = qvault_node_block(&a->w->geo, item->kind, item->level, item->id,
-				 !slot);
+				 !slot, item->copy);
 	forge(a, item->block, attack_original(a, twin));
 	forge(a, twin, attack_original(a, item->block));
 	strike(a, SLOTS, item, "slots swapped");
+}
+
+/* Once more with the other copy of an upper node, so that none is left. */
+static void both_copies(struct attacker *a, const struct vault_item *item)
+{
+	u32 copy;
+
+	if (item->kind != QVAULT_KIND_NODE && item->kind != QVAULT_KIND_MAP)
+		return;
+	if (item->copy || !qvault_node_twice(item->kind, item->level))
+		return;
+	prng_fill(&a->w->prng, a->buf, BLOCK);
+	for (copy = 0; copy < 2; copy++)
+		forge(a, qvault_node_block(&a->w->geo, item->kind, item->level, item->id,
+					   le(item->ptr.where) & 1, copy), a->buf);
+	strike(a, FILL, item, "random, in both copies");
 }
 
 void attack_all_of(struct attacker *a, const struct vault_item *item, u32 flips)
@@ -304,6 +328,7 @@ void attack_all_of(struct attacker *a, const struct vault_item *item, u32 flips)
 	replay_all(a, item);
 	tear(a, item);
 	other_slot(a, item);
+	both_copies(a, item);
 }
 
 /* ---- Forgeries of the whole device -------------------------------------- */

@@ -92,7 +92,8 @@ static void live(struct world *w, u8 *image, struct change *change, u32 commits)
 	free(buf);
 	free(now);
 	/* As after a crash: a detach would checkpoint, and move on. */
-	if (read_blocks(w->anchor_fd, 0, w->snap[w->crashed].anchor, 2))
+	if (read_blocks(w->anchor_fd, 0, w->snap[w->crashed].anchor,
+			QVAULT_ANCHOR_BLOCKS))
 		die("anchor");
 	world_detach(w, fd);
 }

@@ -125,12 +125,12 @@ void attack_resized(struct world *w, const struct snapshot *scene,
 
 /* ---- Other anchors ---- */
 
-static void with_anchor(struct attacker *a, const u8 *slots,
+static void with_anchor(struct attacker *a, const u8 *anchor,
 			const struct snapshot *state, bool may_attach)
 {
 	enum outcome outcome;
 
-	if (write_blocks(a->w->anchor_fd, 0, slots, 2))
+	if (write_blocks(a->w->anchor_fd, 0, anchor, QVAULT_ANCHOR_BLOCKS))
 		die("anchor");
 	outcome = judge_read_only(a->w, state, a->affected, a->nr_affected);
 	if (outcome == HARMLESS && !may_attach) {
@@ -163,28 +163,30 @@ static void older_anchors(struct attacker *a)
 
 static void broken_anchors(struct attacker *a)
 {
-	u8 *slots = block_buffer(2);
+	const size_t bytes = QVAULT_ANCHOR_BLOCKS * BLOCK;
+	u8 *anchor = block_buffer(QVAULT_ANCHOR_BLOCKS);
+	u8 *slot[] = { (u8 *)vault_slot(anchor, 0), (u8 *)vault_slot(anchor, 1) };
 	u32 byte;
 
 	name(a, "zeros", 0);
-	memset(slots, 0, 2 * BLOCK);
-	with_anchor(a, slots, a->scene, false);
+	memset(anchor, 0, bytes);
+	with_anchor(a, anchor, a->scene, false);
 	name(a, "noise", 0);
-	prng_fill(&a->w->prng, slots, 2 * BLOCK);
-	with_anchor(a, slots, a->scene, false);
+	prng_fill(&a->w->prng, anchor, bytes);
+	with_anchor(a, anchor, a->scene, false);
 	name(a, "slots swapped", 0);
-	memcpy(slots, a->scene->anchor + BLOCK, BLOCK);
-	memcpy(slots + BLOCK, a->scene->anchor, BLOCK);
-	with_anchor(a, slots, a->scene, false);
+	memcpy(slot[0], vault_slot(a->scene->anchor, 1), BLOCK);
+	memcpy(slot[1], vault_slot(a->scene->anchor, 0), BLOCK);
+	with_anchor(a, anchor, a->scene, false);
 	/* Of one damaged record the other would be used: that is what it is for. */
 	for (byte = 0; byte < BLOCK; byte += 1 + prng_below(&a->w->prng, 16)) {
 		name(a, "both records changed in byte", byte);
-		memcpy(slots, a->scene->anchor, 2 * BLOCK);
-		slots[byte] ^= 1 << prng_below(&a->w->prng, 8);
-		slots[BLOCK + byte] ^= 1 << prng_below(&a->w->prng, 8);
-		with_anchor(a, slots, a->scene, false);
+		memcpy(anchor, a->scene->anchor, bytes);
+		slot[0][byte] ^= 1 << prng_below(&a->w->prng, 8);
+		slot[1][byte] ^= 1 << prng_below(&a->w->prng, 8);
+		with_anchor(a, anchor, a->scene, false);
 	}
-	free(slots);
+	free(anchor);
 }
 
 void attack_anchor(struct world *w, const struct snapshot *scene,

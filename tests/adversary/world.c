@@ -49,7 +49,8 @@ void put_back(struct world *w, const struct snapshot *s)
 		check(write_blocks(w->data_fd, s->used[i],
 				   s->data + s->used[i] * BLOCK, n), "restore");
 	}
-	check(write_blocks(w->anchor_fd, 0, s->anchor, 2), "restore anchor");
+	check(write_blocks(w->anchor_fd, 0, s->anchor, QVAULT_ANCHOR_BLOCKS),
+	      "restore anchor");
 }
 
 static bool is_zero(const u8 *block)
@@ -88,8 +89,9 @@ static void take(struct world *w, struct snapshot *s)
 			s->used[s->nr_used++] = at + i;
 		}
 	}
-	s->anchor = block_buffer(2);
-	check(read_blocks(w->anchor_fd, 0, s->anchor, 2), "snapshot");
+	s->anchor = block_buffer(QVAULT_ANCHOR_BLOCKS);
+	check(read_blocks(w->anchor_fd, 0, s->anchor, QVAULT_ANCHOR_BLOCKS),
+	      "snapshot");
 	for (i = 0; i < w->nr_lba; i++)
 		memcpy(s->logical + (u64)w->lba[i] * BLOCK,
 		       w->logical + (u64)w->lba[i] * BLOCK, BLOCK);
@@ -286,11 +288,11 @@ static void live_as_a_clone(struct world *w)
 
 static void format(struct world *w)
 {
-	u8 *anchor = block_buffer(2);
+	u8 *anchor = block_buffer(QVAULT_ANCHOR_BLOCKS);
 
 	vault_derive(&w->params, &w->keys);
 	vault_format(&w->params, anchor);
-	check(write_blocks(w->anchor_fd, 0, anchor, 2), "format");
+	check(write_blocks(w->anchor_fd, 0, anchor, QVAULT_ANCHOR_BLOCKS), "format");
 	free(anchor);
 	w->logical = sparse(w->geo.logical_blocks);
 }
@@ -315,8 +317,8 @@ static void slices(struct world *w)
 	check(dm_create1(&w->data, "qvadvdata",
 			 w->geo.data_blocks * QVAULT_SECTORS, "linear", false,
 			 "%s 0", device_number("/dev/ram0", number)), "slice");
-	check(dm_create1(&w->anchor, "qvadvanchor", 2 * QVAULT_SECTORS,
-			 "linear", false, "%s 0",
+	check(dm_create1(&w->anchor, "qvadvanchor",
+			 QVAULT_ANCHOR_BLOCKS * QVAULT_SECTORS, "linear", false, "%s 0",
 			 device_number("/dev/ram1", number)), "slice");
 	w->data_fd = open_direct(w->data.path, O_RDWR);
 	w->anchor_fd = open_direct(w->anchor.path, O_RDWR);

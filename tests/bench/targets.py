@@ -6,7 +6,7 @@ import subprocess
 
 KEY = "/run/bench.key"
 SECTORS_OF_MIB = 2048
-ANCHOR_SECTORS = 16
+ANCHOR_SECTORS = 2048
 
 
 class Cannot(Exception):

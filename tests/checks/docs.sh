@@ -55,8 +55,11 @@ fields_complete() {
 }
 
 labels_equal() {
-	sed -nE 's/^#define QVAULT_LABEL_[A-Z_]+\s+"(.*)"\s+\/\* ([0-9]+) bytes \*\//\1 \2/p' \
-		"$module/engine/format.h" >"$check_tmp/labels"
+	local check_size
+	check_size=$(sed -n 's/^#define QVAULT_CHECK_SIZE\s*//p' "$module/engine/format.h")
+	sed "s/QVAULT_CHECK_SIZE bytes/$check_size bytes/" "$module/engine/format.h" |
+		sed -nE 's/^#define QVAULT_LABEL_[A-Z_]+\s+"(qvault .*)"\s+\/\* ([0-9]+) bytes.*/\1 \2/p' \
+			>"$check_tmp/labels"
 	sed -nE 's/^``(qvault [a-z ]+)`` +([0-9]+) .*/\1 \2/p' "$documents/format.rst" >"$check_tmp/rows"
 	equal_lists "$check_tmp/labels" "$check_tmp/rows"
 }
@@ -66,9 +69,9 @@ vectors_equal() {
 	local status=0 word
 	"$check_top/tests/mac/vectors" | sed 's/^/    /' >"$check_tmp/vectors" || return 1
 	tail -n "$(wc -l <"$check_tmp/vectors")" "$documents/mac.rst" | diff "$check_tmp/vectors" - || status=1
-	tr -d '\t\n ,' <"$module/tests/format_kunit.c" | sed 's/0x//g' >"$check_tmp/bytes"
+	cat "$module"/tests/{format,world}_kunit.c | tr -d '\t\n ,' | sed 's/0x//g' >"$check_tmp/bytes"
 	while read -r word; do
-		grep -q "$word" "$check_tmp/bytes" || { echo "format_kunit.c lacks $word"; status=1; }
+		grep -q "$word" "$check_tmp/bytes" || { echo "no suite has $word"; status=1; }
 	done < <(awk '!/^ *K/ { print $NF }' "$check_tmp/vectors")
 	return "$status"
 }
@@ -85,8 +88,12 @@ geometry_numbers() {
 			printf("%u * %u = %u\n", QVAULT_GROUP_LEAVES, QVAULT_FANOUT,
 			       QVAULT_GROUP_LEAVES * QVAULT_FANOUT);
 			printf("The %u data\n", QVAULT_GROUP_DATA - QVAULT_GROUP_LEAVES * QVAULT_FANOUT);
-			printf("(*r* - 2) / %u leaves\n", 2 + QVAULT_FANOUT + QVAULT_LEAF_SPARE);
+			printf("more than the %u blocks\n", QVAULT_GROUP_HEAD);
+			printf("*d* * %u / %u (rounded down)\n", QVAULT_FANOUT,
+			       QVAULT_FANOUT + QVAULT_LEAF_SPARE);
 			printf("at least %u data\n", QVAULT_MIN_SPARE);
+			printf("smallest volume takes %u\n", 1 + QVAULT_MIN_LOG_BLOCKS +
+			       QVAULT_GROUP_HEAD + QVAULT_MIN_SPARE + 1);
 			return 0;
 		}
 	C
@@ -157,8 +164,8 @@ option_numbers() {
 }
 
 messages_equal() {
-	sed -n '/^static int qvault_message(/,/^}/p' "$module/kernel/target.c" |
-		grep -oE 'strcmp\(argv\[0\], "[a-z_]+"' | cut -d '"' -f 2 >"$check_tmp/code"
+	grep -oE '\<is\((word|argv\[0\]), "[a-z_]+"' "$module/kernel/message.c" |
+		cut -d '"' -f 2 >"$check_tmp/code"
 	terms Messages >"$check_tmp/text"
 	equal_lists "$check_tmp/code" "$check_tmp/text"
 }
@@ -260,7 +267,7 @@ try "status.c prints as many fields" status_counted
 try "qvault.rst: every field is explained" status_explained
 try "qvault.rst: options are those of args.c" options_equal
 try "qvault.rst: their limits and defaults" option_numbers
-try "qvault.rst: messages are those of target.c" messages_equal
+try "qvault.rst: messages are those of message.c" messages_equal
 try "qvault.rst: modes" modes_told
 try "qvault.rst: events" events_told
 try "qvault.rst: errors" errors_told

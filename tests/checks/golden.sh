@@ -34,9 +34,14 @@ made_same() { grep "made-$1\." "$here/made.sha256" | sha256sum -c; }
 format_same() {
 	golden format made-data made-anchor "$1"
 	truncate -s "$(stat -c %s made-data)" tool-data
-	truncate -s 8192 tool-anchor
+	truncate -s 1M tool-anchor
 	"$ctl" format tool-data tool-anchor --key-file master --log-blocks 16 \
 		--force --mac "$1" --uuid 30313233-3435-3637-3839-616263646566
+	# Its secret and its time are its own.
+	local file
+	for file in made-anchor tool-anchor; do
+		"$check_top/tests/tool/anchor.py" set "$file" 1 time=0 "gen0_wrapped=$(printf '%080d' 0)" master
+	done
 	cmp made-anchor tool-anchor
 	cmp made-data tool-data
 }
@@ -47,11 +52,10 @@ must "build" build_engine
 ctl=$("$check_top/tests/lab/build-tool")
 golden key >master
 
-# Block 0 of the volume stands at 29.
 flip_bit() {
 	mkdir -p flipped
 	cp data anchor flipped/
-	printf '\x01' | dd of=flipped/data bs=1 seek=$((29 * 4096)) conv=notrunc status=none
+	printf '\x01' | dd of=flipped/data bs=1 seek=$(($(golden home) * 4096)) conv=notrunc status=none
 	(cd flipped && golden open data anchor)
 }
 

@@ -22,6 +22,8 @@ umask 077
 mkdir -p "$work" "$build"
 cd "$work"
 
+reader() { "$build/reader" "$@"; }
+label_uuid() { od -An -tx1 -j 16 -N 16 "$1" | tr -d ' \n' | sed -E 's/(.{8})(.{4})(.{4})(.{4})/\1-\2-\3-\4-/'; }
 anchor_py() { python3 -B "$here/anchor.py" "$@"; }
 
 # ---- Building ---------------------------------------------------------------
@@ -40,12 +42,31 @@ build_all() {
 	try "gcc builds with sanitizers" make_tool sanitized CC=gcc SANITIZE=1
 	# Nobody may trace a process of ours, so the leak check cannot work.
 	export ASAN_OPTIONS=detect_leaks=0:exitcode=99 UBSAN_OPTIONS=exitcode=99
+	try "the format is read by other hands" make_reader
+	try "the engine in userspace" make_engine
+	try "what cuts writes off" make_cut
 	try "it installs" make -s -C "$check_top/userspace" "O=$build/gcc" install \
 		"DESTDIR=$check_tmp/root" PREFIX=/usr
+	try "with a rule by which udev asks it" grep -q 'IMPORT{program}="/usr/sbin/qvault-ctl udev ' \
+		"$check_tmp/root/usr/lib/udev/rules.d/61-qvault.rules"
 	try "the manual is well-formed" no_output \
 		man --warnings -E UTF-8 -l "$check_tmp/root/usr/share/man/man8/qvault-ctl.8"
 	try "nothing is built in the tree" no_output find "$check_top/userspace" \
 		-name '*.o' -o -name qvault-ctl -type f -perm -100
+}
+
+make_engine() {
+	make -s -j2 -C "$check_top/tests/unit" MODE=fast "O=$build/engine" "$build/engine/golden.bin"
+}
+
+make_cut() {
+	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$build/cut.so" "$here/cut.c" -ldl
+}
+
+make_reader() {
+	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$build/reader" "$here/reader.c" \
+		"$check_top"/tests/lib/{vault,nhpoly,util}.c \
+		"$check_top/dm-qvault/engine/geometry.c" -lcrypto
 }
 
 # Complaints only; the page itself goes nowhere.
@@ -107,7 +128,7 @@ fresh() {
 	rm -rf "${work:?}"/*
 	head -c 64 /dev/urandom >key
 	truncate -s 8M data
-	truncate -s 8192 anchor
+	truncate -s 1M anchor
 }
 
 formatted() {
@@ -133,6 +154,9 @@ with_reader_gone() {
 	exec {pipe}>&-
 	return "$status"
 }
+
+# shellcheck source=tests/tool/lives.sh
+. "$here/lives.sh"
 
 # ---- Cases ------------------------------------------------------------------
 
@@ -169,6 +193,28 @@ cases_words() {
 	refused "detach what is not there" 4 'no vault' "$ctl" detach nosuchvault
 }
 
+# Of verbs for what is attached, that which needs no kernel.
+cases_attached() {
+	fresh
+	refused "key change of no vault" 1 'no vault: qvault-ctl key change' "$ctl" key change --new-key-file key
+	refused "key change of two" 1 'not both ways' "$ctl" key change x --anchor anchor --new-key-file key
+	refused "key change with the old key" 1 'whose key the kernel has' "$ctl" key change x -d key --new-key-file key
+	refused "key change to none" 1 'no new key' "$ctl" key change x
+	refused "key change, private" 1 'no meaning with --anchor' \
+		"$ctl" key change --private --anchor anchor -d key --new-key-file key
+	refused "key change of what is not there" 4 'no vault nosuchvault' "$ctl" key change nosuchvault --new-key-file key
+	refused "suspend what is not there" 4 'no vault nosuchvault' "$ctl" suspend --wipe-key nosuchvault
+	refused "resume what is not there" 4 'no vault nosuchvault' "$ctl" resume nosuchvault -d key
+	refused "snapshot without a file" 1 'no file for the record' "$ctl" snapshot x --run true
+	refused "snapshot without a command" 1 'no command' "$ctl" snapshot x --output new
+	refused "snapshot with no word of one" 1 'no command' "$ctl" snapshot x --output new --run
+	refused "nor behind two dashes" 1 'no command' "$ctl" snapshot x --output new --run --
+	refused "snapshot in no time" 1 'from 1 to 86400' "$ctl" snapshot x --output new --timeout 0 --run true
+	refused "options behind the command are its own" 4 'no vault nosuchvault' \
+		"$ctl" snapshot nosuchvault --output new --run true --frob --output x --json
+	refused "a command of another verb" 1 'run has no meaning for dump' "$ctl" dump anchor --run true
+}
+
 # completes WANTED WORD...: what bash offers for the last word.
 completes() {
 	local wanted=$1 got
@@ -187,6 +233,13 @@ cases_completion() {
 	completes --private -d key attach --p
 	completes --json status --js
 	completes "hmac-sha256 nhpoly-aes" format --mac ""
+	completes --wipe-key suspend --w
+	completes change key ""
+	completes --timeout snapshot --output file --ti
+	completes basename snapshot v --run --output basenam
+	completes "--accept-older-state" restore --from copy --acc
+	completes "--new-anchor" clone --new-data data --new-a
+	completes destroy --anchor anchor des
 }
 
 cases_key() {
@@ -222,9 +275,9 @@ cases_devices() {
 	refused "same device twice" 4 'the same device' "$ctl" format data data -d key
 	refused "same device through a symlink" 4 'the same device' "$ctl" format data link -d key
 	refused "same device by another name" 4 'the same device' "$ctl" format hard data -d key
-	for size in 0 4096 8191; do
+	for size in 0 8192 $((2 ** 20 - 1)); do
 		truncate -s "$size" small
-		refused "anchor of $size bytes" 4 'too small.*needs 8192 bytes' "$ctl" format data small -d key
+		refused "anchor of $size bytes" 4 'too small.*needs 1.0 MiB' "$ctl" format data small -d key
 	done
 	for size in 0 4095 4096 300K; do
 		truncate -s "$size" small
@@ -263,8 +316,8 @@ cases_streams() {
 		case $closed in *1*) made=6 shown=1 ;; esac
 		judge_closed "format" "$made" "$closed" format data anchor -d key
 		try "without streams '$closed': the record is whole" anchor_py verify anchor 1 key
-		same "without streams '$closed': the data device is untouched" \
-			"$(head -c 8M /dev/zero | sha256sum)" "$(sha256sum <data)"
+		same "without streams '$closed': the data device has its label, and no more" \
+			"$(anchor_py label anchor 1 | sha256sum)" "$(sha256sum <data)"
 		judge_untouched 5 "$closed" format data anchor -d key
 		judge_untouched 2 "$closed" dump anchor -d other
 		judge_untouched "$shown" "$closed" dump anchor -d key
@@ -318,9 +371,9 @@ cases_careless() {
 	try "words after --" "$ctl" dump -- anchor
 	refused "letters in one word" 1 'unknown option -z' "$ctl" format data anchor -qz
 	for name in $'d\xe4ta' $'d\xc3ta\n\e' "dätä"; do
-		cp data "$name"
+		truncate -s 8M "$name"
 		rm -f anchor
-		truncate -s 8192 anchor
+		truncate -s 1M anchor
 		"$ctl" format --json "$name" anchor -d key >"$check_tmp/json"
 		try "JSON of $(printf %q "$name")" python3 -c 'import json, sys
 d = json.loads(open(sys.argv[1], "rb").read().decode("utf-8"))
@@ -358,7 +411,8 @@ cases_permission() {
 	cp "$ctl" public/qvault-ctl
 	mv data anchor key public/
 	chmod 755 "$check_tmp" . public public/qvault-ctl
-	chmod 644 public/data public/key
+	chmod 666 public/data
+	chmod 644 public/key
 	chmod 600 public/anchor
 	open_up=$work/public/qvault-ctl
 	refused "format of what is not ours" 2 'cannot open anchor device .*Permission denied' \
@@ -375,20 +429,23 @@ cases_permission() {
 }
 
 cases_round_trip() {
-	local uuid=01234567-89ab-cdef-0123-456789abcdef before
+	local uuid=01234567-89ab-cdef-0123-456789abcdef
 	fresh
-	before=$(sha256sum <data)
 	try "format" "$ctl" format data anchor -d key --uuid "$uuid" --size 4M --log-blocks 100
 	said "says the UUID" "^UUID: +$uuid$"
 	said "says the size" '^Size: +4.0 MiB \(4194304 bytes\)$'
-	same "the data device is untouched" "$before" "$(sha256sum <data)"
-	same "sparse: not a block of it was written" 0 "$(stat -c %b data)"
-	same "the anchor keeps its size" 8192 "$(stat -c %s anchor)"
+	same "the data device has its label, and no more" \
+		"$(anchor_py label anchor 1 | sha256sum)" "$(sha256sum <data)"
+	same "sparse: one block of it was written" 8 "$(stat -c %b data)"
+	same "the anchor keeps its size" 1048576 "$(stat -c %s anchor)"
 	try "the record verifies by other hands" anchor_py verify anchor 1 key
 	same "its sequence is 1" 1 "$(anchor_py get anchor 1 sequence)"
 	same "its lease is 1" 1 "$(anchor_py get anchor 1 lease)"
-	same "slot 0 is empty" "$(head -c 4096 /dev/zero | sha256sum)" \
-		"$(head -c 4096 anchor | sha256sum)"
+	same "all else of the anchor is empty" "$(head -c 1044480 /dev/zero | sha256sum)" \
+		"$({ head -c $((192 * 4096)) && tail -c +4097; } <anchor | sha256sum)"
+	same "it is of now" yes "$([ $(($(date +%s) - $(anchor_py get anchor 1 time))) -lt 100 ] && echo yes)"
+	try "and so does its secret" reader anchor key
+	said "one generation, which seals" '^1: verified, sequence 1, generations 0 [0-9a-f]{32}, seal 0$'
 	try "dump without a key" "$ctl" dump anchor
 	said "says that nothing vouches for it" 'not verified'
 	try "dump with the key" "$ctl" dump anchor --key-file key
@@ -398,10 +455,14 @@ cases_round_trip() {
 		python3 -c 'import json, sys
 d = json.load(sys.stdin)
 assert d[\"verified\"] is True and d[\"uuid\"] == \"$uuid\", d
-assert d[\"size\"] == 4 << 20 and d[\"geometry\"][\"log_blocks\"] == 100, d'"
+assert d[\"size\"] == 4 << 20 and d[\"geometry\"][\"log_blocks\"] == 100, d
+assert d[\"generations\"] == [{\"number\": 0, \"cipher\": \"aes-256-xts\", \"mac\": \"hmac-sha256\"}], d
+assert d[\"seal\"] == 0 and d[\"sector_size\"] == 4096 and d[\"time\"] > 1600000000, d'"
+	try "without a label" "$ctl" format --no-label data anchor -d key --force -q
+	same "the label is that of the first" "$uuid" "$(label_uuid data)"
 	try "format with the other MAC" "$ctl" format data anchor -d key --force -q --mac nhpoly-aes
 	said "says which kernels can attach it" 'only a kernel that has Adiantum'
-	same "its number is 2" 2 "$(anchor_py get anchor 1 mac_type)"
+	same "its number is 2" 2 "$(anchor_py get anchor 1 gen0_mac)"
 	try "dump" "$ctl" dump anchor -d key
 	said "shows the MAC" '^MAC: +nhpoly-aes, 128 bits$'
 	try "format as JSON" bash -c "'$ctl' format --data data --anchor anchor -d key --force -q --json 2>err |
@@ -421,22 +482,33 @@ cases_dump() {
 	fresh
 	head -c 64 /dev/urandom >other
 	refused "dump of an empty anchor" 4 'is empty' "$ctl" dump anchor
-	head -c 8192 /dev/urandom >noise
+	head -c 1M /dev/urandom >noise
 	refused "dump of something else" 4 'holds something else' "$ctl" dump noise
 	truncate -s 4096 small
 	refused "dump of a small device" 4 'too small' "$ctl" dump small
 	formatted
 	head -c 64 /dev/urandom >other
-	refused "wrong key" 2 'wrong key' "$ctl" dump anchor -d "$other"
+	refused "wrong key" 2 'wrong key .*: it is under another one' "$ctl" dump anchor -d "$other"
 	cp anchor broken
 	anchor_py set broken 1 reserved0=7
 	refused "damaged, without a key" 4 'makes no sense: reserved' "$ctl" dump broken
-	refused "damaged, with the key" 2 'wrong key .*or the anchor is damaged' "$ctl" dump broken -d key
+	refused "damaged, with the key" 4 'is damaged: no record in it verifies under its key' "$ctl" dump broken -d key
+	refused "damaged, with another key" 2 'under another one' "$ctl" dump broken -d "$other"
 	anchor_py set broken 1 reserved0=7 key
 	refused "sealed, but impossible" 4 'although this key verifies it' "$ctl" dump broken -d key
 	cp anchor newer
-	anchor_py set newer 1 format=2 key
-	refused "unknown format version" 4 'has format version 2; this qvault-ctl knows version 1' "$ctl" dump newer
+	anchor_py set newer 1 format=3 key
+	refused "unknown format version" 4 'has format version 3; this qvault-ctl knows version 2' "$ctl" dump newer
+	cp anchor newer
+	anchor_py set newer 1 incompat=0x12 key
+	refused "unknown features" 4 'has features that this qvault-ctl does not know \(0x12\)' "$ctl" dump newer -d key
+	refused "unknown features, without a key" 4 'has features' "$ctl" dump newer
+	anchor_py set newer 1 incompat=0x13
+	refused "unknown features that nobody vouches for" 4 'is damaged' "$ctl" dump newer -d key
+	cp anchor newer
+	anchor_py set newer 1 ro_compat=5 key
+	try "features that a reader need not know" "$ctl" dump newer -d key
+	said "are told" '^Read only: .*0x5'
 	anchor_py copy anchor 1 0
 	refused_slot
 	anchor_py set anchor 0 sequence=2 epoch=1 lease=4294967297 key
@@ -446,11 +518,18 @@ cases_dump() {
 	try "the newer one is torn" "$ctl" dump anchor -d key
 	said "the older one counts" '^Sequence: +1$'
 	said "and that it may not be the newest is said" 'warning: slot 0 of anchor anchor is torn or damaged: .*may be one record back'
+	anchor_py set anchor 0 epoch=1 "$other"
+	try "the newer one is under another key" "$ctl" dump anchor -d key
+	said "this key's counts" '^Sequence: +1$'
+	said "and the other one is told" 'warning: slot 0 of anchor anchor holds a newer record under another key'
+	try "and the reverse" "$ctl" dump anchor -d "$other"
+	said "that key's counts" '^Sequence: +2$'
+	said "and that the older key still opens it is told" 'warning: slot 1 of anchor anchor holds an older record under another key, which still opens'
 }
 
 refused_slot() {
 	cp anchor moved
-	dd if=/dev/zero of=moved bs=4096 seek=1 count=1 conv=notrunc status=none
+	dd if=/dev/zero of=moved bs=4096 seek=192 count=1 conv=notrunc status=none
 	refused "a record in the wrong slot" 4 'belongs to the other slot' "$ctl" dump moved
 }
 
@@ -458,13 +537,20 @@ refused_slot() {
 cases_impossible() {
 	local fields
 	formatted
-	for fields in flags=1 cipher=0 cipher=2 mac_type=9 data_blocks=0 \
+	for fields in reserved0=1 gen0_cipher=0 gen0_cipher=2 gen0_mac=9 \
+		gen0_reserved=1 gen1_reserved=1 gen1_cipher=1 seal=1 seal=8 \
+		gen0=$(printf '%096d' 0) sector_size=0 sector_size=512 \
+		tree_level=7 map_level=1 data_blocks=0 \
 		data_blocks=0xffffffffffffffff logical_blocks=0 \
 		logical_blocks=0xffffffffffffffff log_blocks=0 \
 		log_blocks=0xffffffff sequence=0xfffffffffffffffe lease=0 \
 		log_tail=0 log_head=0xffffffffffffffff log_head=1000000 \
-		log_tail=3 inline_bytes=3809 inline_bytes=0xffffffff \
-		tree_version=1 tree_where=1 reserved1=1; do
+		log_tail=3 inline_bytes=3361 inline_bytes=0xffffffff \
+		tree_version=1 tree_where=1 reserved1=1 reserved2=1 \
+		"lease=9 tree_version=1 tree_where=0x1000000000000" \
+		"lease=9 map_version=1 map_where=0x20000000000000" \
+		"lease=9 log_version=1 log_where=0x8000000000000000" \
+		"lease=9 log_version=1 log_where=0x8000000000000"; do
 		cp anchor broken
 		# shellcheck disable=SC2086 # several words
 		anchor_py set broken 1 $fields key
@@ -477,22 +563,24 @@ cases_destroy() {
 	formatted
 	refused "live anchor" 5 'holds the vault .*nothing was changed: give --force' "$ctl" format data anchor -d key
 	anchor_py copy anchor 1 0
-	dd if=/dev/zero of=anchor bs=4096 seek=1 count=1 conv=notrunc status=none
+	dd if=/dev/zero of=anchor bs=4096 seek=192 count=1 conv=notrunc status=none
 	refused "live anchor in the other slot, and damaged" 5 'a vault that is damaged' "$ctl" format data anchor -d key
 	formatted
 	anchor_py set anchor 1 format=77
 	refused "live anchor of the future" 5 'of another format version' "$ctl" format data anchor -d key
 	formatted
-	refused "the same UUID again, even by force" 1 'repeat its IVs' "$ctl" format data anchor -d key \
+	refused "the same UUID again, even by force" 1 'needs one of its own' "$ctl" format data anchor -d key \
 		--force --uuid "$("$ctl" dump anchor | sed -n 's/^UUID: *//p')"
+	truncate -s 1M elsewhere
+	refused "the label of another vault" 5 'data device data .*the data of the vault' "$ctl" format data elsewhere -d key
+	try "without a label on it" "$ctl" format data elsewhere -d key --force --no-label
 	try "by force" "$ctl" format data anchor -d key --force
-	said "says what it destroyed" 'warning: anchor device anchor of 8.0 KiB .*the vault .*destroyed for ever'
+	said "says what it destroyed" 'warning: .*anchor device anchor of 1.0 MiB .*the vault .*destroyed for ever'
 	fresh
 	mke2fs -q -F -t ext4 -L precious data >"$check_tmp/out" 2>&1
 	refused "file system on data" 5 'data device data of 8.0 MiB .*ext4 \(label precious, UUID' "$ctl" format data anchor -d key
 	try "file system on data, by force" "$ctl" format data anchor -d key --force
 	fresh
-	truncate -s 1M anchor
 	mkswap -L pages anchor >"$check_tmp/out" 2>&1
 	refused "swap on the anchor" 5 'anchor device anchor .*swap \(label pages' "$ctl" format data anchor -d key
 	fresh
@@ -519,7 +607,7 @@ cases_secrets() {
 	said "no core dump" '^core 0$'
 	fresh
 	expect_fail "asks on a terminal, and does not take yes" python3 -B "$here/watch.py" key yes "$ctl" format data anchor -d key
-	same "then nothing was changed" "$(head -c 8192 /dev/zero | sha256sum)" "$(sha256sum <anchor)"
+	same "then nothing was changed" "$(head -c 1M /dev/zero | sha256sum)" "$(sha256sum <anchor)"
 	try "does not ask with --batch-mode" python3 -B "$here/watch.py" key no "$ctl" format data anchor -d key -q
 	said "it did not" '^asked no'
 	try "a crash leaves no core" crash_without_core
@@ -554,7 +642,8 @@ cases_time() {
 	truncate -s 1T data
 	for ((i = 0; i < 15; i++)); do
 		truncate -s 0 anchor
-		truncate -s 8192 anchor
+		truncate -s 1M anchor
+		dd if=/dev/zero of=data bs=4096 count=1 conv=notrunc status=none
 		{ time "$ctl" format data anchor -d key >"$check_tmp/out"; } 2>"$check_tmp/time"
 		read -r wall cpu < <(awk '{ print $1 * 1000, ($2 + $3) * 1000 }' "$check_tmp/time")
 		[ "$wall" -ge "$best" ] || best=$wall
@@ -582,10 +671,39 @@ cases_valgrind() {
 	refused "valgrind: a refusal" 5 'holds the vault' "${under[@]}" "$ctl" format data anchor -d key
 }
 
+# What --dry-run says is enough, and a block less is not.
+cases_dry_run() {
+	local size needed log
+	fresh
+	refused "a dry run without a size" 1 'dry-run asks' "$ctl" format --dry-run
+	refused "a dry run with devices" 1 'dry-run asks' "$ctl" format --dry-run --size 1M data anchor
+	refused "more than any device holds" 1 'no data device is large enough' "$ctl" format --dry-run --size 99P
+	refused "a dry run of attach" 1 'no meaning' "$ctl" attach --dry-run x data
+	for size in 4096 1M 4M 300M 5G 1T; do
+		for log in "" "--log-blocks=500"; do
+			# shellcheck disable=SC2086 # a word or none
+			needed=$("$ctl" format --dry-run --size $size $log --json |
+				python3 -c 'import json, sys; print(json.load(sys.stdin)["data_size"])')
+			rm -f data anchor
+			truncate -s 1M anchor
+			truncate -s $((needed - 4096)) data
+			# Not by way of refused, which would read all of a device of 1 TiB.
+			# shellcheck disable=SC2086
+			expect_fail "$size $log: less than $needed bytes" \
+				"$ctl" format data anchor -d key --size $size $log
+			said "$size $log: is refused for that" 'at most|too small'
+			truncate -s "$needed" data
+			# shellcheck disable=SC2086
+			try "$size $log: $needed bytes" "$ctl" format data anchor -d key --size $size $log
+		done
+	done
+}
+
 run_with() {
 	ctl=$build/$1/qvault-ctl
 	say "qvault-ctl, built as: $1"
 	cases_words
+	cases_attached
 	cases_key
 	cases_devices
 	cases_streams
@@ -595,6 +713,8 @@ run_with() {
 	cases_dump
 	cases_impossible
 	cases_destroy
+	cases_dry_run
+	cases_lives "$2"
 	cases_secrets "$2"
 }
 

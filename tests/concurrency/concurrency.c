@@ -129,16 +129,14 @@ static void wait_until_gone(struct vault *v)
 
 static void format(struct vault *v)
 {
-	void *record = block_buffer(2);
+	void *image = block_buffer(QVAULT_ANCHOR_BLOCKS);
 	int fd = open_direct(v->anchor, O_RDWR);
 
-	if (fd < 0 || write_blocks(fd, 0, record, 2))
-		die("%s: cannot write", v->anchor);
-	vault_format(&v->params, record);
-	if (write_blocks(fd, 0, record, 2))
+	vault_format(&v->params, image);
+	if (fd < 0 || write_blocks(fd, 0, image, QVAULT_ANCHOR_BLOCKS))
 		die("%s: cannot write", v->anchor);
 	close(fd);
-	free(record);
+	free(image);
 }
 
 /*

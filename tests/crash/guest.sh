@@ -68,7 +68,7 @@ long() {
 		crash "out of order, seed $((seed + 1))" --seed $((seed + 1)) --rounds 4 \
 			--subsets 4 --base "$disk" --threads 8 --options "1 allow_discards"
 		crash "tiny volume, seed $((seed + 2))" --seed $((seed + 2)) --rounds 6 \
-			--subsets 4 --blocks 400 --options "2 memory_mib 1"
+			--subsets 4 --blocks 1000 --options "2 memory_mib 1"
 		# Not filled up: UML has no room for a process that maps so many pages.
 		crash "two groups, seed $((seed + 3))" --seed $((seed + 3)) --rounds 1 \
 			--blocks 34500 --log 64 --points 300

@@ -239,14 +239,14 @@ static void stack(struct recorder *r)
 	u64 blocks = r->s->geo.data_blocks;
 	char base[32], log[32];
 
-	check(dm_create1(&r->log, "qvlog", (blocks + 2) * QVAULT_SECTORS,
+	check(dm_create1(&r->log, "qvlog", (blocks + QVAULT_ANCHOR_BLOCKS) * QVAULT_SECTORS,
 			 "log-writes", false, "%s %s",
 			 device_number(r->s->record_base, base),
 			 device_number(r->s->record_log, log)), "log-writes");
 	check(dm_create1(&r->data, "qvrdata", blocks * QVAULT_SECTORS,
 			 "linear", false, "%s 0", r->log.number), "data slice");
-	check(dm_create1(&r->anchor, "qvranchor", 2 * QVAULT_SECTORS, "linear",
-			 false, "%s %llu", r->log.number,
+	check(dm_create1(&r->anchor, "qvranchor",
+			 QVAULT_ANCHOR_BLOCKS * QVAULT_SECTORS, "linear", false, "%s %llu", r->log.number,
 			 (unsigned long long)blocks * QVAULT_SECTORS),
 	      "anchor slice");
 }
@@ -261,12 +261,13 @@ static void unstack(struct recorder *r)
 
 static void format_base(struct setup *s)
 {
-	void *anchor = block_buffer(2);
+	void *anchor = block_buffer(QVAULT_ANCHOR_BLOCKS);
 	int fd = open_direct(s->record_base, O_RDWR);
 
 	check(fd < 0 ? fd : 0, s->record_base);
 	vault_format(&s->params, anchor);
-	check(write_blocks(fd, s->geo.data_blocks, anchor, 2), "format");
+	check(write_blocks(fd, s->geo.data_blocks, anchor,
+			   QVAULT_ANCHOR_BLOCKS), "format");
 	close(fd);
 	free(anchor);
 }

@@ -562,10 +562,12 @@ static void walk(struct replayer *r)
 
 static void prepare(struct replayer *r)
 {
-	u64 data = r->s->geo.data_blocks, i;
+	const u64 data = r->s->geo.data_blocks;
+	const u64 blocks = data + QVAULT_ANCHOR_BLOCKS;
+	u64 i;
 
-	r->sectors = (data + 2) * QVAULT_SECTORS;
-	r->state = block_buffer(data + 2);
+	r->sectors = blocks * QVAULT_SECTORS;
+	r->state = block_buffer(blocks);
 	vault_format(&r->s->params, r->state + data * BLOCK);
 	r->promise.kept = calloc(r->o->blocks, sizeof(*r->promise.kept));
 	for (i = 0; i < MAX_DEPTH + 2; i++)
@@ -573,7 +575,7 @@ static void prepare(struct replayer *r)
 	r->fd = open_direct(r->s->replay_base, O_RDWR);
 	if (r->fd < 0)
 		die("%s: %s", r->s->replay_base, strerrorname_np(-r->fd));
-	for (i = 0; i < data + 2; i++)
+	for (i = 0; i < blocks; i++)
 		put(r, i * QVAULT_SECTORS, QVAULT_SECTORS);
 	stack_make(&r->stack, r->s, r->sectors);
 }

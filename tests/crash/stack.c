@@ -38,7 +38,7 @@ static void make_leg(struct stack *st, bool read_only)
 	check(dm_create1(&leg->data, name, data, "linear", read_only, "%s 0",
 			 st->log.number), "data");
 	snprintf(name, sizeof(name), "qvpanchor-%s", side);
-	check(dm_create1(&leg->anchor, name, 2 * QVAULT_SECTORS, "linear",
+	check(dm_create1(&leg->anchor, name, QVAULT_ANCHOR_BLOCKS * QVAULT_SECTORS, "linear",
 			 read_only, "%s %llu", st->log.number,
 			 (unsigned long long)data), "anchor");
 	leg->made = false;

@@ -61,7 +61,7 @@ static void check(int err, const char *what)
 
 static void setup(struct lab *l, const char *data, const char *anchor)
 {
-	void *slots = block_buffer(2);
+	void *image = block_buffer(QVAULT_ANCHOR_BLOCKS);
 	int fd = open_direct(data, O_RDWR);
 
 	memset(l, 0, sizeof(*l));
@@ -76,10 +76,10 @@ static void setup(struct lab *l, const char *data, const char *anchor)
 	vault_add_key(&l->params);
 	close(fd);
 	fd = open_direct(anchor, O_RDWR);
-	vault_format(&l->params, slots);
-	check(write_blocks(fd, 0, slots, 2), "format");
+	vault_format(&l->params, image);
+	check(write_blocks(fd, 0, image, QVAULT_ANCHOR_BLOCKS), "format");
 	close(fd);
-	free(slots);
+	free(image);
 }
 
 static void line_of(struct lab *l, struct dm_line *line, char *args, size_t size)
@@ -327,7 +327,7 @@ static void dirty(struct lab *l)
 	for (i = 0; i < 6; i++)
 		check(put(l, prng_below(&l->prng, BLOCKS)), "write");
 	for (i = 0; i < 130 && l->probe; i++)
-		check(write_blocks(l->fd, BLOCKS + 13 * i, l->buf, 1), "write far off");
+		check(write_blocks(l->fd, BLOCKS + 10 * i, l->buf, 1), "write far off");
 }
 
 static bool run_load(struct lab *l, u32 n)

@@ -12,18 +12,18 @@ ramdisks 1 64
 # A ramdisk without memory for a page fails the request: let it have them all.
 dd if=/dev/zero of=/dev/ram0 bs=1M count=64 oflag=direct status=none
 linear faults-data /dev/ram0 0 16384
-linear faults-anchor /dev/ram0 16384 16
+linear faults-anchor /dev/ram0 16384 2048
 
 # Another vault meanwhile: it keeps the slab cache that their bios share.  Without
 # it, each failure within kmem_cache_create() leaks the name of a kobject, in
 # sysfs_slab_add() of 6.12, and kmemleak would speak of nothing else.
-linear faults-other /dev/ram0 16400 16384
+linear faults-other /dev/ram0 18432 16384
 dm_create other "0 8192 qvault /dev/mapper/faults-other - -"
 
 # The same slices through a target that counts requests: see faults.c.
 with_module probe
 dm_create probe-data "0 16384 probe /dev/mapper/faults-data 0"
-dm_create probe-anchor "0 16 probe /dev/mapper/faults-anchor 0"
+dm_create probe-anchor "0 2048 probe /dev/mapper/faults-anchor 0"
 
 # run NAME SLICES ARG...
 run() {

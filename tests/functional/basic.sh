@@ -9,7 +9,7 @@ set -euo pipefail
 disks 8 256
 new_disk
 linear smoke-data "$disk" 0 $((64 * 2048))
-linear smoke-anchor "$disk" $((64 * 2048)) 16
+linear smoke-anchor "$disk" $((64 * 2048)) 2048
 must "smoke" sh "$QVAULT_TREE/tests/functional/smoke.sh" \
 	/dev/mapper/smoke-data /dev/mapper/smoke-anchor
 
@@ -26,7 +26,7 @@ try "write" fun pattern "$vault" 1 0 512
 detach table
 # The tool's key is gone with it, so the round trip has one of its own.
 fun addkey
-linear tt-anchor "$disk" $((64 * 2048 + 16)) 16
+linear tt-anchor "$disk" $((65 * 2048)) 2048
 size=$(fun format $((64 * 256)) 64 /dev/mapper/tt-anchor)
 for options in "" "1 allow_discards" "2 memory_mib 8" "4 commit_seconds 0 memory_mib 100" \
 	"5 allow_discards memory_mib 9 commit_seconds 77" "1 read_only"; do

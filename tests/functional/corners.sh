@@ -28,26 +28,26 @@ table="0 $size qvault $(number "$data") $(number "$anchor") :64:logon:qvault:tes
 
 # ---- anchors ----
 
-dm_create noanchor "0 16 error"
+dm_create noanchor "0 2048 error"
 refused "an anchor that cannot be read" "cannot read the anchor" \
 	"0 $size qvault $(number "$data") $(number /dev/mapper/noanchor) :64:logon:qvault:test"
 dm_remove noanchor
 
 # patch SLOT OFFSET BYTE: the record is then not authentic any more.
 patch() {
-	printf '%b' "\\x$3" | dd of="$anchor" bs=1 seek=$(($1 * 4096 + $2)) conv=notrunc status=none
+	printf '%b' "\\x$3" | dd of="$anchor" bs=1 seek=$(((64 + 128 * $1) * 4096 + $2)) conv=notrunc status=none
 	sync "$anchor"
 }
 back() { dd if=/run/anchor of="$anchor" bs=4096 conv=fsync status=none; }
 
-patch 1 8 02
+patch 1 8 03
 refused "a format of the future" "format version unknown" "$table"
 back
 patch 1 100 ff
-refused "a damaged record" "wrong key, or the anchor is damaged" "$table"
+refused "a damaged record" "the anchor is damaged, although the key is its own" "$table"
 back
-dd if=/run/anchor of="$anchor" bs=4096 skip=1 count=1 conv=fsync,notrunc status=none
-dd if=/dev/zero of="$anchor" bs=4096 seek=1 count=1 conv=fsync,notrunc status=none
+dd if=/run/anchor of="$anchor" bs=4096 skip=192 seek=64 count=1 conv=fsync,notrunc status=none
+dd if=/dev/zero of="$anchor" bs=4096 seek=192 count=1 conv=fsync,notrunc status=none
 refused "a record in the wrong slot" "wrong slot" "$table"
 back
 must "the anchor as it was" dm_create good "$table"

@@ -18,7 +18,7 @@ dm_create cost-data "0 $((512 * 2048)) log-writes $lower $disk"
 new_disk
 lower=$disk
 new_disk
-dm_create cost-anchor "0 16 log-writes $lower $disk"
+dm_create cost-anchor "0 2048 log-writes $lower $disk"
 data=/dev/mapper/cost-data anchor=/dev/mapper/cost-anchor vault=/dev/mapper/cost
 format "$data" "$anchor" >/dev/null
 attach cost "$data" "$anchor" --commit-seconds 0

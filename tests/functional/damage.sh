@@ -25,10 +25,34 @@ spoil() {
 	done
 }
 
+# spoil_copy COPY MAP LEVEL INDEX: that copy of an upper node, in both slots.
+spoil_copy() {
+	local block
+	for block in $(fun node "$2" "$3" "$4" "$blocks" "$log" | sed -n "$(($1 + 1))~2p"); do
+		dd if=/dev/urandom of="$data" bs=4096 count=1 seek="$block" \
+			conv=notrunc,fsync status=none
+	done
+}
+
 must "attach" attach_d
 fun pattern "$vault" 1 0 3000
 fun pattern "$vault" 2 35000 1000
 must "detach" detach d
+
+# ---- one copy of the roots ---------------------------------------------------
+
+for copy in 0 1; do
+	spoil_copy "$copy" 0 2 0
+	spoil_copy "$copy" 1 1 0
+	must "attach without copy $copy of the roots" attach_d
+	try "all of it" fun verify "$vault" 1 0 3000
+	try "all of it" fun verify "$vault" 2 35000 1000
+	fun pattern "$vault" 1 0 10
+	try "a checkpoint" checkpoint
+	same "heals the first copies" $((copy ? 0 : 2)) "$(field d 19)"
+	same "nothing is corrupt" 0 "$(field d 15)"
+	must "detach" detach d
+done
 
 # ---- a leaf: blocks 128 to 255 ---------------------------------------------
 

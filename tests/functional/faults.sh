@@ -14,11 +14,11 @@ disks 3 700
 # Above a log-writes device flushes exist; a ramdisk alone has no cache, and the
 # block layer would not even send them.
 size=$((64 * 2048))
-dm_create f-lower "0 $((size + 16)) log-writes /dev/ram0 /dev/ram1"
+dm_create f-lower "0 $((size + 2048)) log-writes /dev/ram0 /dev/ram1"
 lower=/dev/mapper/f-lower
 # Data and anchor on tables that can be exchanged for failing ones under way.
 dm_create f-data "0 $size linear $lower 0"
-dm_create f-anchor "0 16 linear $lower $size"
+dm_create f-anchor "0 2048 linear $lower $size"
 data=/dev/mapper/f-data anchor=/dev/mapper/f-anchor vault=/dev/mapper/f
 # The key that `fun addkey` gives the kernel: so the module can be asked without the
 # tool, which looks at the anchor first and would refuse for it.
@@ -34,7 +34,7 @@ table() {
 }
 healthy() {
 	table f-data "0 $size linear $lower 0"
-	table f-anchor "0 16 linear $lower $size"
+	table f-anchor "0 2048 linear $lower $size"
 }
 # A removal commits, which may fail here: that is not what is tested.
 drop() { dmsetup remove --retry f; }
@@ -64,7 +64,7 @@ for what in writes everything; do
 	[ "$what" = writes ] || error=""
 	# up 0 s, down an hour
 	flakey_data="0 $size flakey $lower 0 0 3600${error:+ 1 $error}"
-	flakey_anchor="0 16 flakey $lower $size 0 3600${error:+ 1 $error}"
+	flakey_anchor="0 2048 flakey $lower $size 0 3600${error:+ 1 $error}"
 
 	must "attach" attach_f
 	fun pattern "$vault" 1 0 500
@@ -154,10 +154,10 @@ healthy
 
 # A slot of the anchor that cannot be read may hold the newest record: the other one
 # would be an older state.
-table f-anchor "0 16 dust $lower $size 4096"
+table f-anchor "0 2048 dust $lower $size 4096"
 for slot in 0 1; do
 	# Its blocks are those of the device below.
-	bad=$((size / 8 + slot))
+	bad=$((size / 8 + 64 + 128 * slot))
 	dmsetup message f-anchor 0 addbadblock "$bad"
 	dmsetup message f-anchor 0 enable
 	refused_by_both "slot $slot of the anchor is a bad sector" 'a slot of the anchor cannot be read'
@@ -180,7 +180,7 @@ healthy
 
 with_module probe
 dm_create n-data "0 16384 probe /dev/ram2 0"
-dm_create n-anchor "0 16 probe /dev/ram2 16384"
+dm_create n-anchor "0 2048 probe /dev/ram2 16384"
 try "every request of an operation fails once" \
 	"$FAULTS" /dev/mapper/n-data /dev/mapper/n-anchor io 1
 grep 'requests failed' "$tally_output"
@@ -245,7 +245,7 @@ fun hammer "$vault" 5 20 >/tmp/hammer 2>&1 &
 hammer=$!
 sleep 1
 table f-data "0 $size error"
-table f-anchor "0 16 error"
+table f-anchor "0 2048 error"
 expect_fail "both devices vanish under load: the load ends" wait "$hammer"
 try "with an error and not with wrong data" grep -qE 'Input/output error' /tmp/hammer
 expect_fail "wrong data would say so" grep -q differ /tmp/hammer
@@ -263,7 +263,7 @@ drop
 nulldisk pulled 64 blocksize=4096 memory_backed=1
 pulled=$disk
 linear p-data "$pulled" 0 $((48 * 2048))
-linear p-anchor "$pulled" $((48 * 2048)) 16
+linear p-anchor "$pulled" $((48 * 2048)) 2048
 format /dev/mapper/p-data /dev/mapper/p-anchor >/dev/null
 attach p /dev/mapper/p-data /dev/mapper/p-anchor --commit-seconds 0
 fun pattern /dev/mapper/p 3 8000 500
@@ -283,7 +283,7 @@ dm_remove p-anchor
 dm_remove p-data
 echo 1 >/sys/kernel/config/nullb/pulled/power
 linear p-data "$pulled" 0 $((48 * 2048))
-linear p-anchor "$pulled" $((48 * 2048)) 16
+linear p-anchor "$pulled" $((48 * 2048)) 2048
 must "it is put in again: attach" \
 	attach p /dev/mapper/p-data /dev/mapper/p-anchor --commit-seconds 0
 try "what was acknowledged before is there" fun verify /dev/mapper/p 3 8000 500
@@ -322,15 +322,15 @@ attach_f
 fun pattern "$vault" 6 0 100
 drop
 dd if="$anchor" of=/tmp/anchor bs=4096 status=none
-dd if=/dev/zero of="$anchor" bs=4096 count=2 oflag=direct status=none
+dd if=/dev/zero of="$anchor" bs=4096 count=256 oflag=direct status=none
 refused_by_both "an anchor of zeros" 'not an anchor'
 same "which nobody formats by himself" 0 \
 	"$(od -An -tx1 -v "$anchor" | tr -d ' 0\n' | wc -c)"
 for byte in 0 9 20 33 60 70 100 250 4070; do
 	dd if=/tmp/anchor of="$anchor" bs=4096 oflag=direct status=none
 	cp /tmp/anchor /tmp/anchor.bad
-	for slot in 0 4096; do
-		printf '\xa5' | dd of=/tmp/anchor.bad bs=1 conv=notrunc seek=$((byte + slot)) status=none
+	for slot in 64 192; do
+		printf '\xa5' | dd of=/tmp/anchor.bad bs=1 conv=notrunc seek=$((4096 * slot + byte)) status=none
 	done
 	dd if=/tmp/anchor.bad of="$anchor" bs=4096 oflag=direct status=none
 	refused_by_both "byte $byte of both records changed" \
@@ -342,7 +342,7 @@ done
 # other slot says the same.
 for slot in 0 1; do
 	cp /tmp/anchor /tmp/anchor.bad
-	printf '\xa5' | dd of=/tmp/anchor.bad bs=1 conv=notrunc seek=$((4096 * slot + 130)) status=none
+	printf '\xa5' | dd of=/tmp/anchor.bad bs=1 conv=notrunc seek=$((4096 * (64 + 128 * slot) + 130)) status=none
 	dd if=/tmp/anchor.bad of="$anchor" bs=4096 oflag=direct status=none
 	log_mark
 	must "slot $slot has rotted: attach" module_attach
@@ -374,12 +374,12 @@ drop
 
 # The anchor of another vault with the same key.
 linear other-data /dev/ram2 32768 $((size))
-linear other-anchor /dev/ram2 $((32768 + size)) 16
+linear other-anchor /dev/ram2 $((32768 + size)) 2048
 format /dev/mapper/other-data /dev/mapper/other-anchor >/dev/null
 attach other /dev/mapper/other-data /dev/mapper/other-anchor
 fun pattern /dev/mapper/other 8 0 100
 detach other
-dd if=/dev/mapper/other-anchor of="$anchor" bs=4096 count=2 oflag=direct status=none
+dd if=/dev/mapper/other-anchor of="$anchor" bs=4096 count=256 oflag=direct status=none
 refused_by_both "the anchor of another vault with the same key" \
 	'the data device is not the one of this anchor|does not map the size'
 

@@ -357,30 +357,32 @@ static int format(char **arg)
 	struct vault_params p;
 	struct qvault_geometry geo;
 	int fd = open_or_die(arg[2]);
-	void *anchor = block_buffer(2);
+	void *anchor = block_buffer(QVAULT_ANCHOR_BLOCKS);
 
 	vault_default_params(&p, number(arg[0]), number(arg[1]), &geo);
 	vault_format(&p, anchor);
-	if (write_blocks(fd, 0, anchor, 2))
+	if (write_blocks(fd, 0, anchor, QVAULT_ANCHOR_BLOCKS))
 		die("anchor: %s", strerror(errno));
 	printf("%llu\n", (unsigned long long)p.logical_blocks * QVAULT_SECTORS);
 	return 0;
 }
 
-/* node MAP LEVEL INDEX DATA_BLOCKS LOG_BLOCKS: its two places. */
+/* node MAP LEVEL INDEX DATA_BLOCKS LOG_BLOCKS: its places, one or two a slot. */
 static int node(char **arg)
 {
 	enum qvault_kind kind = number(arg[0]) ? QVAULT_KIND_MAP : QVAULT_KIND_NODE;
 	struct vault_params p;
 	struct qvault_geometry geo;
 	unsigned long long block;
-	u32 slot;
+	u32 slot, copy, copies = 1 + qvault_node_twice(kind, number(arg[1]));
 
 	vault_default_params(&p, number(arg[3]), number(arg[4]), &geo);
 	for (slot = 0; slot < 2; slot++) {
-		block = qvault_node_block(&geo, kind, number(arg[1]), number(arg[2]),
-					  slot);
-		printf("%llu\n", block);
+		for (copy = 0; copy < copies; copy++) {
+			block = qvault_node_block(&geo, kind, number(arg[1]),
+						  number(arg[2]), slot, copy);
+			printf("%llu\n", block);
+		}
 	}
 	return 0;
 }

@@ -25,7 +25,7 @@ slices() {
 	local name=$1 mb=$2
 	new_disk
 	linear "$name-data" "$disk" 0 $((mb * 2048))
-	linear "$name-anchor" "$disk" $((mb * 2048)) 16
+	linear "$name-anchor" "$disk" $((mb * 2048)) 2048
 	data=/dev/mapper/$name-data anchor=/dev/mapper/$name-anchor
 }
 
@@ -57,7 +57,7 @@ again() { detach "$1" && attach "$1" "/dev/mapper/$1-data" "/dev/mapper/$1-ancho
 # field NAME N: the N-th word of the target's status line, from 1.
 #  1 mode 2 epoch 3 sequence 4 commit 5 mapped/size 6 log 7 read 8 written
 #  9 unmapped 10 anchor records 11 flushes 12 log blocks 13 nodes
-#  14 checkpoints 15 corruptions 16 good slots 17 leaked 18 damaged nodes
+#  14 checkpoints 15 corruptions 16 good slots 17 leaked 18 damaged nodes 19 healed
 field() { dmsetup status "$1" | cut -d ' ' -f $(($2 + 3)); }
 
 fun() { "$FUNCTIONAL" "$@"; }

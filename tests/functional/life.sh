@@ -170,7 +170,7 @@ done
 new_vault lower 96
 new_disk
 linear upper-data "$vault" 0 $((64 * 2048))
-linear upper-anchor "$disk" 0 16
+linear upper-anchor "$disk" 0 2048
 format /dev/mapper/upper-data /dev/mapper/upper-anchor >/dev/null
 must "attach a vault on a vault" attach upper /dev/mapper/upper-data /dev/mapper/upper-anchor
 try "use it" fun hammer /dev/mapper/upper 3 3

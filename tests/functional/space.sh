@@ -44,7 +44,7 @@ written=$(($(cut -d ' ' -f 4 <<<"$after") - $(cut -d ' ' -f 4 <<<"$before")))
 new_disk
 lower=$disk
 linear down-data "$lower" 0 $((64 * 2048))
-linear down-anchor "$lower" $((64 * 2048)) 16
+linear down-anchor "$lower" $((64 * 2048)) 2048
 data=/dev/mapper/down-data anchor=/dev/mapper/down-anchor vault=/dev/mapper/down
 format "$data" "$anchor" >/dev/null
 attach down "$data" "$anchor" --allow-discards
@@ -94,7 +94,7 @@ if [ "$QVAULT_FLAVOUR" != plain ] || [ -n "${QVAULT_FAMINE:-}" ]; then finish; f
 
 # A read is so slow that its block moves meanwhile, and something else is written to
 # the place where it was.  The volume is full, so that every place is used again.
-new_vault lag 2 --commit-seconds 0
+new_vault lag 3 --commit-seconds 0
 blocks=$(($(sectors "$vault") / 8))
 below="$(dmsetup table lag-data | cut -d ' ' -f 4-)"
 slow_reads() {

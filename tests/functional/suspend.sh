@@ -13,9 +13,9 @@ disks 2 300
 
 # Flushes exist above a log-writes device, and not on a ramdisk alone.
 size=$((64 * 2048))
-dm_create s-lower "0 $((size + 16)) log-writes /dev/ram0 /dev/ram1"
+dm_create s-lower "0 $((size + 2048)) log-writes /dev/ram0 /dev/ram1"
 lower=/dev/mapper/s-lower
-data_line="0 $size linear $lower 0" anchor_line="0 16 linear $lower $size"
+data_line="0 $size linear $lower 0" anchor_line="0 2048 linear $lower $size"
 dm_create s-data "$data_line"
 dm_create s-anchor "$anchor_line"
 data=/dev/mapper/s-data anchor=/dev/mapper/s-anchor vault=/dev/mapper/s
@@ -88,7 +88,7 @@ try "what was flushed is there" fun verify "$vault" 2 600 500
 
 fun pattern "$vault" 4 500 600
 table s-data "0 $size error"
-table s-anchor "0 16 error"
+table s-anchor "0 2048 error"
 log_mark
 drop
 expect_logged "a removal that cannot commit says what is lost" \

@@ -28,7 +28,7 @@ owns eph
 [ "$QVAULT_FLAVOUR" = smp ] || swap_on eph
 # And one whose commits and checkpoints write as well.
 linear full-data /dev/ubda $((224 * 2048)) $((224 * 2048))
-linear full-anchor /dev/ubda $((448 * 2048)) 16
+linear full-anchor /dev/ubda $((448 * 2048)) 2048
 format /dev/mapper/full-data /dev/mapper/full-anchor >/dev/null
 must "attach a vault with an anchor" attach full /dev/mapper/full-data /dev/mapper/full-anchor
 swap_on full

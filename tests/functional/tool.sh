@@ -14,11 +14,11 @@ umask 077
 head -c 64 /dev/urandom >$key
 head -c 64 /dev/urandom >/run/other.key
 
-# Two vaults of 4 MiB on a ramdisk each, and more disks for odd things.
-ramdisks 6 5
+# Two vaults of 8 MiB on a ramdisk each, and more disks for odd things.
+ramdisks 6 9
 for i in 0 1; do
-	linear "data$i" "/dev/ram$i" 0 8192
-	linear "anchor$i" "/dev/ram$i" 8192 16
+	linear "data$i" "/dev/ram$i" 0 16384
+	linear "anchor$i" "/dev/ram$i" 16384 2048
 done
 data=/dev/mapper/data0 anchor=/dev/mapper/anchor0
 
@@ -86,7 +86,7 @@ refused "format, same device twice" 4 'same device' "$ctl" format $data $data -d
 refused "format, same through a symlink" 4 'same device' "$ctl" format $data /tmp/link -d $key
 refused "format, same through another node" 4 'same device' "$ctl" format $node $data -d $key
 linear tiny /dev/ram3 0 8
-refused "format, anchor of 4 KiB" 4 'too small.*8192' "$ctl" format $data /dev/mapper/tiny -d $key
+refused "format, anchor of 4 KiB" 4 'too small.*needs 1.0 MiB' "$ctl" format $data /dev/mapper/tiny -d $key
 refused "format, data of 4 KiB" 4 'too small.*at least' "$ctl" format /dev/mapper/tiny $anchor -d $key
 mke2fs -q -t ext4 -L precious $data 2>/tmp/err
 refused "format over a file system" 5 'ext4 \(label precious.*--force' "$ctl" format $data $anchor -d $key
@@ -110,20 +110,20 @@ refused "same through a symlink" 4 'same device' attach v $data /tmp/link
 refused "same through another node" 4 'same device' attach v $node $data
 refused "devices exchanged" 4 'is no anchor' attach v $anchor $data
 refused "anchor of 4 KiB" 4 'too small' attach v $data /dev/mapper/tiny
-linear shrunk /dev/ram2 0 8184
-refused "data device shrunk" 4 'too small.*the vault was made on 4.0 MiB.*shrink' attach v /dev/mapper/shrunk $anchor
+linear shrunk /dev/ram2 0 16376
+refused "data device shrunk" 4 'too small.*the vault was made on 8.0 MiB.*shrink' attach v /dev/mapper/shrunk $anchor
 refused "name of another device" 5 'exists already' attach data1 $data $anchor
 refused "impossible name" 1 'cannot be the name' attach a/b $data $anchor
 refused "no permission" 2 'run this as root' setpriv --reuid=65534 --regid=65534 --clear-groups "$ctl" attach v $data $anchor -d $key
 refused "no permission for status" 2 'run this as root' setpriv --reuid=65534 --regid=65534 --clear-groups "$ctl" status v
 truncate -s 16M /tmp/file
 refused "a file" 4 'losetup' attach v /tmp/file $anchor
-dd if=$anchor of=/tmp/anchor bs=4096 count=2 status=none
-printf '\2' | dd of=$anchor bs=1 seek=4104 conv=notrunc,fsync status=none
-refused "format version 2" 4 'has format version 2; this qvault-ctl knows version 1' attach v $data $anchor
+dd if=$anchor of=/tmp/anchor bs=1M count=1 status=none
+printf '\3' | dd of=$anchor bs=1 seek=$((192 * 4096 + 8)) conv=notrunc,fsync status=none
+refused "format version 3" 4 'has format version 3; this qvault-ctl knows version 2' attach v $data $anchor
 dd if=/tmp/anchor of=$anchor bs=4096 conv=notrunc,fsync status=none
 blockdev --setro /dev/ram0
-dm_create ro-data "0 8192 linear /dev/ram0 0" --readonly
+dm_create ro-data "0 16384 linear /dev/ram0 0" --readonly
 refused "read-only data device" 4 'is read-only.*--read-only' attach v /dev/mapper/ro-data $anchor
 dm_remove ro-data
 blockdev --setrw /dev/ram0
@@ -155,7 +155,7 @@ try "checkpoint" "$ctl" checkpoint /dev/mapper/v
 same "the anchor moved on" yes "$([ "$(dmsetup status v | cut -d ' ' -f 6)" -gt "$before" ] && echo yes)"
 same "dump shows the record that is there now" "$(dmsetup status v | cut -d ' ' -f 6)" \
 	"$("$ctl" dump $anchor | sed -n 's/^Sequence: *//p')"
-dd if=$anchor of=/tmp/copy bs=4096 count=2 iflag=direct status=none
+dd if=$anchor of=/tmp/copy bs=1M count=1 iflag=direct status=none
 same "so does a copy made as the manual says" "$("$ctl" dump $anchor)" "$("$ctl" dump /tmp/copy)"
 try "status" "$ctl" status v
 expect_said "says that it is active" '^/dev/mapper/v is active\.$'
@@ -196,7 +196,7 @@ anchor_is_whole() {
 	local before
 	before=$("$ctl" dump "$anchor" -d "$key" 2>&1)
 	[[ $before != *"warning"* ]] || { echo "$before"; return 1; }
-	! dd "if=$anchor" bs=4096 count=2 iflag=direct status=none | grep -a qvault-ctl
+	! dd "if=$anchor" bs=1M count=1 iflag=direct status=none | grep -a qvault-ctl
 }
 
 for closed in "" 0 1 2 01 02 12 012; do
@@ -323,8 +323,8 @@ must "format again what that overwrote" "$ctl" format /dev/mapper/data1 /dev/map
 
 # ---- one slot of two --------------------------------------------------------
 
-dm_create half "0 8 linear /dev/ram0 8192
-8 8 error"
+dm_create half "0 1024 linear /dev/ram0 16384
+1024 1024 error"
 try "dump an anchor of which one slot cannot be read" "$ctl" dump /dev/mapper/half -d $key
 expect_said "warns" 'warning: slot 1 of anchor /dev/mapper/half cannot be read \(Input/output error\): .*one record back'
 refused "attach with a slot that may hold the newest record" 4 'does not attach: a slot of the anchor cannot be read' \
@@ -337,7 +337,7 @@ expect_said "says so, too" 'anchor slots: +1 of 2: it may have been attached one
 json "as JSON" 'd["anchor_slots"] == 1 and d["warnings"] == []'
 must "detach" "$ctl" detach v
 dm_remove half
-dm_create half "0 16 error"
+dm_create half "0 2048 error"
 refused "an anchor that cannot be read" 4 'cannot read anchor device' "$ctl" dump /dev/mapper/half
 dm_remove half
 
@@ -346,12 +346,79 @@ dm_remove half
 must "attach" attach v $data $anchor
 "$ctl" commit v
 dd if=/dev/ram0 of=/dev/ram5 bs=1M iflag=direct oflag=direct status=none
-linear copy-data /dev/ram5 0 8192
-linear copy-anchor /dev/ram5 8192 16
+linear copy-data /dev/ram5 0 16384
+linear copy-anchor /dev/ram5 16384 2048
 refused "attach a copy beside the original" 5 'already attached, as v' attach w /dev/mapper/copy-data /dev/mapper/copy-anchor
 try "attach it read-only" attach w /dev/mapper/copy-data /dev/mapper/copy-anchor --read-only
 must "detach" "$ctl" detach w
 must "detach" "$ctl" detach v
+dm_remove copy-data
+dm_remove copy-anchor
+
+# ---- labels -----------------------------------------------------------------
+
+dd if=/dev/zero of=/dev/ram5 bs=1M count=9 oflag=direct status=none
+refused "by its label, attach without an anchor" 1 'no anchor device' attach v
+must "attach by its label" attach v --anchor $anchor
+same "to its data device" "$(stat -Lc '%Hr:%Lr' $data)" "$(table v | cut -d ' ' -f 4)"
+refused "by its label, a second time" 5 'already attached, as v' attach w --anchor $anchor
+must "detach" "$ctl" detach v
+same "udev learns whose it is" "$("$ctl" dump $anchor | sed -n 's/^UUID: *//p')" \
+	"$("$ctl" udev $data | sed -n 's/^ID_FS_UUID=//p')"
+same "and of an anchor nothing" "" "$("$ctl" udev $anchor)"
+dd if=/dev/ram0 of=/dev/ram5 bs=1M count=8 iflag=direct oflag=direct status=none
+refused "two devices with one label" 4 '/dev/.* and /dev/.* have the label .*one must be a copy' attach v --anchor $anchor
+must "unless it is named" attach v --data $data --anchor $anchor
+must "detach" "$ctl" detach v
+dd if=/dev/zero of=/dev/ram5 bs=1M count=9 oflag=direct status=none
+must "format" "$ctl" format /dev/mapper/data1 /dev/mapper/anchor1 -d $key --force
+refused "a label alone, of a vault that holds nothing" 1 'holds nothing yet' attach w --anchor /dev/mapper/anchor1
+dd if=/dev/zero of=/dev/mapper/data1 bs=4096 count=1 oflag=direct status=none
+refused "no label" 4 'no block device that is free has the label' attach w --anchor /dev/mapper/anchor1
+
+# ---- a vault's life ---------------------------------------------------------
+
+# By the module: what the check does with the engine in userspace, on files.
+linear copy-data /dev/ram5 0 16384
+linear copy-anchor /dev/ram5 16384 2048
+copy_data=/dev/mapper/copy-data copy_anchor=/dev/mapper/copy-anchor
+clone() { "$ctl" clone --anchor "$anchor" --new-data "$copy_data" --new-anchor "$copy_anchor" -d "$key" "$@"; }
+must "attach" attach v $data $anchor
+dd if=/tmp/pattern of=/dev/mapper/v bs=1M oflag=direct status=none
+refused "clone what is attached" 5 'is in use' clone
+refused "change the key of what is attached" 5 'is in use' "$ctl" key change --anchor $anchor -d $key --new-key-file /run/other.key
+refused "destroy what is attached" 5 'is in use' "$ctl" destroy --anchor $anchor --batch-mode
+must "detach" "$ctl" detach v
+dd if=$data of=$copy_data bs=1M iflag=direct oflag=direct status=none
+dd if=$data of=/run/data.copy bs=1M iflag=direct status=none
+dd if=$anchor of=/run/anchor.copy bs=1M count=1 iflag=direct status=none
+must "clone, with a key of its own" clone --new-key-file /run/other.key
+try "the clone is found by its own label" "$ctl" attach w --anchor $copy_anchor -d /run/other.key
+try "it holds what the vault holds" cmp -n 2097152 /tmp/pattern /dev/mapper/w
+must "both at once" attach v --anchor $anchor
+head -c 1M /dev/urandom >/tmp/other.pattern
+dd if=/tmp/other.pattern of=/dev/mapper/v bs=1M count=1 conv=notrunc oflag=direct status=none
+dd if=/tmp/other.pattern of=/dev/mapper/w bs=1M count=1 conv=notrunc oflag=direct status=none
+must "detach" "$ctl" detach v
+must "detach" "$ctl" detach w
+refused "the data of the clone under the vault's anchor" 4 'not what the anchor .* vouches for' attach v $copy_data $anchor
+try "key change" "$ctl" key change --anchor $copy_anchor -d /run/other.key --new-key-file $key
+refused "the key of before" 2 'under another one' "$ctl" attach w $copy_data $copy_anchor -d /run/other.key
+try "attach under the new one" attach w $copy_data $copy_anchor
+try "it holds what was written" cmp -n 1048576 /tmp/other.pattern /dev/mapper/w
+must "detach" "$ctl" detach w
+# Back to before the clone.
+refused "restore with the data of now" 4 'does not hold the state of record' \
+	"$ctl" restore --anchor $anchor --data $data --from /run/anchor.copy -d $key --accept-older-state
+dd if=/run/data.copy of=$data bs=1M oflag=direct status=none
+refused "restore, not meant" 1 'would be given up' \
+	"$ctl" restore --anchor $anchor --data $data --from /run/anchor.copy -d $key
+must "restore" "$ctl" restore --anchor $anchor --data $data --from /run/anchor.copy -d $key --accept-older-state
+must "attach" attach v $data $anchor
+try "it holds what it held" cmp -n 2097152 /tmp/pattern /dev/mapper/v
+must "detach" "$ctl" detach v
+must "destroy" "$ctl" destroy --anchor $copy_anchor --data $copy_data --batch-mode
+refused "what is destroyed" 4 'it is empty' "$ctl" attach w $copy_data $copy_anchor -d $key
 dm_remove copy-data
 dm_remove copy-anchor
 
@@ -363,7 +430,7 @@ take_over() {
 	local sequence epoch
 	sequence=$("$ctl" dump "$anchor" | sed -n 's/^Sequence: *//p')
 	epoch=$("$ctl" dump "$anchor" | sed -n 's/^Epoch: *//p')
-	dd "if=$anchor" of=/tmp/taken bs=4096 count=2 iflag=direct status=none
+	dd "if=$anchor" of=/tmp/taken bs=1M count=1 iflag=direct status=none
 	python3 -B "$QVAULT_TREE/tests/tool/anchor.py" copy /tmp/taken $((sequence % 2)) $(((sequence + 1) % 2))
 	python3 -B "$QVAULT_TREE/tests/tool/anchor.py" set /tmp/taken $(((sequence + 1) % 2)) \
 		sequence=$((sequence + 1)) epoch=$((epoch + 1)) "$key"
@@ -410,7 +477,7 @@ owns w
 dd if=/tmp/pattern of=/dev/mapper/w bs=1M oflag=direct status=none
 must "detach the other" "$ctl" detach w
 refused "anchor of another vault" 4 'not what the anchor .* vouches for' attach v $data /dev/mapper/anchor1
-dd if=/dev/ram0 of=/tmp/old bs=1M count=4 status=none
+dd if=/dev/ram0 of=/tmp/old bs=1M count=8 status=none
 must "attach to write" attach v $data $anchor
 dd if=/tmp/pattern of=/dev/mapper/v bs=1M seek=1 oflag=direct status=none
 must "detach after it" "$ctl" detach v
@@ -424,14 +491,14 @@ must "format anew" "$ctl" format $data $anchor -d $key --force
 must "attach it" attach v $data $anchor --commit-seconds 0
 dd if=/tmp/pattern of=/dev/mapper/v bs=1M oflag=direct status=none
 dmsetup suspend anchor0
-dmsetup load anchor0 --table "0 16 error"
+dmsetup load anchor0 --table "0 2048 error"
 dmsetup resume anchor0
 expect_fail "detach when the anchor is broken" "$ctl" detach v
 same "exits with 6" 6 "$tally_last"
 expect_said "says what may be lost" '^qvault-ctl: v is detached, but writes since the last flush may be lost: '
 same "it is gone" 0 "$(dmsetup ls | grep -cw v || true)"
 dmsetup suspend anchor0
-dmsetup load anchor0 --table "0 16 linear /dev/ram0 8192"
+dmsetup load anchor0 --table "0 2048 linear /dev/ram0 16384"
 dmsetup resume anchor0
 
 # ---- ephemeral --------------------------------------------------------------
@@ -440,10 +507,11 @@ refused "ephemeral with a key" 1 'no meaning for an ephemeral vault' "$ctl" atta
 refused "ephemeral with an anchor" 1 'has no anchor' "$ctl" attach --ephemeral v $data $anchor
 refused "ephemeral, too small" 4 'cannot hold a vault' "$ctl" attach --ephemeral v /dev/mapper/tiny
 refused "MAC of a vault that has one" 1 '--mac has no meaning' "$ctl" attach v $data $anchor -d $key --mac nhpoly-aes
-must "ephemeral, nhpoly-aes" "$ctl" attach --ephemeral --mac nhpoly-aes v $data
+refused "ephemeral over the data of a vault" 5 'holds the data of the vault .*--force' "$ctl" attach --ephemeral v $data
+must "ephemeral, nhpoly-aes" "$ctl" attach --ephemeral --mac nhpoly-aes v $data --force
 try "the table says the MAC" grep -q ' - - 2 mac nhpoly-aes$' <(table v)
 must "detach" "$ctl" detach v
-must "ephemeral" "$ctl" attach --ephemeral v $data
+must "ephemeral" "$ctl" attach --ephemeral v $data --force
 "$ctl" status v --json >/tmp/json
 json "status of it" 'd["ephemeral"] and d["anchor"] is None and d["uuid"] is None'
 dd if=/tmp/pattern of=/dev/mapper/v bs=1M oflag=direct status=none

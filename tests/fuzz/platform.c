@@ -7,6 +7,8 @@
 
 /* The simulator's ciphers count here. */
 struct totals totals;
+/* And take their secrets from there, if there is one. */
+struct world *world_current;
 
 static const u8 zeros[QVAULT_BLOCK_SIZE];
 
@@ -200,15 +202,19 @@ void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
 	((struct fuzz_world *)v->platform)->corruptions++;
 }
 
+void qvault_report_half(struct qvault *v, enum qvault_kind kind, u64 id)
+{
+}
+
 /* ---- Worlds ---- */
 
 void fuzz_world_init(struct fuzz_world *w, u64 data_blocks)
 {
 	memset(w, 0, sizeof(*w));
 	fuzz_dev_init(&w->data, data_blocks);
-	fuzz_dev_init(&w->anchor, QVAULT_ANCHOR_SLOTS);
+	fuzz_dev_init(&w->anchor, QVAULT_ANCHOR_BLOCKS);
 	crypto_init(&w->crypto, false, NULL);
-	qvault_crypto_derive(&w->crypto, FUZZ_UUID);
+	crypto_unlock(&w->crypto, FUZZ_UUID);
 	w->v.data = (struct qvault_dev *)&w->data;
 	w->v.anchor_dev = (struct qvault_dev *)&w->anchor;
 	w->v.crypto = &w->crypto;
@@ -219,10 +225,8 @@ void fuzz_world_init(struct fuzz_world *w, u64 data_blocks)
 
 void fuzz_sign(struct fuzz_world *w, struct qvault_disk_anchor *record)
 {
-	qvault_crypto_derive(&w->crypto, record->uuid);
-	qvault_crypto_anchor_mac(&w->crypto, record,
-				 offsetof(struct qvault_disk_anchor, mac),
-				 record->mac);
+	crypto_unlock(&w->crypto, record->uuid);
+	crypto_sign(&w->crypto, record);
 }
 
 int fuzz_attach(struct fuzz_world *w, bool read_only)

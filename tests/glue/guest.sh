@@ -15,9 +15,9 @@ with_module probe
 disks 3 64
 size=$((32 * 2048))
 dm_create glue-below "0 $size probe /dev/ram0 0"
-dm_create glue-below-anchor "0 16 log-writes /dev/ram1 /dev/ram2"
+dm_create glue-below-anchor "0 2048 log-writes /dev/ram1 /dev/ram2"
 linear glue-data /dev/mapper/glue-below 0 $size
-linear glue-anchor /dev/mapper/glue-below-anchor 0 16
+linear glue-anchor /dev/mapper/glue-below-anchor 0 2048
 data=/dev/mapper/glue-data anchor=/dev/mapper/glue-anchor vault=/dev/mapper/glue
 format --log-blocks 64 "$data" "$anchor" >/dev/null
 dmsetup message glue-below-anchor 0 mark begin
@@ -193,7 +193,7 @@ must "its own again" dmsetup resume glue
 try "all is there" fun verify "$vault" 8 3000 10
 
 linear glue-data2 "$data" 0 "$size"
-linear glue-anchor2 "$anchor" 0 16
+linear glue-anchor2 "$anchor" 0 2048
 line2="${line/"$data"//dev/mapper/glue-data2}"
 line2=${line2/"$anchor"//dev/mapper/glue-anchor2}
 expect_fail "the same vault by other names" dm_create glue2 "$line2"
@@ -242,9 +242,9 @@ same "an fsync whose log was not written" EIO "$(fun sync "$vault" 0)"
 detach glue
 must "attach again" attach glue "$data" "$anchor" --commit-seconds 0
 same "a write" ok "$(fun write "$vault" 2002)"
-swap glue-anchor "0 16 error"
+swap glue-anchor "0 2048 error"
 same "an fsync without an anchor" EIO "$(fun sync "$vault" 0)"
-swap glue-anchor "0 16 linear /dev/mapper/glue-below-anchor 0"
+swap glue-anchor "0 2048 linear /dev/mapper/glue-below-anchor 0"
 
 # Who sends an event waits for memory, and for others that do, perhaps for this vault.
 expect_fail "a detach tells what is lost" detach glue

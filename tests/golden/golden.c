@@ -5,7 +5,9 @@
  *
  * usage: golden format DATA ANCHOR [MAC]	empty, as qvault-ctl would make it
  *        golden make DATA ANCHOR [MAC]	and something in each part of it
+ *        golden more DATA ANCHOR	attach it, and write more
  *        golden open DATA ANCHOR	print what it holds
+ *        golden home			print where block 0 of the volume is
  *        golden key			print the master key
  */
 #include <fcntl.h>
@@ -22,7 +24,7 @@
 #include "sim.h"
 
 #define UUID		((const u8 *)"0123456789abcdef")
-#define DATA_BLOCKS	300
+#define DATA_BLOCKS	900
 #define LOG_BLOCKS	QVAULT_MIN_LOG_BLOCKS
 
 static const u64 zeros[QVAULT_BLOCK_SIZE / sizeof(u64)];
@@ -101,9 +103,9 @@ static void set_up(struct golden *g)
 	/* What is made must not depend on when a number was drawn. */
 	world->unlucky = true;
 	crypto_init(&world->crypto, true, &world->tweaks);
-	qvault_crypto_derive(&world->crypto, UUID);
+	crypto_unlock(&world->crypto, UUID);
 	dev_init(&world->data, "data", world, DATA_BLOCKS, NULL);
-	dev_init(&world->anchor, "anchor", world, QVAULT_ANCHOR_SLOTS, NULL);
+	dev_init(&world->anchor, "anchor", world, QVAULT_ANCHOR_BLOCKS, NULL);
 	oracle_init(&world->oracle, geo.logical_blocks, NULL, 0);
 	world->v.logical_blocks = geo.logical_blocks;
 	world->sim = &g->sim;
@@ -124,19 +126,27 @@ static enum qvault_mac find_mac(const char *name)
 	exit(2);
 }
 
+static void put(struct qvault_dev *dev, u64 place, const void *contents)
+{
+	struct block *b = block_new(contents);
+
+	dev_set_durable(dev, place, b);
+	block_put(b);
+}
+
 static void format(struct world *world, enum qvault_mac mac)
 {
+	struct qvault_disk_label label = {
+		.magic = QVAULT_LABEL_MAGIC,
+		.format = cpu_to_le32(QVAULT_FORMAT_VERSION),
+	};
 	struct qvault_disk_anchor disk;
-	struct block *b;
 
 	qvault_new_anchor(&disk, UUID, DATA_BLOCKS, 0, LOG_BLOCKS);
-	disk.mac_type = cpu_to_le32(mac);
-	qvault_crypto_anchor_mac(&world->crypto, &disk,
-				 offsetof(struct qvault_disk_anchor, mac),
-				 disk.mac);
-	b = block_new(&disk);
-	dev_set_durable(&world->anchor, le64_to_cpu(disk.sequence) & 1, b);
-	block_put(b);
+	crypto_format(&world->crypto, &disk, mac);
+	put(&world->anchor, QVAULT_SLOT_BLOCK(le64_to_cpu(disk.sequence) & 1), &disk);
+	memcpy(label.uuid, UUID, sizeof(label.uuid));
+	put(&world->data, 0, &label);
 }
 
 static void life(void *arg)
@@ -186,8 +196,19 @@ static void fill(struct golden *g)
 	must(op_commit(&c));
 	if (!le32_to_cpu(newest_record(&g->world.crypto,
 				       &g->world.anchor)->inline_bytes) ||
-	    !qvault_log_used(&g->world.v) || !g->world.v.anchor.tree.version)
+	    !qvault_log_used(&g->world.v) || !g->world.v.anchor.tree.ptr.version)
 		shim_fail("something is missing from the golden vault");
+}
+
+/* Another life: blocks over old ones, a checkpoint, and entries in the record. */
+static void more(struct golden *g)
+{
+	struct client c = { .world = &g->world };
+
+	must(op_write(&c, 3, 4));
+	must(op_checkpoint(&c));
+	must(op_write(&c, 50, 2));
+	must(op_commit(&c));
 }
 
 static void read_block(struct qvault *v, u64 logical, void *plain)
@@ -225,6 +246,14 @@ static void digest(struct golden *g)
 	printf("  %llu blocks\n", (unsigned long long)v->geo.logical_blocks);
 }
 
+static u64 home(void)
+{
+	struct qvault_geometry geo;
+
+	must(qvault_geometry_init(&geo, DATA_BLOCKS, 0, LOG_BLOCKS));
+	return qvault_home(&geo, 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct golden *g = calloc(1, sizeof(*g));
@@ -234,8 +263,10 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(verb, "key"))
 		return !fwrite(g->world.crypto.master,
 			       sizeof(g->world.crypto.master), 1, stdout);
+	if (argc == 2 && !strcmp(verb, "home"))
+		return !printf("%llu\n", (unsigned long long)home());
 	if (argc != 4 && argc != 5) {
-		fprintf(stderr, "usage: golden format|make|open DATA ANCHOR [MAC]\n");
+		fprintf(stderr, "usage: golden format|make|more|open DATA ANCHOR [MAC]\n");
 		return 2;
 	}
 	if (!strcmp(verb, "open")) {
@@ -244,6 +275,12 @@ int main(int argc, char **argv)
 		g->world.v.read_only = true;
 		g->world.expect_corruption = true;
 		live(g, digest);
+	} else if (!strcmp(verb, "more")) {
+		load(&g->world.data, argv[2]);
+		load(&g->world.anchor, argv[3]);
+		live(g, more);
+		save(&g->world.data, argv[2]);
+		save(&g->world.anchor, argv[3]);
 	} else {
 		format(&g->world, find_mac(argc == 5 ? argv[4] : "hmac-sha256"));
 		if (!strcmp(verb, "make"))

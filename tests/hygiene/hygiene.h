@@ -13,6 +13,7 @@
 #include "../lib/qvtest.h"
 
 #define DATA_BLOCKS	4096u
+#define ALL_BLOCKS	(DATA_BLOCKS + QVAULT_ANCHOR_BLOCKS)	/* data, then anchor */
 #define LOG_BLOCKS	64u
 #define PLAIN_SIZE	64u
 

@@ -180,7 +180,7 @@ int format_main(int argc, char **argv)
 {
 	struct qvault_geometry geo;
 	struct vault_params p;
-	u8 master[QVAULT_MASTER_KEY_SIZE], *anchor = block_buffer(2);
+	u8 master[QVAULT_MASTER_KEY_SIZE], *anchor = block_buffer(QVAULT_ANCHOR_BLOCKS);
 	FILE *file = argc == 2 ? fopen(argv[0], "r") : NULL;
 
 	if (!file || fread(master, sizeof(master), 1, file) != 1)
@@ -189,7 +189,7 @@ int format_main(int argc, char **argv)
 	hygiene_params(&p, &geo, master);
 	vault_format(&p, anchor);
 	file = fopen(argv[1], "w");
-	if (!file || fwrite(anchor, 2 * BLOCK, 1, file) != 1 || fclose(file))
+	if (!file || fwrite(anchor, QVAULT_ANCHOR_BLOCKS * BLOCK, 1, file) != 1 || fclose(file))
 		die("%s: cannot be written", argv[1]);
 	free(anchor);
 	return 0;

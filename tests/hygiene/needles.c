@@ -121,6 +121,7 @@ u32 needles_make(const u8 master[QVAULT_MASTER_KEY_SIZE], const u8 plain[PLAIN_S
 	struct qvault_geometry geo;
 	struct vault_params p;
 	struct vault_keys k;
+	const struct vault_generation *gen = &k.gen[0];
 	u8 prk[32];
 
 	hygiene_params(&p, &geo, master);
@@ -132,21 +133,23 @@ u32 needles_make(const u8 master[QVAULT_MASTER_KEY_SIZE], const u8 plain[PLAIN_S
 	add(&m, "pseudorandom key", NEEDLE_PASSING, prk, 32);
 	add_pad(&m, "pseudorandom key, inner state", NEEDLE_PASSING, prk, 0x36);
 	add_pad(&m, "pseudorandom key, outer state", NEEDLE_PASSING, prk, 0x5c);
-	add_aes(&m, "data key", "data key, last round", k.data);
-	add_aes(&m, "data tweak key", "data tweak key, last round", k.data + 32);
-	add_aes(&m, "metadata key", "metadata key, last round", k.meta);
-	add_aes(&m, "metadata tweak key", "metadata tweak key, last round", k.meta + 32);
-	add(&m, "block MAC key", NEEDLE_PASSING, k.mac, 32);
-	add_pad(&m, "block MAC, inner state", NEEDLE_CIPHER, k.mac, 0x36);
-	add_pad(&m, "block MAC, outer state", NEEDLE_CIPHER, k.mac, 0x5c);
+	add_aes(&m, "data key", "data key, last round", gen->data);
+	add_aes(&m, "data tweak key", "data tweak key, last round", gen->data + 32);
+	add_aes(&m, "metadata key", "metadata key, last round", gen->meta);
+	add_aes(&m, "metadata tweak key", "metadata tweak key, last round", gen->meta + 32);
+	add(&m, "block MAC key", NEEDLE_PASSING, gen->mac, 32);
+	add_pad(&m, "block MAC, inner state", NEEDLE_CIPHER, gen->mac, 0x36);
+	add_pad(&m, "block MAC, outer state", NEEDLE_CIPHER, gen->mac, 0x5c);
+	add(&m, "secret of generation 0", NEEDLE_PASSING, p.secret, sizeof(p.secret));
+	add(&m, "wrapping key", NEEDLE_PASSING, k.wrap, 32);
 	add(&m, "anchor MAC key", NEEDLE_PASSING, k.anchor, 32);
 	add_pad(&m, "anchor MAC, inner state", NEEDLE_CIPHER, k.anchor, 0x36);
 	add_pad(&m, "anchor MAC, outer state", NEEDLE_CIPHER, k.anchor, 0x5c);
 	/* Poly1305's key is kept without some of its bits, and cut otherwise. */
-	add(&m, "Poly1305 key", NEEDLE_PASSING, k.nh, 16);
-	add(&m, "NH key", NEEDLE_CIPHER, k.nh + 16, 32);
-	add(&m, "NH key, end", NEEDLE_CIPHER, k.nh + sizeof(k.nh) - 32, 32);
-	add_aes(&m, "NH AES key", "NH AES key, last round", k.nh_aes);
+	add(&m, "Poly1305 key", NEEDLE_PASSING, gen->nh, 16);
+	add(&m, "NH key", NEEDLE_CIPHER, gen->nh + 16, 32);
+	add(&m, "NH key, end", NEEDLE_CIPHER, gen->nh + sizeof(gen->nh) - 32, 32);
+	add_aes(&m, "NH AES key", "NH AES key, last round", gen->nh_aes);
 	add(&m, "plaintext", NEEDLE_PLAIN, plain, PLAIN_SIZE);
 	return m.nr;
 }

@@ -247,7 +247,7 @@ static void must_be_zero(const void *bytes, size_t n, const char *what)
 /* What the kernel's memory held before must not go out with a block. */
 static int padding(char **arg)
 {
-	struct qvault_disk_anchor *slot = block_buffer(2);
+	void *image = block_buffer(QVAULT_ANCHOR_BLOCKS);
 	int data = open_or_die(arg[0]), anchor = open_or_die(arg[1]);
 	const struct qvault_disk_anchor *a;
 	struct qvault_geometry geo;
@@ -257,18 +257,20 @@ static int padding(char **arg)
 	struct qvault_disk_log log;
 	u8 *block = block_buffer(1);
 	u64 sequence, seen = 0;
-	int i;
+	u32 i;
 
 	vault_default_params(&params, strtoull(arg[2], NULL, 0), atoi(arg[3]), &geo);
 	vault_derive(&params, &keys);
-	must(read_blocks(anchor, 0, slot, 2), "anchor", 0);
+	must(read_blocks(anchor, 0, image, QVAULT_ANCHOR_BLOCKS), "anchor", 0);
 	for (i = 0; i < QVAULT_ANCHOR_SLOTS; i++) {
-		must_be_zero(slot[i].reserved1, sizeof(slot[i].reserved1), "the anchor");
-		must_be_zero(slot[i].inline_entries + slot[i].inline_bytes,
-			     QVAULT_INLINE_SIZE - slot[i].inline_bytes,
+		a = vault_slot(image, i);
+		must_be_zero(a->reserved1, sizeof(a->reserved1), "the anchor");
+		must_be_zero(a->reserved2, sizeof(a->reserved2), "the anchor");
+		must_be_zero(a->inline_entries + a->inline_bytes,
+			     QVAULT_INLINE_SIZE - a->inline_bytes,
 			     "the anchor's entries");
 	}
-	a = vault_newest(&keys, slot);
+	a = vault_newest(&keys, image);
 	if (!a)
 		die("no valid anchor record");
 	ptr = a->log;

@@ -79,16 +79,24 @@ int dm_status(struct dm_dev *dev, bool table, char *buf, size_t size);
 
 /* ---- vault.c ------------------------------------------------------------ */
 
-/* The keys of one volume, derived here and not by the module. */
-struct vault_keys {
-	u8 data[64], meta[64], mac[32], anchor[32];
+/* The keys of one generation, derived here and not by the module. */
+struct vault_generation {
+	u8 data[64], meta[64], mac[32];
 	u8 nh[QVAULT_NH_KEY_SIZE], nh_aes[32];
-	enum qvault_mac mac_type;
+	enum qvault_mac mac_type;	/* 0: there is none of this number */
+};
+
+/* ... and of one volume. */
+struct vault_keys {
+	u8 anchor[32], wrap[32], check[QVAULT_CHECK_SIZE];
+	struct vault_generation gen[QVAULT_GENERATIONS];
+	u8 seal;			/* the one of new blocks */
 };
 
 struct vault_params {
 	u8 uuid[QVAULT_UUID_SIZE];
 	u8 master[QVAULT_MASTER_KEY_SIZE];
+	u8 secret[QVAULT_SECRET_SIZE];	/* of generation 0 */
 	u64 data_blocks;
 	u64 logical_blocks;
 	u32 log_blocks;
@@ -100,21 +108,26 @@ extern const char vault_key_name[];	/* ":64:logon:qvault:test" */
 /* $QVAULT_MAC chooses the MAC, if it is there: a name as for qvault-ctl --mac. */
 void vault_default_params(struct vault_params *p, u64 data_blocks,
 			  u32 log_blocks, struct qvault_geometry *geo);
+/* The keys of the volume as vault_format() makes it: with generation 0 alone. */
 void vault_derive(const struct vault_params *p, struct vault_keys *keys);
+/* Those of the generations that a record has; false if one does not unwrap. */
+bool vault_generations(struct vault_keys *keys, const struct qvault_disk_anchor *a);
 void vault_add_key(const struct vault_params *p);
-/* Fill both anchor slots as format does. */
+/* Fill an anchor of QVAULT_ANCHOR_BLOCKS as format does. */
 void vault_format(const struct vault_params *p, void *anchor);
 bool vault_anchor_valid(const struct vault_keys *keys,
 			const struct qvault_disk_anchor *a);
-/* The newest valid record of two slots, NULL if there is none. */
+/* Of an anchor of QVAULT_ANCHOR_BLOCKS; and its newest valid record, or NULL. */
+struct qvault_disk_anchor *vault_slot(const void *anchor, u32 slot);
 const struct qvault_disk_anchor *vault_newest(const struct vault_keys *keys,
 					      const void *anchor);
 void vault_sign_anchor(const struct vault_keys *keys,
 		       struct qvault_disk_anchor *a);
+/* Under the generation that seals; it goes into @where of the pointer. */
 void vault_seal(const struct vault_keys *keys, enum qvault_kind kind, u64 id,
 		u64 version, const void *plain, void *cipher,
 		u8 tag[QVAULT_TAG_SIZE]);
-/* False if the tag is wrong. */
+/* False if the tag is wrong, or there is no such generation. */
 bool vault_open(const struct vault_keys *keys, enum qvault_kind kind, u64 id,
 		const struct qvault_disk_ptr *ptr, const void *cipher,
 		void *plain);
@@ -125,6 +138,7 @@ struct vault_item {
 	u32 level;
 	u64 id;			/* logical block, node index or log sequence */
 	u64 block;		/* where it is on the data device */
+	u32 copy;		/* 1: the second place of a node that stands twice */
 	struct qvault_disk_ptr ptr;
 };
 

@@ -49,18 +49,115 @@ static void hkdf(const u8 prk[32], const char *label, u8 *out, size_t bytes)
 	}
 }
 
+static void derive_generation(struct vault_generation *gen,
+			      const u8 secret[QVAULT_SECRET_SIZE],
+			      enum qvault_mac mac)
+{
+	static const u8 no_salt[32];
+	u8 prk[32];
+
+	hmac(no_salt, sizeof(no_salt), secret, QVAULT_SECRET_SIZE, prk);
+	hkdf(prk, QVAULT_LABEL_DATA, gen->data, sizeof(gen->data));
+	hkdf(prk, QVAULT_LABEL_META, gen->meta, sizeof(gen->meta));
+	hkdf(prk, QVAULT_LABEL_MAC, gen->mac, sizeof(gen->mac));
+	hkdf(prk, QVAULT_LABEL_NH, gen->nh, sizeof(gen->nh));
+	hkdf(prk, QVAULT_LABEL_NH_AES, gen->nh_aes, sizeof(gen->nh_aes));
+	gen->mac_type = mac;
+}
+
 void vault_derive(const struct vault_params *p, struct vault_keys *keys)
 {
 	u8 prk[32];
 
+	memset(keys, 0, sizeof(*keys));
 	hmac(p->uuid, sizeof(p->uuid), p->master, sizeof(p->master), prk);
-	hkdf(prk, QVAULT_LABEL_DATA, keys->data, sizeof(keys->data));
-	hkdf(prk, QVAULT_LABEL_META, keys->meta, sizeof(keys->meta));
-	hkdf(prk, QVAULT_LABEL_MAC, keys->mac, sizeof(keys->mac));
 	hkdf(prk, QVAULT_LABEL_ANCHOR, keys->anchor, sizeof(keys->anchor));
-	hkdf(prk, QVAULT_LABEL_NH, keys->nh, sizeof(keys->nh));
-	hkdf(prk, QVAULT_LABEL_NH_AES, keys->nh_aes, sizeof(keys->nh_aes));
-	keys->mac_type = p->mac_type;
+	hkdf(prk, QVAULT_LABEL_WRAP, keys->wrap, sizeof(keys->wrap));
+	hkdf(prk, QVAULT_LABEL_CHECK, keys->check, sizeof(keys->check));
+	derive_generation(&keys->gen[0], p->secret, p->mac_type);
+}
+
+/* ---- AES Key Wrap, from RFC 3394 and the bare cipher -------------------- */
+
+#define WORDS	(QVAULT_SECRET_SIZE / 8)
+
+static void aes_block(const u8 key[32], int encrypt, const u8 in[16], u8 out[16])
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int n;
+
+	if (!ctx || EVP_CipherInit_ex(ctx, EVP_aes_256_ecb(), NULL, key, NULL,
+				      encrypt) != 1 ||
+	    EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 ||
+	    EVP_CipherUpdate(ctx, out, &n, in, 16) != 1 || n != 16)
+		die("AES failed");
+	EVP_CIPHER_CTX_free(ctx);
+}
+
+/* A, the first half of what goes through the cipher, in or out of step @t. */
+static void count_in(u8 a[8], u32 t)
+{
+	a[7] ^= t;	/* 6 * 4 steps fit into a byte */
+}
+
+static void wrap(const u8 key[32], const u8 secret[QVAULT_SECRET_SIZE],
+		 u8 wrapped[QVAULT_WRAPPED_SIZE])
+{
+	u8 block[16];
+	u32 j, i;
+
+	memset(wrapped, 0xa6, 8);
+	memcpy(wrapped + 8, secret, QVAULT_SECRET_SIZE);
+	for (j = 0; j < 6; j++) {
+		for (i = 1; i <= WORDS; i++) {
+			memcpy(block, wrapped, 8);
+			memcpy(block + 8, wrapped + 8 * i, 8);
+			aes_block(key, 1, block, block);
+			count_in(block, WORDS * j + i);
+			memcpy(wrapped, block, 8);
+			memcpy(wrapped + 8 * i, block + 8, 8);
+		}
+	}
+}
+
+static bool unwrap(const u8 key[32], const u8 wrapped[QVAULT_WRAPPED_SIZE],
+		   u8 secret[QVAULT_SECRET_SIZE])
+{
+	static const u8 good[8] = { 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6 };
+	u8 work[QVAULT_WRAPPED_SIZE], block[16];
+	u32 j, i;
+
+	memcpy(work, wrapped, sizeof(work));
+	for (j = 6; j--;) {
+		for (i = WORDS; i; i--) {
+			memcpy(block, work, 8);
+			memcpy(block + 8, work + 8 * i, 8);
+			count_in(block, WORDS * j + i);
+			aes_block(key, 0, block, block);
+			memcpy(work, block, 8);
+			memcpy(work + 8 * i, block + 8, 8);
+		}
+	}
+	memcpy(secret, work + 8, QVAULT_SECRET_SIZE);
+	return !memcmp(work, good, sizeof(good));
+}
+
+bool vault_generations(struct vault_keys *keys, const struct qvault_disk_anchor *a)
+{
+	static const struct qvault_disk_generation none;
+	u8 secret[QVAULT_SECRET_SIZE];
+	u32 i;
+
+	memset(keys->gen, 0, sizeof(keys->gen));
+	keys->seal = a->seal;
+	for (i = 0; i < QVAULT_GENERATIONS; i++) {
+		if (!memcmp(&a->gen[i], &none, sizeof(none)))
+			continue;
+		if (!unwrap(keys->wrap, a->gen[i].wrapped, secret))
+			return false;
+		derive_generation(&keys->gen[i], secret, a->gen[i].mac);
+	}
+	return true;
 }
 
 static enum qvault_mac chosen_mac(void)
@@ -86,6 +183,8 @@ void vault_default_params(struct vault_params *p, u64 data_blocks,
 		p->uuid[i] = 0xa0 + i;
 	for (i = 0; i < sizeof(p->master); i++)
 		p->master[i] = 3 * i + 1;
+	for (i = 0; i < sizeof(p->secret); i++)
+		p->secret[i] = 5 * i + 2;
 	p->data_blocks = data_blocks;
 	p->log_blocks = log_blocks;
 	p->mac_type = chosen_mac();
@@ -106,6 +205,7 @@ void vault_add_key(const struct vault_params *p)
 void vault_sign_anchor(const struct vault_keys *keys,
 		       struct qvault_disk_anchor *a)
 {
+	memcpy(a->check, keys->check, sizeof(a->check));
 	hmac(keys->anchor, sizeof(keys->anchor), a,
 	     offsetof(struct qvault_disk_anchor, mac), a->mac);
 }
@@ -115,7 +215,8 @@ bool vault_anchor_valid(const struct vault_keys *keys,
 {
 	u8 mac[32];
 
-	if (memcmp(a->magic, QVAULT_ANCHOR_MAGIC, sizeof(a->magic)))
+	if (memcmp(a->magic, QVAULT_ANCHOR_MAGIC, sizeof(a->magic)) ||
+	    memcmp(a->check, keys->check, sizeof(a->check)))
 		return false;
 	hmac(keys->anchor, sizeof(keys->anchor), a,
 	     offsetof(struct qvault_disk_anchor, mac), mac);
@@ -124,15 +225,16 @@ bool vault_anchor_valid(const struct vault_keys *keys,
 
 void vault_format(const struct vault_params *p, void *anchor)
 {
-	struct qvault_disk_anchor *a = (void *)((u8 *)anchor + BLOCK);
+	struct qvault_disk_anchor *a = vault_slot(anchor, 1);
 	struct vault_keys keys;
 
-	memset(anchor, 0, 2 * BLOCK);
+	memset(anchor, 0, QVAULT_ANCHOR_BLOCKS * BLOCK);
 	memcpy(a->magic, QVAULT_ANCHOR_MAGIC, sizeof(a->magic));
 	a->format = QVAULT_FORMAT_VERSION;
 	memcpy(a->uuid, p->uuid, sizeof(a->uuid));
-	a->cipher = QVAULT_CIPHER_AES_256_XTS;
-	a->mac_type = p->mac_type;
+	a->sector_size = BLOCK;
+	a->gen[0].cipher = QVAULT_CIPHER_AES_256_XTS;
+	a->gen[0].mac = p->mac_type;
 	a->data_blocks = p->data_blocks;
 	a->logical_blocks = p->logical_blocks;
 	a->log_blocks = p->log_blocks;
@@ -140,20 +242,27 @@ void vault_format(const struct vault_params *p, void *anchor)
 	a->lease = 1;
 	a->log_tail = 1;
 	vault_derive(p, &keys);
+	wrap(keys.wrap, p->secret, a->gen[0].wrapped);
 	vault_sign_anchor(&keys, a);
+}
+
+struct qvault_disk_anchor *vault_slot(const void *anchor, u32 slot)
+{
+	return (void *)((const u8 *)anchor + QVAULT_SLOT_BLOCK(slot) * BLOCK);
 }
 
 const struct qvault_disk_anchor *vault_newest(const struct vault_keys *keys,
 					      const void *anchor)
 {
-	const struct qvault_disk_anchor *a = anchor, *newest = NULL;
-	int i;
+	const struct qvault_disk_anchor *a, *newest = NULL;
+	u32 i;
 
 	for (i = 0; i < QVAULT_ANCHOR_SLOTS; i++) {
-		if (!vault_anchor_valid(keys, a + i))
+		a = vault_slot(anchor, i);
+		if (!vault_anchor_valid(keys, a))
 			continue;
-		if (!newest || le(a[i].sequence) > le(newest->sequence))
-			newest = a + i;
+		if (!newest || le(a->sequence) > le(newest->sequence))
+			newest = a;
 	}
 	return newest;
 }
@@ -173,7 +282,7 @@ static void xts(const u8 key[64], u64 version, u64 id, int encrypt,
 		die("XTS failed");
 }
 
-static void block_tag(const struct vault_keys *keys, enum qvault_kind kind,
+static void block_tag(const struct vault_generation *keys, enum qvault_kind kind,
 		      u64 id, u64 version, const void *cipher, u8 tag[16])
 {
 	u8 message[BLOCK + 32], mac[32];
@@ -195,21 +304,28 @@ void vault_seal(const struct vault_keys *keys, enum qvault_kind kind, u64 id,
 		u64 version, const void *plain, void *cipher,
 		u8 tag[QVAULT_TAG_SIZE])
 {
-	xts(kind == QVAULT_KIND_DATA ? keys->data : keys->meta, version, id, 1,
+	const struct vault_generation *gen = &keys->gen[keys->seal];
+
+	xts(kind == QVAULT_KIND_DATA ? gen->data : gen->meta, version, id, 1,
 	    plain, cipher);
-	block_tag(keys, kind, id, version, cipher, tag);
+	block_tag(gen, kind, id, version, cipher, tag);
 }
 
 bool vault_open(const struct vault_keys *keys, enum qvault_kind kind, u64 id,
 		const struct qvault_disk_ptr *ptr, const void *cipher,
 		void *plain)
 {
+	const u32 number = le(ptr->where) >> QVAULT_WHERE_GEN_SHIFT & 0xf;
+	const struct vault_generation *gen;
 	u8 tag[QVAULT_TAG_SIZE];
 
-	block_tag(keys, kind, id, le(ptr->version), cipher, tag);
+	if (number >= QVAULT_GENERATIONS || !keys->gen[number].mac_type)
+		return false;
+	gen = &keys->gen[number];
+	block_tag(gen, kind, id, le(ptr->version), cipher, tag);
 	if (memcmp(tag, ptr->tag, sizeof(tag)))
 		return false;
-	xts(kind == QVAULT_KIND_DATA ? keys->data : keys->meta,
+	xts(kind == QVAULT_KIND_DATA ? gen->data : gen->meta,
 	    le(ptr->version), id, 0, cipher, plain);
 	return true;
 }
@@ -218,7 +334,7 @@ bool vault_open(const struct vault_keys *keys, enum qvault_kind kind, u64 id,
 
 struct walker {
 	struct vault_walk *walk;
-	const struct vault_keys *keys;
+	struct vault_keys keys;		/* with the generations of the record */
 	const struct qvault_geometry *geo;
 	const u8 *data;
 	struct qvault_disk_ptr *current;
@@ -231,7 +347,7 @@ static u64 place(const struct qvault_disk_ptr *ptr)
 
 /* List a structure; its plaintext goes to @plain. False if it is forged. */
 static bool visit(struct walker *w, enum qvault_kind kind, u32 level, u64 id,
-		  u64 block, const struct qvault_disk_ptr *ptr, void *plain)
+		  u64 block, u32 copy, const struct qvault_disk_ptr *ptr, void *plain)
 {
 	struct vault_walk *walk = w->walk;
 	u64 sealed_id = id;
@@ -245,10 +361,10 @@ static bool visit(struct walker *w, enum qvault_kind kind, u32 level, u64 id,
 		if (!walk->item)
 			die("out of memory");
 	}
-	walk->item[walk->nr++] = (struct vault_item){ kind, level, id, block,
+	walk->item[walk->nr++] = (struct vault_item){ kind, level, id, block, copy,
 						      *ptr };
 	if (block < w->geo->data_blocks &&
-	    vault_open(w->keys, kind, sealed_id, ptr, w->data + block * BLOCK,
+	    vault_open(&w->keys, kind, sealed_id, ptr, w->data + block * BLOCK,
 		       plain))
 		return true;
 	if (!walk->bad++)
@@ -262,14 +378,15 @@ static void walk_node(struct walker *w, enum qvault_kind kind, u32 level,
 		      u64 index, const struct qvault_disk_ptr *ptr)
 {
 	struct qvault_disk_node node;
-	u32 i;
+	u32 i, copy;
 
 	if (!le(ptr->version))
 		return;
-	if (!visit(w, kind, level, index,
-		   qvault_node_block(w->geo, kind, level, index,
-				     place(ptr) & 1), ptr, &node))
-		return;
+	for (copy = 0; copy <= qvault_node_twice(kind, level); copy++)
+		if (!visit(w, kind, level, index,
+			   qvault_node_block(w->geo, kind, level, index,
+					     place(ptr) & 1, copy), copy, ptr, &node))
+			return;
 	if (kind == QVAULT_KIND_MAP && !level)
 		return;
 	for (i = 0; i < QVAULT_FANOUT; i++) {
@@ -330,7 +447,7 @@ static void walk_log(struct walker *w, const struct qvault_disk_anchor *a)
 		struct qvault_disk_log *this = &log[n - 1 - i];
 
 		if (!visit(w, QVAULT_KIND_LOG, 0, head - i,
-			   qvault_log_block(w->geo, head - i), &ptr, this))
+			   qvault_log_block(w->geo, head - i), 0, &ptr, this))
 			break;
 		ptr = this->head.prev;
 	}
@@ -343,7 +460,7 @@ void vault_walk(struct vault_walk *walk, const struct vault_keys *keys,
 		const struct qvault_geometry *geo, const void *anchor,
 		const void *data, struct qvault_disk_ptr *current)
 {
-	struct walker w = { walk, keys, geo, data, current };
+	struct walker w = { walk, *keys, geo, data, current };
 	const struct qvault_disk_anchor *a = vault_newest(keys, anchor);
 	u8 plain[BLOCK];
 	u64 i;
@@ -352,13 +469,15 @@ void vault_walk(struct vault_walk *walk, const struct vault_keys *keys,
 	memset(current, 0, geo->logical_blocks * sizeof(*current));
 	if (!a)
 		die("no valid anchor record");
-	walk_node(&w, QVAULT_KIND_NODE, geo->tree.top, 0, &a->tree);
-	walk_node(&w, QVAULT_KIND_MAP, geo->map.top, 0, &a->map);
+	if (!vault_generations(&w.keys, a))
+		die("a generation does not unwrap");
+	walk_node(&w, QVAULT_KIND_NODE, a->tree_level, 0, &a->tree);
+	walk_node(&w, QVAULT_KIND_MAP, a->map_level, 0, &a->map);
 	walk_log(&w, a);
 	apply_entries(&w, a->inline_entries, a->inline_bytes);
 	for (i = 0; i < geo->logical_blocks; i++)
 		if (le(current[i].version))
-			visit(&w, QVAULT_KIND_DATA, 0, i, place(&current[i]),
+			visit(&w, QVAULT_KIND_DATA, 0, i, place(&current[i]), 0,
 			      &current[i], plain);
 }
 

@@ -17,7 +17,7 @@ printf '%064d' 7 >"$key"
 # devices NAME START SECTORS: of a vault, on the one disk.
 devices() {
 	linear "$1-data" /dev/ubda "$2" "$3"
-	linear "$1-anchor" /dev/ubda $(($2 + $3)) 16
+	linear "$1-anchor" /dev/ubda $(($2 + $3)) 2048
 }
 
 devices d 0 $((48 * 2048))

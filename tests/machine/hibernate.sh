@@ -9,7 +9,7 @@ set -euo pipefail
 size=$((48 * 2048))
 need dm-mod
 linear h-data /dev/vda 0 $size
-linear h-anchor /dev/vda $size 16
+linear h-anchor /dev/vda $size 2048
 data=/dev/mapper/h-data anchor=/dev/mapper/h-anchor vault=/dev/mapper/h
 format "$data" "$anchor" >/dev/null
 attach_h() { attach h "$data" "$anchor" --commit-seconds 0; }
@@ -71,7 +71,7 @@ must "attach" attach_h
 must "hibernate" hibernate
 must "detach" detach h
 
-must "attach an ephemeral vault" ctl attach --ephemeral h "$data"
+must "attach an ephemeral vault" ctl attach --ephemeral h "$data" --force
 owns h
 must "swap on it" mkswap -q "$vault"
 swapon "$vault"

@@ -13,8 +13,8 @@ size=$((48 * 2048))
 log=64
 need dm-mod
 linear q-data /dev/vda 0 $size
-linear q-anchor /dev/vda $size 16
-linear q-saved /dev/vda $((size + 16)) 16
+linear q-anchor /dev/vda $size 2048
+linear q-saved /dev/vda $((size + 2048)) 2048
 data=/dev/mapper/q-data anchor=/dev/mapper/q-anchor vault=/dev/mapper/q
 
 # below TABLE: what the data device is from now on.
@@ -33,7 +33,7 @@ discard_many() {
 }
 
 if [ "$1" = look ]; then
-	try "no record was written" cmp -n 8192 "$anchor" /dev/mapper/q-saved
+	try "no record was written" cmp -n 1048576 "$anchor" /dev/mapper/q-saved
 	finish
 fi
 format --log-blocks "$log" "$data" "$anchor" >/dev/null
@@ -47,7 +47,7 @@ $((8 + log * 8)) $((size - 8 - log * 8)) linear /dev/vda $((8 + log * 8))"
 expect_fail "a commit without its log" discard_many
 below "0 $size linear /dev/vda 0"
 same "it may be tried again" write "$(field q 1)"
-dd if="$anchor" of=/dev/mapper/q-saved bs=4096 count=2 iflag=direct oflag=direct status=none
+dd if="$anchor" of=/dev/mapper/q-saved bs=4096 count=256 iflag=direct oflag=direct status=none
 echo "going off"
 [ "$tally_failed" -eq 0 ] || finish
 busybox halt -f

@@ -43,7 +43,7 @@ pc_prepare() {
 	(umask 077 && head -c 64 /dev/urandom >"$check_tmp/key")
 	: >"$check_tmp/operations"
 	truncate -s 20M "$check_tmp/data"
-	truncate -s 8K "$check_tmp/anchor"
+	truncate -s 1M "$check_tmp/anchor"
 	truncate -s 128K "$check_tmp/report"
 	pc_build
 	pc_initramfs

@@ -44,7 +44,7 @@ machines_build() {
 new_disks() {
 	mkdir -p "$1"
 	truncate -s 32M "$1/data"
-	truncate -s 8K "$1/anchor"
+	truncate -s 1M "$1/anchor"
 	"$machine_tool" format --batch-mode --key-file "$check_tmp/tree/key" "$1/data" \
 		"$1/anchor" >/dev/null
 }

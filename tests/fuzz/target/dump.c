@@ -37,6 +37,13 @@ int ctl_device_read(const struct ctl_device *dev, void *buf, size_t bytes,
 	return pread(dev->fd, buf, bytes, offset) == (ssize_t)bytes ? 0 : -EIO;
 }
 
+/* A dump does not. */
+int ctl_device_write(const struct ctl_device *dev, const void *buf, size_t bytes,
+		     off_t offset)
+{
+	abort();
+}
+
 int ctl_key_read(struct ctl_key **key, const char *path)
 {
 	*key = &the_key;
@@ -56,9 +63,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void sign(struct qvault_disk_anchor *disk)
 {
-	ctl_key_derive_anchor(&the_key, disk->uuid);
-	ctl_anchor_mac(&the_key, disk, offsetof(struct qvault_disk_anchor, mac),
-		       disk->mac);
+	ctl_key_derive(&the_key, disk->uuid);
+	ctl_anchor_sign(&the_key, disk);
 }
 
 /* A slot is what a new vault has, and what the input makes of it. */
@@ -75,12 +81,28 @@ static void make(struct fuzz_input *in, struct ctl_slots *slots, int how)
 
 		if (how & 1 << slot)
 			continue;
-		ctl_record_new(disk, uuid, QVAULT_MAC_HMAC_SHA256_128, &geo);
+		ctl_record_new(disk, uuid, QVAULT_MAC_HMAC_SHA256_128, 1000, &geo);
 		disk->sequence = htole64((uint64_t)(2 + slot));
 		for (patches = (int)fuzz_take(in, 1) % 8; patches; patches--)
 			fuzz_patch(in, (uint8_t *)disk, sizeof(*disk));
 		if (how & 4 << slot)
 			sign(disk);
+	}
+}
+
+#define ANCHOR_BYTES	((size_t)QVAULT_ANCHOR_BLOCKS * QVAULT_BLOCK_SIZE)
+
+/* On an anchor device of so many bytes. */
+static void put(const struct ctl_slots *slots, size_t bytes)
+{
+	size_t at, slot;
+
+	FUZZ_CHECK(!ftruncate(anchor_fd, (off_t)bytes));
+	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
+		at = QVAULT_SLOT_BLOCK(slot) * QVAULT_BLOCK_SIZE;
+		if (at + QVAULT_BLOCK_SIZE <= bytes)
+			FUZZ_CHECK(pwrite(anchor_fd, &slots->disk[slot],
+					  QVAULT_BLOCK_SIZE, (off_t)at) > 0);
 	}
 }
 
@@ -96,10 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (how & 0x40)
 		for (i = 0; i < (int)in.left && i < (int)sizeof(*slots); i++)
 			((uint8_t *)slots)[i] = in.data[i];
-	FUZZ_CHECK(!ftruncate(anchor_fd, how & 0x80 ? (off_t)size :
-					 (off_t)sizeof(*slots)));
-	FUZZ_CHECK(pwrite(anchor_fd, slots, how & 0x80 && size < sizeof(*slots) ?
-			  size : sizeof(*slots), 0) >= 0);
+	put(slots, how & 0x80 ? size : ANCHOR_BYTES);
 	for (i = 0; i < 4; i++) {
 		o.given = i & 1 ? CTL_ALLOW(JSON) : 0;
 		o.key_file = i & 2 ? name : NULL;

@@ -7,10 +7,11 @@
 struct tool_verdict {
 	int state;			/* enum ctl_slot_state */
 	const char *why;
-	uint64_t field[12];		/* what it read, if it is a record */
+	uint64_t field[17];		/* what it read, if it is a record */
 };
 
-enum { TOOL_EMPTY, TOOL_FOREIGN, TOOL_VERSION, TOOL_DAMAGED, TOOL_RECORD };
+enum { TOOL_EMPTY, TOOL_FOREIGN, TOOL_VERSION, TOOL_DAMAGED, TOOL_FEATURES,
+       TOOL_RECORD };
 
 void tool_judge(const void *disk, uint32_t slot, struct tool_verdict *verdict);
 #endif

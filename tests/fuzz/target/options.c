@@ -49,7 +49,7 @@ int ctl_format_verb(struct ctl_options *o)
 
 int ctl_attach_verb(struct ctl_options *o)
 {
-	return check_count(o, 2, 3, ~(CTL_ALLOW(JSON) | CTL_ALLOW(SIZE)));
+	return check_count(o, 1, 3, ~(CTL_ALLOW(JSON) | CTL_ALLOW(SIZE)));
 }
 
 int ctl_detach_verb(struct ctl_options *o)
@@ -65,6 +65,37 @@ int ctl_status_verb(struct ctl_options *o)
 int ctl_dump_verb(struct ctl_options *o)
 {
 	return check_count(o, 1, 1, CTL_ALLOW(KEY_FILE) | CTL_ALLOW(JSON));
+}
+
+int ctl_resize_verb(struct ctl_options *o)
+{
+	return check_count(o, 1, 1, CTL_ALLOW(KEY_FILE) | CTL_ALLOW(SIZE) |
+			   CTL_ALLOW(PRIVATE));
+}
+
+int ctl_clone_verb(struct ctl_options *o)
+{
+	return check_count(o, 0, 0, ~(CTL_ALLOW(SIZE) | CTL_ALLOW(FROM)));
+}
+
+int ctl_restore_verb(struct ctl_options *o)
+{
+	return check_count(o, 0, 0, ~(CTL_ALLOW(NEW_ANCHOR) | CTL_ALLOW(NEW_DATA)));
+}
+
+int ctl_key_verb(struct ctl_options *o)
+{
+	return check_count(o, 1, 1, ~(CTL_ALLOW(NEW_ANCHOR) | CTL_ALLOW(NEW_DATA)));
+}
+
+int ctl_destroy_verb(struct ctl_options *o)
+{
+	return check_count(o, 0, 0, ~CTL_ALLOW(KEY_FILE));
+}
+
+int ctl_udev_verb(struct ctl_options *o)
+{
+	return check_count(o, 1, 1, 0);
 }
 
 int ctl_commit_verb(struct ctl_options *o)

@@ -29,9 +29,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	made.log_head = cpu_to_le64(12);
 	made.tree.version = cpu_to_le64(30);
 	made.tree.where = cpu_to_le64(5 << 1 | 1);
+	made.tree_level = 2;
 	made.log.version = cpu_to_le64(40);
 	made.log.where = cpu_to_le64(12);
 	made.inline_bytes = cpu_to_le32(24);
+	crypto_format(&world.crypto, &made, QVAULT_MAC_HMAC_SHA256_128);
 	return 0;
 }
 
@@ -43,9 +45,11 @@ static int engine(const struct qvault_disk_anchor *disk, u32 slot)
 	int err;
 
 	world.data.nr_blocks = LARGEST;
-	fuzz_dev_put(&world.anchor, slot, disk);
-	fuzz_dev_put(&world.anchor, !slot, zeros);
+	fuzz_dev_put(&world.anchor, QVAULT_SLOT_BLOCK(slot), disk);
+	fuzz_dev_put(&world.anchor, QVAULT_SLOT_BLOCK(!slot), zeros);
 	world.v.reason = NULL;
+	/* So that what may only be read is a record for both. */
+	world.v.read_only = true;
 	err = qvault_anchor_read(&world.v, newest);
 	FUZZ_CHECK(!err || world.v.reason);
 	free(newest);
@@ -67,6 +71,11 @@ static void agree(const struct qvault_disk_anchor *disk, u32 slot)
 	case TOOL_VERSION:
 		FUZZ_CHECK(err == -EPROTONOSUPPORT);
 		break;
+	case TOOL_FEATURES:
+		/* The engine looks at the slot before. */
+		FUZZ_CHECK(err == -EPROTONOSUPPORT ||
+			   (err == -EUCLEAN && (le64_to_cpu(disk->sequence) & 1) != slot));
+		break;
 	case TOOL_DAMAGED:
 		if (err != -EUCLEAN && err != -EPROTONOSUPPORT)
 			fprintf(stderr, "the engine says %d, the tool: %s\n",
@@ -78,11 +87,30 @@ static void agree(const struct qvault_disk_anchor *disk, u32 slot)
 		FUZZ_CHECK(!memcmp(tool.field, (u64[]){
 			world.v.geo.data_blocks, world.v.geo.logical_blocks,
 			world.v.geo.log_blocks, a->sequence, a->epoch, a->lease,
-			a->log_tail, a->log_head, a->commit, a->tree.version,
-			a->map.version, a->log.version,
+			a->log_tail, a->log_head, a->commit, a->tree.ptr.version,
+			a->map.ptr.version, a->log.version, a->tree.level,
+			a->map.level, a->seal, a->gen[a->seal].mac,
+			le32_to_cpu(disk->ro_compat),
 		}, sizeof(tool.field)));
 		break;
 	}
+}
+
+/*
+ * As whoever has the key makes it.  Only the key tells whether a secret is one, so the
+ * tool cannot say; and of a UUID nothing is to be said, but that the keys come from it.
+ */
+static void make_authentic(struct qvault_disk_anchor *disk)
+{
+	static const struct qvault_disk_generation none;
+	u32 i;
+
+	memcpy(disk->uuid, made.uuid, sizeof(disk->uuid));
+	for (i = 0; i < QVAULT_GENERATIONS; i++)
+		if (memcmp(&disk->gen[i], &none, sizeof(none)))
+			memcpy(disk->gen[i].wrapped, made.gen[0].wrapped,
+			       sizeof(none.wrapped));
+	fuzz_sign(&world, disk);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -95,12 +123,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (how & 1) {
 		*disk = made;
 		while (in.left)
-			fuzz_patch(&in, (u8 *)disk, 280);
+			fuzz_patch(&in, (u8 *)disk, 728);
 	} else {
 		memset(disk, 0, sizeof(*disk));
 		memcpy(disk, in.data, min(in.left, sizeof(*disk)));
 	}
-	fuzz_sign(&world, disk);
+	make_authentic(disk);
 	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++)
 		agree(disk, slot);
 	free(disk);

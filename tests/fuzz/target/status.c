@@ -29,6 +29,11 @@ int ctl_dm_info(const char *name, struct ctl_dm_info *info)
 	return 0;
 }
 
+int ctl_dm_find(const char *prefix, char name[CTL_DM_NAME_CHARS])
+{
+	return -1;
+}
+
 static int target(struct ctl_dm_target *target, const char *params)
 {
 	memset(target, 0, sizeof(*target));

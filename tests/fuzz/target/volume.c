@@ -12,7 +12,7 @@
 #include "platform.h"
 
 /* Two groups: three levels of tree, two of map. */
-#define DATA_BLOCKS	34500
+#define DATA_BLOCKS	36000
 #define MAX_PARTS	64
 
 /* A structure, and where the pointer to it stands. */
@@ -37,12 +37,12 @@ static const u16 interesting[] = {
 
 /* ---- The volume as it was ---- */
 
-static u64 place(const struct part *p, const struct qvault_ptr *ptr)
+static u64 place(const struct part *p, const struct qvault_ptr *ptr, u32 copy)
 {
 	if (p->kind == QVAULT_KIND_LOG)
 		return qvault_log_block(&world.v.geo, p->id);
 	return qvault_node_block(&world.v.geo, p->kind, p->level, p->id,
-				 qvault_node_slot(ptr));
+				 qvault_node_slot(ptr), copy);
 }
 
 static u64 sealed_id(const struct part *p)
@@ -73,7 +73,7 @@ static bool add(enum qvault_kind kind, u32 level, u64 id, u32 parent, u32 at)
 	p->parent = parent;
 	p->at = at;
 	FUZZ_CHECK(!qvault_unseal(&world.v, kind, sealed_id(p), &ptr,
-				  fuzz_dev_at(&world.data, place(p, &ptr)),
+				  fuzz_dev_at(&world.data, place(p, &ptr, 0)),
 				  p->plain, scratch));
 	nr_parts++;
 	return true;
@@ -96,12 +96,12 @@ static void add_all(void)
 	struct qvault_disk_anchor *record = (void *)part[0].plain;
 	u64 sequence;
 
-	memcpy(record, fuzz_dev_at(&world.anchor, world.v.anchor.sequence & 1),
+	memcpy(record, fuzz_dev_at(&world.anchor, QVAULT_SLOT_BLOCK(world.v.anchor.sequence & 1)),
 	       sizeof(*record));
 	nr_parts = 1;
-	add_tree(QVAULT_KIND_NODE, world.v.geo.tree.top, 0, 0,
+	add_tree(QVAULT_KIND_NODE, record->tree_level, 0, 0,
 		 offsetof(struct qvault_disk_anchor, tree));
-	add_tree(QVAULT_KIND_MAP, world.v.geo.map.top, 0, 0,
+	add_tree(QVAULT_KIND_MAP, record->map_level, 0, 0,
 		 offsetof(struct qvault_disk_anchor, map));
 	for (sequence = le64_to_cpu(record->log_head);
 	     sequence >= le64_to_cpu(record->log_tail); sequence--)
@@ -117,8 +117,8 @@ static void format(void)
 	struct qvault_disk_anchor *record = calloc(1, sizeof(*record));
 
 	FUZZ_CHECK(!qvault_new_anchor(record, FUZZ_UUID, DATA_BLOCKS, 0, 64));
-	fuzz_sign(&world, record);
-	fuzz_dev_put(&world.anchor, 1, record);
+	crypto_format(&world.crypto, record, QVAULT_MAC_HMAC_SHA256_128);
+	fuzz_dev_put(&world.anchor, QVAULT_SLOT_BLOCK(1), record);
 	free(record);
 }
 
@@ -194,13 +194,18 @@ static void seal_all(void)
 		qvault_ptr_from_disk(&ptr, disk);
 		if (!ptr.version)
 			continue;
-		qvault_seal(&world.v, part[i].kind, sealed_id(&part[i]), &ptr,
-			    now[i], cipher);
-		fuzz_dev_put(&world.data, place(&part[i], &ptr), cipher);
+		/* Not, of a generation that there is not. */
+		if (qvault_seal(&world.v, part[i].kind, sealed_id(&part[i]), &ptr,
+				now[i], cipher))
+			continue;
+		fuzz_dev_put(&world.data, place(&part[i], &ptr, 0), cipher);
+		if (part[i].kind != QVAULT_KIND_LOG &&
+		    qvault_node_twice(part[i].kind, part[i].level))
+			fuzz_dev_put(&world.data, place(&part[i], &ptr, 1), cipher);
 		memcpy(disk->tag, ptr.tag, sizeof(disk->tag));
 	}
 	fuzz_sign(&world, (struct qvault_disk_anchor *)now[0]);
-	fuzz_dev_put(&world.anchor, world.v.anchor.sequence & 1, now[0]);
+	fuzz_dev_put(&world.anchor, QVAULT_SLOT_BLOCK(world.v.anchor.sequence & 1), now[0]);
 }
 
 /* ---- What is done with it ---- */
@@ -288,6 +293,17 @@ static void try_it(struct fuzz_input *in)
 	}
 }
 
+static void keys_as_they_were(void)
+{
+	const struct qvault_disk_anchor *record = (const void *)part[0].plain;
+	u32 gen;
+
+	crypto_unlock(&world.crypto, FUZZ_UUID);
+	for (gen = 1; gen <= QVAULT_GENERATIONS; gen++)
+		qvault_crypto_forget(&world.crypto, gen);
+	FUZZ_CHECK(!qvault_crypto_open(&world.crypto, 0, &record->gen[0]));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = { data, size };
@@ -300,7 +316,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* As it was before: the next run seals by these. */
 	world.v.geo = geo;
 	world.v.anchor.sequence = sequence;
-	qvault_crypto_derive(&world.crypto, FUZZ_UUID);
+	keys_as_they_were();
 	fuzz_dev_reset(&world.data);
 	fuzz_dev_reset(&world.anchor);
 	return 0;

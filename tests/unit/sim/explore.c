@@ -22,7 +22,8 @@ static void check_overwrite(struct world *world, u64 block)
 	u32 i;
 
 	for (i = 0; i < 2; i++)
-		if (world->reach[i].valid && test_bit(block, world->reach[i].bits))
+		if (world->reach[i].valid && block < world->reach[i].nr_blocks &&
+		    test_bit(block, world->reach[i].bits))
 			shim_fail("I2: block %llu is overwritten, %s record reaches it",
 				  (unsigned long long)block,
 				  i ? "the next" : "the newest durable");
@@ -32,20 +33,37 @@ static void set_reach(struct reach *reach, struct walk *w)
 {
 	free(reach->bits);
 	reach->bits = w->bits;
+	reach->nr_blocks = w->geo.data_blocks;
 	reach->valid = true;
 	w->bits = NULL;
 }
 
 /* G5: the record's state is the oracle's at the cut. */
-static void check_mapping(struct world *world, const struct walk *w, u64 time)
+static u64 first_other(struct world *world, const struct walk *w, u64 time)
 {
 	u64 i;
 
 	for (i = 0; i < w->geo.logical_blocks; i++) {
-		struct effect e = oracle_at(&world->oracle, i, time);
-
 		if (test_bit(i, w->lost) && !w->map[i].version)
 			continue;
+		if (oracle_at(&world->oracle, i, time).version != w->map[i].version)
+			break;
+	}
+	return i;
+}
+
+bool mapping_is(struct world *world, const struct walk *w, u64 time)
+{
+	return first_other(world, w, time) == w->geo.logical_blocks;
+}
+
+static void check_mapping(struct world *world, const struct walk *w, u64 time)
+{
+	u64 i = first_other(world, w, time);
+
+	if (i < w->geo.logical_blocks) {
+		struct effect e = oracle_at(&world->oracle, i, time);
+
 		if (e.version != w->map[i].version)
 			shim_fail("G5: block %llu has version %llu in the anchored state, %llu at the cut",
 				  (unsigned long long)i,
@@ -66,20 +84,27 @@ static bool same_state(const struct qvault_disk_anchor *a,
 	x.sequence = y.sequence;
 	x.epoch = y.epoch;
 	x.lease = y.lease;
+	x.time = y.time;
+	/* How blocks are sealed, and by whose key, says nothing of what they hold. */
+	memcpy(x.check, y.check, sizeof(x.check));
+	x.seal = y.seal;
+	memcpy(x.gen, y.gen, sizeof(x.gen));
+	x.data_blocks = y.data_blocks;
+	x.logical_blocks = y.logical_blocks;
 	memcpy(x.mac, y.mac, sizeof(x.mac));
 	return !memcmp(&x, &y, sizeof(x));
 }
 
 /* The next record in the other slot, or a failed write of the newest once more. */
 static void check_slot(const struct qvault_disk_anchor *disk,
-		       const struct qvault_disk_anchor *newest, u64 slot)
+		       const struct qvault_disk_anchor *newest, u64 block)
 {
 	u64 sequence = le64_to_cpu(disk->sequence);
 	u64 last = le64_to_cpu(newest->sequence);
 
 	if (!memcmp(disk, newest, sizeof(*disk)))
 		return;
-	if ((last & 1) == slot)
+	if (QVAULT_SLOT_BLOCK(last & 1) == block)
 		shim_fail("the newest anchor record is overwritten");
 	if (sequence != last + 1)
 		shim_fail("anchor record %llu follows %llu",
@@ -100,6 +125,16 @@ static u64 time_of(struct world *world, const struct qvault_disk_anchor *disk,
 	return world->oracle.cut;
 }
 
+static u32 dropped(const struct qvault_disk_anchor *disk,
+		   const struct qvault_disk_anchor *newest)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < QVAULT_GENERATIONS; i++)
+		n += newest->gen[i].cipher && !disk->gen[i].cipher;
+	return n;
+}
+
 static void anchor_submitted(struct world *world, const struct io *io)
 {
 	const struct qvault_disk_anchor *disk = (void *)io->contents->data;
@@ -110,8 +145,12 @@ static void anchor_submitted(struct world *world, const struct io *io)
 	struct walk w;
 
 	totals.records++;
-	if (newest)
+	if (newest) {
 		check_slot(disk, newest, io->block);
+		totals.dropped += dropped(disk, newest);
+		totals.raised += newest->tree.version &&
+				 disk->tree_level > newest->tree_level;
+	}
 	oracle_record(&world->oracle, disk, time);
 	world->reach[1].valid = false;
 	if (world->expect_corruption || !rng_chance(&world->choice, sim->p.walk))
@@ -317,12 +356,15 @@ static struct world *branch(struct world *world, struct rng *rng)
 	child->sim = world->sim;
 	child->depth = world->depth + 1;
 	child->rotten = world->rotten;
+	child->half_rotten = world->half_rotten;
 	child->choice.state = rng_next(rng);
 	child->sched.preempt = 0;
 	crypto_init(&child->crypto, world->crypto.real, &child->tweaks);
-	qvault_crypto_derive(&child->crypto, (const u8 *)"0123456789abcdef");
+	crypto_unlock(&child->crypto, (const u8 *)"0123456789abcdef");
+	child->dead_keys = world->dead_keys;
 	child->tweaks.parent = &world->tweaks;
-	child->v.logical_blocks = world->v.logical_blocks;
+	child->v.logical_blocks = child->sim ? ((struct sim *)child->sim)->p.logical_blocks :
+					       world->v.logical_blocks;
 	child->v.memory_mib = world->v.memory_mib;
 	return child;
 }
@@ -369,6 +411,7 @@ static void look_at_cut(struct world *world, struct world *child, u32 depth,
 	const struct record *record;
 	const struct oracle *owner;
 
+	keys_give(child, rng);
 	disk = newest_record(&child->crypto, &child->anchor);
 	if (!disk)
 		shim_fail("no anchor record is left after a crash");
@@ -391,6 +434,7 @@ static void look_at_cut(struct world *world, struct world *child, u32 depth,
 	oracle_init(&child->oracle, world->oracle.logical_blocks, owner,
 		    record->time);
 	child->v.read_only = rng_chance(rng, 15);
+	ask_to_grow(child, rng, child->v.read_only ? 0 : 10);
 	child->damaged = child->expect_corruption = world->damaged;
 	if (child->rotten && rng_chance(rng, 20))
 		rot_heal(child);
@@ -452,6 +496,7 @@ void explore_damaged(struct world *volume)
 
 	dev_crash(&volume->data, &child->data, CRASH_NONE, &rng);
 	dev_crash(&volume->anchor, &child->anchor, CRASH_NONE, &rng);
+	keys_give(child, &rng);
 	oracle_init(&child->oracle, volume->oracle.logical_blocks,
 		    &volume->oracle, volume->oracle.now);
 	child->damaged = child->expect_corruption = true;
@@ -470,6 +515,7 @@ static struct world *attach_newest(struct world *world, const struct oracle *own
 
 	dev_crash(&world->data, &child->data, CRASH_ALL, rng);
 	dev_crash(&world->anchor, &child->anchor, CRASH_ALL, rng);
+	keys_give(child, rng);
 	record = oracle_find(owner, newest_record(&child->crypto, &child->anchor),
 			     &owner);
 	if (!record)
@@ -542,6 +588,7 @@ void attack(struct world *volume, u64 block, struct block *contents)
 	dev_init(&child->anchor, "anchor", child, volume->anchor.nr_blocks,
 		 &volume->anchor);
 	dev_set_durable(&child->data, block, contents);
+	keys_give(child, &rng);
 	oracle_init(&child->oracle, volume->oracle.logical_blocks,
 		    &volume->oracle, volume->oracle.now);
 	child->expect_corruption = true;

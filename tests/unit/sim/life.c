@@ -44,6 +44,38 @@ void attach_caches(struct world *world)
 	world->v.alloc.limit = 1 + rng_below(rng, 2);
 }
 
+/* The table asks for a volume as large as its device allows, or less. */
+void ask_to_grow(struct world *world, struct rng *rng, u32 percent)
+{
+	const struct params *p = &((struct sim *)world->sim)->p;
+	struct qvault_geometry geo;
+
+	world->v.grow = p->grow && rng_chance(rng, percent);
+	world->v.logical_blocks = p->logical_blocks;
+	if (!world->v.grow)
+		return;
+	if (qvault_geometry_init(&geo, world->data.nr_blocks, 0, p->log_blocks))
+		shim_fail("impossible geometry to grow to");
+	world->v.logical_blocks = rng_chance(rng, 60) ? geo.capacity :
+				  p->logical_blocks +
+				  rng_below(rng, geo.capacity - p->logical_blocks + 1);
+	totals.grown++;
+}
+
+/* In the trunk the data device becomes larger, too. */
+static void grow(struct life *life)
+{
+	const struct params *p = &life->sim->p;
+	struct qvault_dev *data = &life->world.data;
+	struct rng *rng = &life->sim->rng;
+
+	if (p->grow && data->nr_blocks < p->grow_to && rng_chance(rng, p->grow))
+		data->nr_blocks += rng_chance(rng, 20) ?
+				   p->grow_to - data->nr_blocks :
+				   rng_below(rng, p->grow_to - data->nr_blocks + 1);
+	ask_to_grow(&life->world, rng, p->grow);
+}
+
 /* ---- Tasks ---- */
 
 static void client_task(void *arg)
@@ -132,10 +164,9 @@ static void start_clients(struct life *life)
 	sim->next_value += 16ull << 24;
 }
 
-static __le32 chosen_mac(const struct params *p)
+static enum qvault_mac chosen_mac(const struct params *p)
 {
-	return cpu_to_le32(p->nhpoly ? QVAULT_MAC_NHPOLY_AES :
-				       QVAULT_MAC_HMAC_SHA256_128);
+	return p->nhpoly ? QVAULT_MAC_NHPOLY_AES : QVAULT_MAC_HMAC_SHA256_128;
 }
 
 static int attach(struct life *life)
@@ -146,13 +177,13 @@ static int attach(struct life *life)
 	int err;
 
 	if (world->ephemeral) {
-		qvault_crypto_derive(&world->crypto, uuid);
 		err = qvault_new_anchor(record, uuid, life->sim->p.data_blocks,
 					life->sim->p.logical_blocks,
 					life->sim->p.log_blocks);
 		if (err)
 			shim_fail("new_anchor: %d", err);
-		record->mac_type = chosen_mac(&life->sim->p);
+		qvault_crypto_create(&world->crypto, QVAULT_EPHEMERAL_GEN,
+				     chosen_mac(&life->sim->p), NULL);
 	}
 	err = qvault_attach(&world->v, record);
 	kfree(record);
@@ -193,6 +224,7 @@ static bool suspend_and_resume(struct life *life)
 		world->oracle.acked = max(world->oracle.acked, now);
 	else if (life->healthy && !world->rotten)
 		shim_fail("suspend: error %d", err);
+	grow(life);
 	err = qvault_resume(&world->v);
 	if (err && life->healthy)
 		shim_fail("resume: error %d, %s", err, world->v.reason);
@@ -362,6 +394,7 @@ static void move_volume(struct world *to, struct world *from)
 	to->anchor = from->anchor;
 	to->oracle = from->oracle;
 	to->tweaks = from->tweaks;
+	to->dead_keys = from->dead_keys;
 	memset(&from->data, 0, sizeof(from->data));
 	memset(&from->anchor, 0, sizeof(from->anchor));
 	memset(&from->oracle, 0, sizeof(from->oracle));
@@ -406,11 +439,13 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume,
 		world->v.anchor_dev = NULL;
 	world->sched.preempt = rng_below(&sim->rng, 30);
 	crypto_init(&world->crypto, sim->p.real, &world->tweaks);
-	qvault_crypto_derive(&world->crypto, uuid);
+	crypto_unlock(&world->crypto, uuid);
+	keys_give(world, &sim->explore_rng);
 	world->slow = sim->p.slow;
 	world->v.memory_mib = sim->p.memory_mib;
 	world->v.allow_discards = sim->p.discards;
 	world->v.logical_blocks = sim->p.logical_blocks;
+	grow(life);
 	choose_faults(life);
 	if (sim->p.forks && !world->ephemeral && !life->hostile &&
 	    number == sim->p.lives - 1) {
@@ -453,6 +488,7 @@ static void live(struct sim *sim, struct world *volume, u32 number)
 	else
 		totals.crashes++;
 	totals.hits += was_hit(world);
+	totals.healed += atomic64_read(&world->v.counters.healed);
 	/* Also after a detach: what it could not flush may be lost. */
 	if (!world->ephemeral && !life->fork.behind)
 		power_cut(life);
@@ -473,32 +509,32 @@ static void format(struct sim *sim, struct world *volume)
 	struct params *p = &sim->p;
 	struct qvault_disk_anchor disk;
 	struct qvault_crypto crypto;
-	struct qvault_geometry geo;
+	struct qvault_geometry geo, most;
 	struct block *b;
 
 	memset(volume, 0, sizeof(*volume));
 	crypto_init(&crypto, p->real, NULL);
-	qvault_crypto_derive(&crypto, uuid);
 	if (qvault_geometry_init(&geo, p->data_blocks, p->logical_blocks,
 				 p->log_blocks))
 		shim_fail("impossible geometry");
 	p->logical_blocks = geo.logical_blocks;
+	if (qvault_geometry_init(&most, p->grow ? p->grow_to : p->data_blocks, 0,
+				 p->log_blocks))
+		shim_fail("impossible geometry in the end");
 	qvault_new_anchor(&disk, uuid, p->data_blocks, p->logical_blocks,
 			  p->log_blocks);
-	disk.mac_type = chosen_mac(p);
-	qvault_crypto_anchor_mac(&crypto, &disk,
-				 offsetof(struct qvault_disk_anchor, mac),
-				 disk.mac);
+	crypto_format(&crypto, &disk, chosen_mac(p));
 	dev_init(&volume->data, "data", volume, p->data_blocks, NULL);
-	dev_init(&volume->anchor, "anchor", volume, 2, NULL);
+	dev_init(&volume->anchor, "anchor", volume, QVAULT_ANCHOR_BLOCKS, NULL);
 	volume->data.keep_history = p->adversary || p->attacks;
 	b = block_new(&disk);
-	dev_set_durable(&volume->anchor, le64_to_cpu(disk.sequence) & 1, b);
+	dev_set_durable(&volume->anchor,
+			QVAULT_SLOT_BLOCK(le64_to_cpu(disk.sequence) & 1), b);
 	block_put(b);
-	oracle_init(&volume->oracle, p->logical_blocks, NULL, 0);
+	oracle_init(&volume->oracle, most.capacity, NULL, 0);
 	oracle_record(&volume->oracle, &disk, 0);
-	sim->touched = calloc(p->logical_blocks, sizeof(u64));
-	sim->is_touched = calloc(BITS_TO_LONGS(p->logical_blocks), sizeof(long));
+	sim->touched = calloc(most.capacity, sizeof(u64));
+	sim->is_touched = calloc(BITS_TO_LONGS(most.capacity), sizeof(long));
 }
 
 void run_seed(struct params *p)
@@ -514,12 +550,13 @@ void run_seed(struct params *p)
 	sim_current = &sim;
 	rot_current = &sim.rot;
 	crypto_init(&volume.crypto, p->real, NULL);
-	qvault_crypto_derive(&volume.crypto, uuid);
+	crypto_unlock(&volume.crypto, uuid);
 	for (i = 0; i < p->lives; i++) {
 		if (totals.limit && totals.states >= totals.limit)
 			break;
 		live(&sim, &volume, i);
 	}
+	keys_give(&volume, &sim.explore_rng);
 	rot_heal(&volume);
 	if (sim.behind)
 		;

@@ -27,11 +27,12 @@ static const struct option {
 #define OPTION(f) { #f, offsetof(struct params, f), sizeof(((struct params *)0)->f) }
 	OPTION(data_blocks), OPTION(logical_blocks), OPTION(log_blocks),
 	OPTION(lives), OPTION(clients), OPTION(ops), OPTION(max_len),
-	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(reserve), OPTION(shortage),
+	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(generations), OPTION(keys), OPTION(holds), OPTION(reserve), OPTION(shortage),
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
 	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile), OPTION(forks),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
 	OPTION(only_state), OPTION(nhpoly), OPTION(small), OPTION(rot),
+	OPTION(grow), OPTION(grow_to),
 };
 
 static bool given[ARRAY_SIZE(options)];
@@ -104,6 +105,40 @@ static void choose_size(struct params *p, struct rng *rng)
 	}
 }
 
+/* Within a group, into the next ones, or until the trees need another level. */
+static void choose_growth(struct params *p, struct rng *rng)
+{
+	p->grow = rng_chance(rng, 35) && !p->forks ? 50 : 0;
+	p->grow_to = p->data_blocks;
+	switch (rng_below(rng, 8)) {
+	case 0:
+		p->grow_to += (66 + rng_below(rng, 80)) * QVAULT_GROUP_BLOCKS;
+		break;
+	case 1:
+	case 2:
+		p->grow_to += rng_below(rng, 3 * QVAULT_GROUP_BLOCKS);
+		break;
+	default:
+		p->grow_to += rng_below(rng, 3000);
+	}
+}
+
+/* To look at all of a volume takes time, and memory for all of its blocks. */
+static void bound_growth(struct params *p)
+{
+	if (!p->grow || p->grow_to < 5000)
+		return;
+	p->fill = false;
+	p->walk = min(p->walk, 20u);
+	if (p->grow_to < 10 * QVAULT_GROUP_BLOCKS)
+		return;
+	p->walk = min(p->walk, 3u);
+	p->explore = min(p->explore, 3u);
+	p->max_states = min_t(u64, p->max_states, 60);
+	p->attacks = 0;
+	p->hostile = 0;
+}
+
 static void choose(struct params *p, u64 seed)
 {
 	struct rng rng = { mix64(seed ^ 0x51) };
@@ -159,9 +194,16 @@ static void choose(struct params *p, u64 seed)
 	}
 	p->reserve = rng_chance(&rng, 50) ? 0 : 30;
 	p->rot = rng_chance(&rng, 30) ? 60 : 0;
+	p->generations = rng_chance(&rng, 40) ? 1 + rng_below(&rng, 60) : 0;
+	choose_growth(p, &rng);
+	p->keys = rng_chance(&rng, 30) ? 1 + rng_below(&rng, 30) : 0;
+	p->holds = rng_chance(&rng, 40) ? 1 + rng_below(&rng, 200) : 0;
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (given[i])
 			put(p, i, value[i]);
+	if (p->grow_to < p->data_blocks)
+		p->grow_to = p->data_blocks;
+	bound_growth(p);
 }
 
 static const char *program;
@@ -267,6 +309,7 @@ static void shrink(u64 seed)
 {
 	static const char *const off[] = {
 		"faults", "adversary", "attacks", "discards", "fill", "tight", "explore", "rot",
+		"grow",
 		"real",
 	};
 	static const char *const less[] = { "lives", "clients", "ops", "max_len" };
@@ -348,12 +391,24 @@ static void report(double seconds)
 	       (unsigned long long)totals.records,
 	       (unsigned long long)totals.walks);
 	printf("%llu seals, 0 repeated\n", (unsigned long long)totals.seals);
+	printf("%llu generations begun, %llu dropped\n",
+	       (unsigned long long)totals.generations,
+	       (unsigned long long)totals.dropped);
+	printf("%llu master keys changed, %llu states that two of them open\n",
+	       (unsigned long long)totals.keys, (unsigned long long)totals.either_key);
+	printf("%llu records held: %llu stayed until they were released, %llu were ended\n",
+	       (unsigned long long)totals.holds, (unsigned long long)totals.holds_kept,
+	       (unsigned long long)totals.holds_ended);
 	printf("%llu lives with a storage that lies: %llu wrong answers, %llu writes lost or astray\n",
 	       (unsigned long long)totals.hostile, (unsigned long long)totals.lies,
 	       (unsigned long long)totals.astray);
 	printf("%llu rotten nodes: %llu entries carried past them, %llu checkpoints that had no room for that\n",
 	       (unsigned long long)totals.rotten, (unsigned long long)totals.carried,
 	       (unsigned long long)totals.overfull);
+	printf("%llu nodes of which one copy was bad, %llu of them found and healed by a life of the trunk\n",
+	       (unsigned long long)totals.half_rotten, (unsigned long long)totals.healed);
+	printf("%llu times a volume was to grow; %llu records gave a tree another level\n",
+	       (unsigned long long)totals.grown, (unsigned long long)totals.raised);
 	printf("%llu attached elsewhere meanwhile; %llu memories that went back: %llu told before a commit, %llu never, %llu seals, %llu of them under versions of the other life, each before a record\n",
 	       (unsigned long long)totals.elsewhere,
 	       (unsigned long long)totals.forks,

@@ -259,8 +259,8 @@ static int write_blocks(struct client *c, struct qvault_write *w,
 }
 
 /* @logical and @count: what it was about; 0: of nothing below a node. */
-static void check_error(struct world *world, const char *what, int err,
-			u64 logical, u64 count)
+void check_error(struct world *world, const char *what, int err, u64 logical,
+		 u64 count)
 {
 	if (err == -EIO && world->expect_failure)
 		return;
@@ -523,6 +523,25 @@ int op_checkpoint(struct client *c)
 	return err;
 }
 
+int op_generation(struct client *c)
+{
+	struct qvault *v = &c->world->v;
+	u32 before = qvault_generations(&v->anchor);
+	int err = qvault_generation_new(v, rng_chance(&c->rng, 50) ?
+					   QVAULT_MAC_HMAC_SHA256_128 :
+					   QVAULT_MAC_NHPOLY_AES);
+
+	/* The others have begun some meanwhile. */
+	if (err == -ENOSPC && hweight32(before) + sim_current->p.clients >=
+			      QVAULT_GENERATIONS)
+		return err;
+	if (err)
+		check_error(c->world, "new generation", err, 0, 0);
+	else
+		totals.generations++;
+	return err;
+}
+
 /* ---- At random ---- */
 
 /* Mostly within a few hot places, so that operations meet. */
@@ -600,6 +619,15 @@ void op_random(struct client *c)
 	/* Told of another life, of which nothing comes. */
 	if (rng_chance(&c->rng, 1))
 		qvault_forked(&c->world->v);
+	if (!c->world->ephemeral && rng_below(&c->rng, 1000) < sim->p.generations)
+		op_generation(c);
+	/* Another life of this memory, or another machine, has a key of its own. */
+	if (!c->world->ephemeral && !sim->p.forks &&
+	    rng_below(&c->rng, 1000) < sim->p.keys)
+		op_key_change(c);
+	if (!c->world->ephemeral && !sim->p.forks &&
+	    rng_below(&c->rng, 1000) < sim->p.holds)
+		op_hold(c);
 	logical = random_block(c, blocks);
 	n = min_t(u64, random_length(c, sim->p.max_len), blocks - logical);
 	if (what < 5 && rng_chance(&c->rng, sim->p.bursts))

@@ -22,14 +22,26 @@ void oracle_init(struct oracle *o, u64 logical_blocks,
 
 void oracle_exit(struct oracle *o)
 {
-	u64 i;
+	u32 n;
 
-	for (i = 0; o->history && i < o->logical_blocks; i++)
-		free(o->history[i].effect);
+	for (n = 0; n < o->nr_known; n++)
+		free(o->history[o->known[n]].effect);
 	free(o->history);
+	free(o->known);
+	o->known = NULL;
+	o->nr_known = o->max_known = 0;
 	free(o->record);
 	o->history = NULL;
 	o->record = NULL;
+}
+
+static void remember(struct oracle *o, u64 logical)
+{
+	if (o->nr_known == o->max_known) {
+		o->max_known = o->max_known ? 2 * o->max_known : 64;
+		o->known = realloc(o->known, o->max_known * sizeof(*o->known));
+	}
+	o->known[o->nr_known++] = logical;
 }
 
 void oracle_effect(struct oracle *o, u64 logical, u64 value, u64 version)
@@ -39,6 +51,8 @@ void oracle_effect(struct oracle *o, u64 logical, u64 value, u64 version)
 	if (!o->history)
 		o->history = calloc(o->logical_blocks, sizeof(*o->history));
 	h = &o->history[logical];
+	if (!h->max)
+		remember(o, logical);
 	if (h->nr == h->max) {
 		h->max = h->max ? 2 * h->max : 2;
 		h->effect = realloc(h->effect, h->max * sizeof(*h->effect));
@@ -124,10 +138,10 @@ const struct record *oracle_find(const struct oracle *o,
 
 void oracle_rewind(struct oracle *o, u64 time)
 {
-	u64 i;
+	u32 i;
 
-	for (i = 0; o->history && i < o->logical_blocks; i++) {
-		struct history *h = &o->history[i];
+	for (i = 0; i < o->nr_known; i++) {
+		struct history *h = &o->history[o->known[i]];
 
 		while (h->nr && h->effect[h->nr - 1].time > time)
 			h->nr--;

@@ -34,6 +34,8 @@ struct oracle {
 	const struct oracle *parent;	/* what was before the last crash */
 	u64 parent_time;		/* up to when */
 	u64 logical_blocks;
+	u64 *known;			/* blocks that have a history: few of many */
+	u32 nr_known, max_known;
 	u64 now;
 	u64 acked;			/* a crash must not undo what was then */
 	u64 cut;			/* what the next anchor record covers */

@@ -460,6 +460,18 @@ void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
 			  kind, (unsigned long long)id);
 }
 
+void qvault_report_half(struct qvault *v, enum qvault_kind kind, u64 id)
+{
+	struct world *world = v->platform;
+
+	might_sleep();
+	world->halves++;
+	if (!world->expect_corruption && !world->expect_failure && !world->rotten &&
+	    !world->half_rotten)
+		shim_fail("a copy of kind %d, id 0x%llx, is bad, and nobody did anything",
+			  kind, (unsigned long long)id);
+}
+
 /* ---- Worlds ---- */
 
 void world_init(struct world *world, u64 seed)

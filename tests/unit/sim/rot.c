@@ -33,7 +33,8 @@ bool rot_was(const struct qvault_dev *data, u64 block)
 	u32 i;
 
 	for (i = 0; rot_current && b && i < rot_current->nr; i++)
-		if (rot_current->item[i].bad == b || rot_current->item[i].was == b)
+		if (!rot_current->item[i].half &&
+		    (rot_current->item[i].bad == b || rot_current->item[i].was == b))
 			return true;
 	return false;
 }
@@ -46,15 +47,16 @@ static bool in_place(const struct qvault_dev *data, const struct rot *rot)
 /* Is a root of a tree not what it was? */
 bool rot_at_root(const struct world *world)
 {
-	const struct qvault_geometry *geo = &world->v.geo;
+	const struct qvault_disk_anchor *disk =
+		newest_record(&world->crypto, &world->anchor);
 	u32 i;
 
 	for (i = 0; rot_current && i < rot_current->nr; i++) {
 		const struct rot *rot = &rot_current->item[i];
 
-		if (rot->level == (rot->kind == QVAULT_KIND_MAP ? geo->map.top :
-								  geo->tree.top) &&
-		    in_place(&world->data, rot))
+		if (!rot->half && in_place(&world->data, rot) &&
+		    rot->level == (rot->kind == QVAULT_KIND_MAP ? disk->map_level :
+								  disk->tree_level))
 			return true;
 	}
 	return false;
@@ -69,7 +71,7 @@ bool rot_above(u64 logical, u64 count)
 		const struct rot *rot = &rot_current->item[i];
 
 		shift = QVAULT_FANOUT_SHIFT * (rot->level + 1);
-		if (rot->kind == QVAULT_KIND_NODE &&
+		if (rot->kind == QVAULT_KIND_NODE && !rot->half &&
 		    logical >> shift <= rot->index &&
 		    (logical + count - 1) >> shift >= rot->index)
 			return true;
@@ -77,41 +79,81 @@ bool rot_above(u64 logical, u64 count)
 	return false;
 }
 
-/* One of those that the newest durable record reaches. */
+static bool is_rotten(const struct rot *node)
+{
+	u32 i;
+
+	for (i = 0; i < rot_current->nr; i++)
+		if (rot_current->item[i].kind == node->kind &&
+		    rot_current->item[i].level == node->level &&
+		    rot_current->item[i].index == node->index)
+			return true;
+	return false;
+}
+
+static void rot_block(struct world *world, const struct rot *node, bool half)
+{
+	struct rot *rot = &rot_current->item[rot_current->nr++];
+	struct rng *rng = &world->choice;
+
+	*rot = *node;
+	rot->half = half;
+	rot->was = block_get(dev_durable(&world->data, rot->block));
+	rot->bad = block_new(rot->was->data);
+	rot->bad->data[rng_below(rng, 512)] ^= 1ull << rng_below(rng, 64);
+	dev_set_durable(&world->data, rot->block, rot->bad);
+}
+
+static void rot_all(struct world *world, const struct rot *node)
+{
+	rot_block(world, node - node->copy, false);
+	if (qvault_node_twice(node->kind, node->level))
+		rot_block(world, node - node->copy + 1, false);
+	totals.rotten++;
+	world->rotten = true;
+	protect_less(world);
+}
+
+static void rot_half(struct world *world, const struct rot *node)
+{
+	rot_block(world, node, true);
+	totals.half_rotten++;
+	world->half_rotten = true;
+}
+
+static bool at_root(const struct qvault_disk_anchor *disk, const struct rot *node)
+{
+	return node->level == (node->kind == QVAULT_KIND_MAP ? disk->map_level :
+							       disk->tree_level);
+}
+
+/* One of those that the newest durable record reaches, or one copy of an upper one. */
 void rot_one(struct world *world)
 {
 	const struct qvault_disk_anchor *disk =
 		newest_record(&world->crypto, &world->anchor);
 	struct rng *rng = &world->choice;
-	struct rot_list *list = rot_current;
-	struct rot *rot;
+	bool half = rng_chance(rng, 50);
+	const struct rot *node;
 	struct walk w;
 	u32 n;
 
-	if (list->nr == ARRAY_SIZE(list->item))
+	if (rot_current->nr + 2 > ARRAY_SIZE(rot_current->item))
 		return;
 	if (!walk(&w, &world->crypto, &world->data, disk))
 		shim_fail("the state before a node rots does not hold: %s", w.why);
-	for (n = 0; n < 10 && w.nr_nodes; n++) {
-		rot = &list->item[list->nr];
-		*rot = w.node[rng_below(rng, w.nr_nodes)];
-		rot->was = dev_durable(&world->data, rot->block);
-		if (!rot->was || rot_true(rot->was) != rot->was ||
-		    (!(rot->level < (rot->kind == QVAULT_KIND_MAP ?
-				     w.geo.map.top : w.geo.tree.top)) &&
-		     !rng_chance(rng, 10)))
+	for (n = 0; n < (half ? 50 : 10) && w.nr_nodes; n++) {
+		node = &w.node[rng_below(rng, w.nr_nodes)];
+		if (is_rotten(node) || (half && !qvault_node_twice(node->kind, node->level)) ||
+		    (!half && at_root(disk, node) && !rng_chance(rng, 10)))
 			continue;
-		block_get(rot->was);
-		rot->bad = block_new(rot->was->data);
-		rot->bad->data[rng_below(rng, 512)] ^= 1ull << rng_below(rng, 64);
-		dev_set_durable(&world->data, rot->block, rot->bad);
-		list->nr++;
-		totals.rotten++;
-		protect_less(world);
+		if (half)
+			rot_half(world, node);
+		else
+			rot_all(world, node);
 		break;
 	}
 	walk_exit(&w);
-	world->rotten = true;
 }
 
 /*
@@ -126,7 +168,7 @@ void rot_heal(struct world *world)
 	for (i = 0; i < rot_current->nr; i++) {
 		const struct rot *rot = &rot_current->item[i];
 
-		world->rotten |= rot->level > 0;
+		world->rotten |= rot->level > 0 && !rot->half;
 		if (in_place(&world->data, rot))
 			dev_set_durable(&world->data, rot->block, rot->was);
 	}
@@ -141,10 +183,13 @@ void rot_begin(struct world *world)
 	struct rot_list *list = rot_current;
 	u32 i, kept = 0;
 
+	world->rotten = world->half_rotten = false;
 	for (i = 0; i < list->nr; i++) {
 		if (in_place(&world->data, &list->item[i]) ||
-		    (list->item[i].level &&
+		    (list->item[i].level && !list->item[i].half &&
 		     rot_was(&world->data, list->item[i].block))) {
+			world->rotten |= !list->item[i].half;
+			world->half_rotten |= list->item[i].half;
 			list->item[kept++] = list->item[i];
 			continue;
 		}
@@ -152,7 +197,6 @@ void rot_begin(struct world *world)
 		block_put(list->item[i].bad);
 	}
 	list->nr = kept;
-	world->rotten = kept;
 }
 
 void rot_exit(struct rot_list *list)

@@ -24,6 +24,9 @@ struct params {
 	u32 memory_mib;
 	u32 slow;			/* percent of reads that take very long */
 	u32 commits;			/* percent of operations */
+	u32 keys;			/* permille of operations: another master key */
+	u32 holds;			/* permille: take one, or let go */
+	u32 generations;		/* permille of operations: new keys */
 	u32 bursts;			/* percent: of one operation in twenty */
 	u32 lazy;			/* percent of hints to checkpoint not taken */
 	u32 tight;			/* percent: small caches */
@@ -41,6 +44,8 @@ struct params {
 	u64 fail_io_at, fail_alloc_at;
 	u32 tear;			/* percent of anchor writes torn in every way */
 	u32 rot;			/* percent of lives in which nodes rot */
+	u32 grow;			/* percent of attaches and resumes at which it grows */
+	u64 grow_to;			/* blocks of the data device, in the end */
 	u64 max_states;			/* to explore */
 	u64 only_state;			/* of the trunk's cuts only this; 0: all */
 };
@@ -54,8 +59,13 @@ struct totals {
 	u64 seals;			/* each under a version of its own */
 	u64 hostile, lies, astray;	/* lives, reads, writes */
 	u64 suspends;
+	u64 generations, dropped;	/* begun, and forgotten */
+	u64 keys, either_key;		/* changed; states that two keys open */
+	u64 holds, holds_kept, holds_ended;
 	u64 elsewhere, forks, fork_seals, fork_repeats, fork_told, fork_alone;
 	u64 rotten, carried, overfull;	/* nodes, entries, checkpoints */
+	u64 half_rotten, healed;	/* nodes of which one copy was bad */
+	u64 grown, raised;		/* volumes; records with a higher root */
 	u64 hits;			/* of fail_io_at or fail_alloc_at */
 	u64 limit;			/* of states; 0: none */
 };
@@ -76,6 +86,7 @@ struct sim {
 	u64 nr_cuts;			/* of them, of the trunk: see only_state */
 	struct map64 states;		/* explored: what was on the devices */
 	u64 next_value;
+	u32 nr_keys;			/* master keys after the first one */
 	bool behind;			/* the devices hold another life's state */
 	struct rot_list rot;
 };
@@ -96,10 +107,18 @@ int op_unmap(struct client *c, u64 logical, u64 count);
 int op_read(struct client *c, u64 logical, u32 count);
 int op_commit(struct client *c);
 int op_checkpoint(struct client *c);
+int op_generation(struct client *c);
 void op_random(struct client *c);
+void check_error(struct world *world, const char *what, int err, u64 logical, u64 count);
 void touch(struct sim *sim, u64 logical);
 
+/* keys.c */
+void keys_give(struct world *world, struct rng *rng);
+int op_key_change(struct client *c);
+void op_hold(struct client *c);
+
 /* explore.c */
+bool mapping_is(struct world *world, const struct walk *w, u64 time);
 void explore_io(struct world *world, const struct io *io, bool completed);
 void explore_anchor(struct world *world, const struct io *io, bool completed);
 void protect(struct world *world);
@@ -148,5 +167,6 @@ void attack_all(struct world *volume);
 
 /* life.c */
 void attach_caches(struct world *world);
+void ask_to_grow(struct world *world, struct rng *rng, u32 percent);
 void run_seed(struct params *p);
 #endif

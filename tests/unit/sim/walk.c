@@ -49,7 +49,7 @@ const struct qvault_disk_anchor *newest_record(const struct qvault_crypto *crypt
 	u32 slot;
 
 	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
-		const struct block *b = dev_durable(anchor, slot);
+		const struct block *b = dev_durable(anchor, QVAULT_SLOT_BLOCK(slot));
 		const struct qvault_disk_anchor *disk = b ? (void *)b->data : NULL;
 
 		if (disk && record_valid(crypto, disk, slot) &&
@@ -62,6 +62,32 @@ const struct qvault_disk_anchor *newest_record(const struct qvault_crypto *crypt
 
 /* ---- Sealed blocks ---- */
 
+static u32 gen_of(const struct qvault_disk_ptr *ptr)
+{
+	return le64_to_cpu(ptr->where) >> QVAULT_WHERE_GEN_SHIFT & 0xf;
+}
+
+static u64 where_of(const struct qvault_disk_ptr *ptr)
+{
+	return le64_to_cpu(ptr->where) & QVAULT_WHERE_MASK;
+}
+
+static u32 set_of(const struct qvault_disk_ptr *ptr)
+{
+	return le64_to_cpu(ptr->where) >> QVAULT_WHERE_SET_SHIFT & 0xff;
+}
+
+/* All generations that the pointers of a node name, or what is below them. */
+static u32 sets_of(const struct qvault_disk_node *node)
+{
+	u32 i, set = 0;
+
+	for (i = 0; i < QVAULT_FANOUT; i++)
+		if (node->ptr[i].version)
+			set |= 1u << gen_of(&node->ptr[i]) | set_of(&node->ptr[i]);
+	return set;
+}
+
 static bool authentic(struct walk *w, struct block *b, enum qvault_kind kind,
 		      u64 id, const struct qvault_disk_ptr *ptr)
 {
@@ -70,14 +96,21 @@ static bool authentic(struct walk *w, struct block *b, enum qvault_kind kind,
 		.version = ptr->version,
 	};
 	const void *const data[] = { b->data };
+	u32 gen = gen_of(ptr);
 	u8 tag[1][QVAULT_TAG_SIZE];
 
+	/* What was dropped since the last walk opens nothing any more. */
+	if (qvault_crypto_hold(&w->crypto, gen))
+		return bad(w, "a block is of generation %u, which there is not", gen);
 	/* A block never changes, so what was found once stays true. */
 	if (b->kind == kind && b->id == id && b->plain &&
 	    b->version == le64_to_cpu(ptr->version) &&
-	    !memcmp(b->tag, ptr->tag, sizeof(b->tag)))
+	    !memcmp(b->tag, ptr->tag, sizeof(b->tag))) {
+		qvault_crypto_release(&w->crypto);
 		return true;
-	qvault_crypto_mac((struct qvault_crypto *)w->crypto, 1, &head, data, tag);
+	}
+	qvault_crypto_mac(&w->crypto, gen, 1, &head, data, tag);
+	qvault_crypto_release(&w->crypto);
 	return !memcmp(tag[0], ptr->tag, sizeof(tag));
 }
 
@@ -109,9 +142,11 @@ static const void *open_block(struct walk *w, u64 block, enum qvault_kind kind,
 	memcpy(b->tag, ptr->tag, sizeof(b->tag));
 	if (!b->plain)
 		b->plain = malloc(QVAULT_BLOCK_SIZE);
-	qvault_crypto_xts((struct qvault_crypto *)w->crypto,
-			  kind != QVAULT_KIND_DATA, false, (u8 *)tweak, b->data,
-			  b->plain);
+	if (qvault_crypto_hold(&w->crypto, gen_of(ptr)))
+		return NULL;
+	qvault_crypto_xts(&w->crypto, gen_of(ptr), kind != QVAULT_KIND_DATA, false,
+			  (u8 *)tweak, b->data, b->plain);
+	qvault_crypto_release(&w->crypto);
 	return b->plain;
 }
 
@@ -125,14 +160,15 @@ static bool is_zero(const struct qvault_disk_ptr *ptr)
 typedef bool (*leaf_fn)(struct walk *w, u64 index, const void *leaf, u64 *weight);
 
 static void remember_node(struct walk *w, enum qvault_kind kind, u32 level,
-			  u64 index, u64 block)
+			  u64 index, u32 copy, u64 block)
 {
 	if (w->nr_nodes == w->max_nodes) {
 		w->max_nodes = w->max_nodes ? 2 * w->max_nodes : 64;
 		w->node = realloc(w->node, w->max_nodes * sizeof(*w->node));
 	}
 	w->node[w->nr_nodes++] = (struct rot){
-		.kind = kind, .level = level, .index = index, .block = block,
+		.kind = kind, .level = level, .index = index, .copy = copy,
+		.block = block,
 	};
 }
 
@@ -154,6 +190,33 @@ static bool lose(struct walk *w, enum qvault_kind kind, u32 level, u64 index)
 	return true;
 }
 
+/*
+ * The contents of a node, which stand in each of its places; NULL, and @why, if they
+ * do not; or NULL alone, if they need not any more.
+ */
+static const void *open_node(struct walk *w, enum qvault_kind kind, u32 level,
+			     u64 index, const struct qvault_disk_ptr *ptr)
+{
+	u64 id = (u64)level << QVAULT_NODE_LEVEL_SHIFT | index, block;
+	const void *node = NULL;
+	u32 copy;
+
+	for (copy = 0; copy <= qvault_node_twice(kind, level); copy++) {
+		block = qvault_node_block(&w->geo, kind, level, index,
+					  le64_to_cpu(ptr->where) & 1, copy);
+		node = open_block(w, block, kind, id, ptr);
+		if (!node) {
+			if (!lose(w, kind, level, index))
+				bad(w, "%s %llx, copy %u, is not on the device",
+				    kind == QVAULT_KIND_MAP ? "map" : "node",
+				    (unsigned long long)id, copy);
+			return NULL;
+		}
+		remember_node(w, kind, level, index, copy, block);
+	}
+	return node;
+}
+
 static bool walk_node(struct walk *w, enum qvault_kind kind, u32 level,
 		      u64 index, const struct qvault_disk_ptr *ptr,
 		      leaf_fn fn)
@@ -161,43 +224,40 @@ static bool walk_node(struct walk *w, enum qvault_kind kind, u32 level,
 	const struct qvault_tree_geometry *tree =
 		kind == QVAULT_KIND_MAP ? &w->geo.map : &w->geo.tree;
 	u64 id = (u64)level << QVAULT_NODE_LEVEL_SHIFT | index;
-	u64 where = le64_to_cpu(ptr->where), weight = 0;
+	u64 where = where_of(ptr), weight = 0;
 	const struct qvault_disk_node *node;
 	bool rotten;
-	u64 block;
 	u32 i;
 
 	if (!ptr->version)
 		return is_zero(ptr) ||
 		       bad(w, "a pointer without version is not zero");
-	if (where >> QVAULT_WHERE_BITS || index >= tree->count[level])
+	if (le64_to_cpu(ptr->where) >> QVAULT_WHERE_FLAGS_SHIFT ||
+	    index >= tree->count[level])
 		return bad(w, "node %llx: impossible pointer",
 			   (unsigned long long)id);
-	block = qvault_node_block(&w->geo, kind, level, index, where & 1);
-	node = open_block(w, block, kind, id, ptr);
-	if (!node && lose(w, kind, level, index))
-		return true;
+	node = open_node(w, kind, level, index, ptr);
 	if (!node)
-		return bad(w, "%s %llx is not on the device",
-			   kind == QVAULT_KIND_MAP ? "map" : "node",
-			   (unsigned long long)id);
-	remember_node(w, kind, level, index, block);
+		return !w->why[0];
 	if (!level) {
 		if (!fn(w, index, node, &weight))
 			return false;
 	} else {
-		rotten = rot_was(w->data, block);
+		rotten = rot_was(w->data, qvault_node_block(&w->geo, kind, level,
+							    index, where & 1, 0));
 		w->below_rot += rotten;
 		for (i = 0; i < QVAULT_FANOUT; i++) {
 			if (!walk_node(w, kind, level - 1,
 				       index << QVAULT_FANOUT_SHIFT | i,
 				       &node->ptr[i], fn))
 				return false;
-			weight += (le64_to_cpu(node->ptr[i].where) &
-				   QVAULT_WHERE_MASK) >> 1;
+			weight += where_of(&node->ptr[i]) >> 1;
 		}
 		w->below_rot -= rotten;
 	}
+	if (set_of(ptr) != (level || kind != QVAULT_KIND_MAP ? sets_of(node) : 0))
+		return bad(w, "kind %d, node %llx: its pointer says generations %x",
+			   kind, (unsigned long long)id, set_of(ptr));
 	if (weight != where >> 1)
 		return bad(w, "kind %d, node %llx weighs %llu, its pointer says %llu",
 			   kind, (unsigned long long)id,
@@ -214,7 +274,7 @@ static bool tree_leaf(struct walk *w, u64 index, const void *leaf, u64 *weight)
 
 	for (i = 0; i < QVAULT_FANOUT; i++) {
 		u64 logical = index * QVAULT_FANOUT + i;
-		u64 where = le64_to_cpu(node->ptr[i].where);
+		u64 where = where_of(&node->ptr[i]);
 
 		if (!node->ptr[i].version) {
 			if (!is_zero(&node->ptr[i]))
@@ -229,6 +289,7 @@ static bool tree_leaf(struct walk *w, u64 index, const void *leaf, u64 *weight)
 				   (unsigned long long)where);
 		w->map[logical].version = le64_to_cpu(node->ptr[i].version);
 		w->map[logical].where = where;
+		w->map[logical].gen = gen_of(&node->ptr[i]);
 		w->max_version = max(w->max_version, w->map[logical].version);
 		++*weight;
 	}
@@ -270,13 +331,15 @@ static bool map_has(struct walk *w, const struct qvault_disk_anchor *disk,
 
 	if (!qvault_locate(&w->geo, block, &group, &bit))
 		return false;
-	for (level = w->geo.map.top + 1; level--;) {
+	if (group >> (QVAULT_FANOUT_SHIFT * disk->map_level))
+		return false;
+	for (level = disk->map_level + 1; level--;) {
 		if (!ptr.version)
 			return false;
 		index = group >> (QVAULT_FANOUT_SHIFT * level);
 		b = rot_true(dev_durable(w->data,
 				qvault_node_block(&w->geo, QVAULT_KIND_MAP, level,
-						  index, le64_to_cpu(ptr.where) & 1)));
+						  index, le64_to_cpu(ptr.where) & 1, 0)));
 		if (!level)
 			return test_bit_le(bit, b->plain);
 		node = (void *)b->plain;
@@ -299,12 +362,12 @@ static bool check_map(struct walk *w, const struct qvault_disk_anchor *disk)
 				   (unsigned long long)w->map[i].where);
 	}
 	if (rot_current && rot_current->ever &&
-	    n < (le64_to_cpu(disk->map.where) & QVAULT_WHERE_MASK) >> 1)
+	    n < where_of(&disk->map) >> 1)
 		return true;
-	if (n != (le64_to_cpu(disk->map.where) & QVAULT_WHERE_MASK) >> 1)
+	if (n != where_of(&disk->map) >> 1)
 		return bad(w, "leak: %llu blocks mapped, %llu in the map",
 			   (unsigned long long)n,
-			   (unsigned long long)le64_to_cpu(disk->map.where) >> 1);
+			   (unsigned long long)where_of(&disk->map) >> 1);
 	return true;
 }
 
@@ -342,7 +405,8 @@ static bool apply_entries(struct walk *w, const u8 *p, u32 bytes)
 			p += QVAULT_TAG_SIZE;
 			bytes -= QVAULT_TAG_SIZE;
 			m->version = le64_to_cpu(e.version) + i;
-			m->where = le64_to_cpu(e.where) + i;
+			m->where = (le64_to_cpu(e.where) & QVAULT_WHERE_MASK) + i;
+			m->gen = le64_to_cpu(e.where) >> QVAULT_WHERE_GEN_SHIFT;
 			w->max_version = max(w->max_version, m->version);
 			if (!qvault_locate(&w->geo, m->where, &group, &bit))
 				return bad(w, "an entry names block %llu",
@@ -367,7 +431,7 @@ static bool walk_log(struct walk *w, const struct qvault_disk_anchor *disk)
 	for (s = head; ok && s >= tail; s--) {
 		log[s - tail] = open_block(w, w->geo.log_start + s % w->geo.log_blocks,
 					   QVAULT_KIND_LOG, s, &ptr);
-		if (!log[s - tail] || le64_to_cpu(ptr.where) != s ||
+		if (!log[s - tail] || where_of(&ptr) != s ||
 		    le64_to_cpu(log[s - tail]->head.sequence) != s ||
 		    le32_to_cpu(log[s - tail]->head.bytes) > QVAULT_LOG_PAYLOAD)
 			ok = bad(w, "log block %llu is not on the device",
@@ -393,6 +457,10 @@ static bool reach_data(struct walk *w)
 	for (i = 0; i < w->geo.logical_blocks; i++) {
 		if (!w->map[i].version)
 			continue;
+		if (w->map[i].gen >= QVAULT_GENERATIONS ||
+		    !w->crypto.gen[w->map[i].gen])
+			return bad(w, "a block is of generation %u, which was dropped",
+				   w->map[i].gen);
 		if (test_bit(w->map[i].where, w->bits))
 			return bad(w, "two blocks are mapped to %llu",
 				   (unsigned long long)w->map[i].where);
@@ -401,15 +469,37 @@ static bool reach_data(struct walk *w)
 	return true;
 }
 
+static bool open_generations(struct walk *w, const struct qvault_disk_anchor *disk)
+{
+	static const u8 none[sizeof(disk->gen[0])];
+	u32 gen;
+
+	for (gen = 0; gen < QVAULT_GENERATIONS; gen++) {
+		if (!memcmp(&disk->gen[gen], none, sizeof(none)))
+			w->crypto.gen[gen] = NULL;
+		else if (qvault_crypto_open(&w->crypto, gen, &disk->gen[gen]))
+			return bad(w, "generation %u opens nothing", gen);
+	}
+	return true;
+}
+
 bool walk(struct walk *w, const struct qvault_crypto *crypto,
 	  const struct qvault_dev *data, const struct qvault_disk_anchor *disk)
 {
+	u32 key;
+
 	memset(w, 0, sizeof(*w));
-	w->crypto = crypto;
+	w->crypto = *crypto;
 	w->data = data;
-	if (qvault_crypto_use_mac((struct qvault_crypto *)crypto,
-				  le32_to_cpu(disk->mac_type)))
-		return bad(w, "unknown MAC");
+	/* A record that changes the master key is of the other one. */
+	if (memcmp(disk->check, crypto->own.check, sizeof(disk->check))) {
+		key = crypto_key_of(crypto->real, disk->check);
+		if (key == CRYPTO_KEYS)
+			return bad(w, "the record is of no key that there is");
+		w->crypto.own = *crypto_key(crypto->real, key);
+	}
+	if (!open_generations(w, disk))
+		return false;
 	if (qvault_geometry_init(&w->geo, le64_to_cpu(disk->data_blocks),
 				 le64_to_cpu(disk->logical_blocks),
 				 le32_to_cpu(disk->log_blocks)))
@@ -417,9 +507,9 @@ bool walk(struct walk *w, const struct qvault_crypto *crypto,
 	w->bits = calloc(BITS_TO_LONGS(w->geo.data_blocks), sizeof(long));
 	w->map = calloc(w->geo.logical_blocks, sizeof(*w->map));
 	w->lost = calloc(BITS_TO_LONGS(w->geo.logical_blocks), sizeof(long));
-	if (!walk_node(w, QVAULT_KIND_NODE, w->geo.tree.top, 0, &disk->tree,
+	if (!walk_node(w, QVAULT_KIND_NODE, disk->tree_level, 0, &disk->tree,
 		       tree_leaf) ||
-	    !walk_node(w, QVAULT_KIND_MAP, w->geo.map.top, 0, &disk->map,
+	    !walk_node(w, QVAULT_KIND_MAP, disk->map_level, 0, &disk->map,
 		       map_leaf) ||
 	    !check_map(w, disk) || !walk_log(w, disk) || !reach_data(w))
 		return false;

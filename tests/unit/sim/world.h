@@ -15,15 +15,29 @@ struct tweaks {
 	struct map64 seen;		/* version -> id + 1 */
 };
 
-struct qvault_crypto {
-	bool real;			/* AES and SHA-256, else something quick */
-	bool derived;
-	u8 master[QVAULT_MASTER_KEY_SIZE];
+/* What the secret of a generation gives; see generation_keys(). */
+struct generation_keys {
+	struct generation_keys *next;
+	bool real;
+	u8 secret[QVAULT_SECRET_SIZE];
+	enum qvault_mac type;
 	u8 xts[2][64];
-	enum qvault_mac mac_type;
 	u8 mac[32];
 	u8 nh[QVAULT_NH_KEY_SIZE], nh_aes[32];
-	u8 anchor_mac[32];
+};
+
+/* What a master key opens. */
+struct qvault_opener {
+	u8 anchor_mac[32], wrap[32], check[32];
+};
+
+struct qvault_crypto {
+	bool real;			/* AES and SHA-256, else something quick */
+	bool unlocked;
+	u8 master[QVAULT_MASTER_KEY_SIZE];
+	struct qvault_opener own;
+	const struct generation_keys *gen[QVAULT_GENERATIONS + 1];
+	u32 holders;
 	struct tweaks *tweaks;		/* NULL: not watched */
 };
 
@@ -42,6 +56,7 @@ struct faults {
 struct reach {
 	bool valid;
 	unsigned long *bits;		/* of blocks of the data device */
+	u64 nr_blocks;			/* that it had then: it may have grown */
 };
 
 /* A write that the engine has given versions to; see ops.c. */
@@ -86,11 +101,14 @@ struct world {
 	struct reach reach[2];		/* newest durable, and the one on its way */
 	bool anchor_unknown;		/* an anchor write failed */
 
-	u64 corruptions, failures, taken, bad_slots;
+	u64 corruptions, failures, taken, bad_slots, halves;
 	bool expect_corruption, expect_failure, expect_no_memory, expect_taken;
 	bool expect_data_loss;		/* corruption of data blocks only */
 	bool rotten;			/* nodes may be: see rot.c */
+	bool half_rotten;		/* one copy of nodes may be, which harms nobody */
 	bool carrying;			/* entries are logged again */
+	u64 held;			/* sequence of the record that was, last; 0: none */
+	u64 dead_keys;			/* that open nothing any more, a bit for each */
 	u64 overfull;			/* checkpoints that could not carry it all */
 	struct fork *fork;		/* or NULL */
 	bool unlucky;			/* who asks for a random number gets 0 */
@@ -120,6 +138,22 @@ int world_io_wait(struct io *io);
 
 /* crypto.c */
 void crypto_init(struct qvault_crypto *crypto, bool real, struct tweaks *tweaks);
+/* To read what a volume of this UUID has on its anchor device. */
+void crypto_unlock(struct qvault_crypto *crypto, const u8 *uuid);
+struct qvault_opener *crypto_opener(const struct qvault_crypto *crypto, const u8 *uuid,
+				    const u8 master[QVAULT_MASTER_KEY_SIZE]);
+/*
+ * Master keys of the volumes here, by number.  crypto_init() gives the first one;
+ * crypto_key_of() returns CRYPTO_KEYS for a check value of none of them.
+ */
+#define CRYPTO_KEYS 64
+const struct qvault_opener *crypto_key(bool real, u32 key);
+u32 crypto_key_of(bool real, const u8 check[QVAULT_CHECK_SIZE]);
+void crypto_use_key(struct qvault_crypto *crypto, u32 key);
+/* What the tool does: the first generation, and the MAC of the first record. */
+void crypto_format(struct qvault_crypto *crypto, struct qvault_disk_anchor *disk,
+		   enum qvault_mac mac);
+void crypto_sign(struct qvault_crypto *crypto, struct qvault_disk_anchor *disk);
 extern void (*crypto_after_mac)(void);
 /* OpenSSL, as the real ciphers use it. */
 void crypto_xts(const u8 *key, bool encrypt, const u8 tweak[16],
@@ -132,11 +166,13 @@ struct rot {
 	enum qvault_kind kind;
 	u32 level;
 	u64 index;
+	u32 copy;
 	u64 block;
 	struct block *was, *bad;
+	bool half;			/* the other copy is good */
 };
 struct rot_list {
-	struct rot item[4];
+	struct rot item[8];
 	u32 nr;
 	bool ever;
 };
@@ -147,9 +183,10 @@ bool rot_was(const struct qvault_dev *data, u64 block);
 /* walk.c */
 struct mapping {
 	u64 version, where;
+	u32 gen;
 };
 struct walk {
-	const struct qvault_crypto *crypto;
+	struct qvault_crypto crypto;
 	const struct qvault_dev *data;
 	struct qvault_geometry geo;
 	unsigned long *bits;		/* reached blocks */

@@ -50,7 +50,7 @@ static void alloc_all(struct fixture *f)
 
 void test_alloc_all(void)
 {
-	with_vault(400, 16, alloc_all);
+	with_vault(1000, 16, alloc_all);
 	with_vault(9000, 16, alloc_all);
 	with_vault(QVAULT_GROUP_BLOCKS + 5000, 16, alloc_all);
 }
@@ -106,7 +106,7 @@ static void alloc_release(struct fixture *f)
 
 void test_alloc_release(void)
 {
-	with_vault(400, 16, alloc_release);
+	with_vault(1000, 16, alloc_release);
 	with_vault(QVAULT_GROUP_BLOCKS + 5000, 16, alloc_release);
 }
 
@@ -191,7 +191,7 @@ static void alloc_reuse(struct fixture *f)
 {
 	struct client c = { .world = &f->world, .rng.state = 6 };
 	struct qvault *v = f->v;
-	struct qvault_ptr old_map;
+	struct qvault_root old_map;
 
 	CHECK(!op_write(&c, 0, 200));
 	CHECK(!op_checkpoint(&c));

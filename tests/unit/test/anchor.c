@@ -101,16 +101,14 @@ static int attach_distorted(struct fixture *f, struct qvault_disk_anchor *disk)
 	world->v.read_only = true;
 	world->expect_corruption = world->expect_failure = true;
 	crypto_init(&world->crypto, false, NULL);
-	qvault_crypto_derive(&world->crypto, TEST_UUID);
-	qvault_crypto_anchor_mac(&world->crypto, disk,
-				 offsetof(struct qvault_disk_anchor, mac),
-				 disk->mac);
+	crypto_unlock(&world->crypto, TEST_UUID);
+	crypto_sign(&world->crypto, disk);
 	dev_init(&world->data, "data", world, f->world.data.nr_blocks,
 		 &f->world.data);
-	dev_init(&world->anchor, "anchor", world, 2, NULL);
+	dev_init(&world->anchor, "anchor", world, QVAULT_ANCHOR_BLOCKS, NULL);
 	world->data.may_overrun = true;
 	b = block_new(disk);
-	dev_set_durable(&world->anchor, le64_to_cpu(disk->sequence) & 1, b);
+	dev_set_durable(&world->anchor, QVAULT_SLOT_BLOCK(le64_to_cpu(disk->sequence) & 1), b);
 	block_put(b);
 	task_spawn(&world->sched, "trial", trial_task, t);
 	world_run(world);
@@ -127,7 +125,10 @@ static void impossible(struct fixture *f, const struct qvault_disk_anchor *good)
 		u32 at;
 		u64 value;
 	} lies[] = {
-		{ offsetof(struct qvault_disk_anchor, log_blocks), 64 | 1ull << 32 },
+		{ offsetof(struct qvault_disk_anchor, incompat), 1 },
+		{ offsetof(struct qvault_disk_anchor, sector_size) - 4, 1024ull << 32 },
+		{ offsetof(struct qvault_disk_anchor, log_blocks), 64 | 7ull << 48 },
+		{ offsetof(struct qvault_disk_anchor, log_blocks), 64 | 1ull << 56 },
 		{ offsetof(struct qvault_disk_anchor, logical_blocks), 0 },
 		{ offsetof(struct qvault_disk_anchor, lease), 0 },
 		{ offsetof(struct qvault_disk_anchor, log_tail), 0 },
@@ -135,7 +136,22 @@ static void impossible(struct fixture *f, const struct qvault_disk_anchor *good)
 		{ offsetof(struct qvault_disk_anchor, tree.version), 0 },
 		{ offsetof(struct qvault_disk_anchor, map.version), ~0ull },
 		{ offsetof(struct qvault_disk_anchor, log.where), ~0ull },
-		{ offsetof(struct qvault_disk_anchor, inline_bytes) + 40, 1 },
+		/* A root of a generation that there is not, or with such below it. */
+		{ offsetof(struct qvault_disk_anchor, tree.where),
+		  2 | 1ull << QVAULT_WHERE_GEN_SHIFT },
+		{ offsetof(struct qvault_disk_anchor, map.where),
+		  2 | 2ull << QVAULT_WHERE_SET_SHIFT },
+		{ offsetof(struct qvault_disk_anchor, inline_bytes) + 8, 1 },
+		{ offsetof(struct qvault_disk_anchor, gen[0]), 0 },
+		{ offsetof(struct qvault_disk_anchor, gen[0].wrapped) + 8, 0 },
+		{ offsetof(struct qvault_disk_anchor, gen[3]), 1 },
+		{ offsetof(struct qvault_disk_anchor, reserved2) + 8, 1 },
+		/* Levels of the roots: leaves, too low, too high, none. */
+		{ offsetof(struct qvault_disk_anchor, log_blocks), 64 | 0x0100ull << 32 },
+		{ offsetof(struct qvault_disk_anchor, log_blocks), 64 | 0x0101ull << 32 },
+		{ offsetof(struct qvault_disk_anchor, log_blocks), 64 | 0x0103ull << 32 },
+		{ offsetof(struct qvault_disk_anchor, log_blocks), 64 | 0x0002ull << 32 },
+		{ offsetof(struct qvault_disk_anchor, log_blocks), 64 | 0x0202ull << 32 },
 	};
 	struct qvault_disk_anchor *disk = malloc(sizeof(*disk));
 	__le64 value;
@@ -167,8 +183,10 @@ static void nonsense(struct fixture *f)
 	for (i = 0; i < 5000; i++) {
 		*disk = *good;
 		/* Parameters and pointers, or the entries. */
-		from = i % 2 ? 32 : 256;
-		to = i % 2 ? 256 : 256 + 8 * (le32_to_cpu(disk->inline_bytes) / 8);
+		from = i % 2 ? offsetof(struct qvault_disk_anchor, data_blocks) :
+			       offsetof(struct qvault_disk_anchor, inline_entries);
+		to = i % 2 ? offsetof(struct qvault_disk_anchor, reserved2) :
+			     from + 8 * (le32_to_cpu(disk->inline_bytes) / 8);
 		if (from == to)
 			continue;
 		distort(disk, from, to, &rng);
@@ -183,29 +201,48 @@ void test_anchor_nonsense(void)
 	with_vault(3000, 64, nonsense);
 }
 
-/* One bit of a block is changed, and its number is right. */
+/* One bit of each copy of a block is changed, and their number is right. */
 static void named_by_number(struct fixture *f, struct qvault_disk_anchor *disk,
-			    u64 block)
+			    const u64 *copy, u32 copies)
 {
-	struct block *was = block_get(dev_durable(&f->world.data, block));
-	struct block *b = block_new(was->data);
+	struct block *was[2], *b;
+	u32 i;
 
-	b->data[100] ^= 4;
-	dev_set_durable(&f->world.data, block, b);
-	CHECK(attach_distorted(f, disk) == -EILSEQ);
-	dev_set_durable(&f->world.data, block, was);
+	for (i = 0; i < copies; i++) {
+		was[i] = block_get(dev_durable(&f->world.data, copy[i]));
+		b = block_new(was[i]->data);
+		b->data[100] ^= 4;
+		dev_set_durable(&f->world.data, copy[i], b);
+		block_put(b);
+		/* One that is left is enough. */
+		CHECK(attach_distorted(f, disk) == (i + 1 < copies ? 0 : -EILSEQ));
+	}
+	for (i = 0; i < copies; i++) {
+		dev_set_durable(&f->world.data, copy[i], was[i]);
+		block_put(was[i]);
+	}
 	CHECK(!attach_distorted(f, disk));
-	block_put(b);
-	block_put(was);
+}
+
+static void named_root(struct fixture *f, struct qvault_disk_anchor *disk,
+		       enum qvault_kind kind, const struct qvault_root *root)
+{
+	u64 copy[2];
+	u32 i;
+
+	for (i = 0; i < 2; i++)
+		copy[i] = qvault_node_block(&f->v->geo, kind, root->level, 0,
+					    qvault_node_slot(&root->ptr), i);
+	named_by_number(f, disk, copy, 2);
 }
 
 /* The anchor does not only count: what it names is refused if it is another. */
 static void named(struct fixture *f)
 {
 	struct qvault_disk_anchor *disk = malloc(sizeof(*disk));
-	const struct qvault_geometry *geo = &f->v->geo;
 	const struct qvault_anchor *a = &f->v->anchor;
 	const struct qvault_disk_anchor *good;
+	u64 log;
 
 	CHECK(a->epoch == 1);
 	populate(f);
@@ -213,11 +250,10 @@ static void named(struct fixture *f)
 	if (!CHECK(good))
 		return;
 	*disk = *good;
-	named_by_number(f, disk, qvault_node_block(geo, QVAULT_KIND_NODE, geo->tree.top,
-						   0, qvault_node_slot(&a->tree)));
-	named_by_number(f, disk, qvault_node_block(geo, QVAULT_KIND_MAP, geo->map.top,
-						   0, qvault_node_slot(&a->map)));
-	named_by_number(f, disk, qvault_log_block(geo, a->log_head));
+	named_root(f, disk, QVAULT_KIND_NODE, &a->tree);
+	named_root(f, disk, QVAULT_KIND_MAP, &a->map);
+	log = qvault_log_block(&f->v->geo, a->log_head);
+	named_by_number(f, disk, &log, 1);
 	free(disk);
 }
 

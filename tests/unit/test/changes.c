@@ -21,7 +21,7 @@ struct map {
 static struct map *map_new(struct fixture *f)
 {
 	struct map *m = calloc(1, sizeof(*m));
-	static const struct qvault_ptr none;
+	static const struct qvault_root none;
 
 	m->f = f;
 	m->batch = qvault_batch_begin(f->v, f->v->data,

@@ -22,18 +22,18 @@ static void some_leaves(struct client *c)
 	CHECK(!op_checkpoint(c));
 }
 
-static u64 block_of(struct fixture *f, enum qvault_kind kind, u32 level, u64 index)
+/* Where the anchored tree has a node, or a second copy of it. */
+u64 test_node_block(struct fixture *f, enum qvault_kind kind, u32 level, u64 index,
+		    u32 copy)
 {
-	const struct qvault_ptr *root = kind == QVAULT_KIND_MAP ?
-					&f->v->anchor.map : &f->v->anchor.tree;
-	const struct qvault_tree_geometry *tree =
-		kind == QVAULT_KIND_MAP ? &f->v->geo.map : &f->v->geo.tree;
+	const struct qvault_root *root = kind == QVAULT_KIND_MAP ?
+					 &f->v->anchor.map : &f->v->anchor.tree;
 	const struct qvault_disk_node *disk;
 	struct qvault_node *node;
-	struct qvault_ptr ptr = *root;
+	struct qvault_ptr ptr = root->ptr;
 	u32 l;
 
-	for (l = tree->top; l > level; l--) {
+	for (l = root->level; l > level; l--) {
 		u64 leaf = index << (QVAULT_FANOUT_SHIFT * level);
 
 		CHECK(!qvault_node_get(f->v, QVAULT_USE_READ, kind, l,
@@ -47,11 +47,11 @@ static u64 block_of(struct fixture *f, enum qvault_kind kind, u32 level, u64 ind
 	}
 	CHECK(ptr.version);
 	return qvault_node_block(&f->v->geo, kind, level, index,
-				 qvault_node_slot(&ptr));
+				 qvault_node_slot(&ptr), copy);
 }
 
 /* What is in memory of it is forgotten too. */
-static void forget(struct fixture *f)
+void test_forget(struct fixture *f)
 {
 	u32 limit = f->v->alloc.limit;
 
@@ -63,21 +63,30 @@ static void forget(struct fixture *f)
 
 static struct rot_list list;
 
-static struct rot *damage(struct fixture *f, enum qvault_kind kind, u32 level, u64 index)
+static void damage_copy(struct fixture *f, enum qvault_kind kind, u32 level,
+			u64 index, u32 copy)
 {
 	struct rot *rot = &list.item[list.nr++];
 
 	*rot = (struct rot){
-		.kind = kind, .level = level, .index = index,
-		.block = block_of(f, kind, level, index),
+		.kind = kind, .level = level, .index = index, .copy = copy,
+		.block = test_node_block(f, kind, level, index, copy),
 	};
-	rot_current = &list;
-	f->world.rotten = true;
 	rot->was = block_get(dev_newest(&f->world.data, rot->block));
 	rot->bad = block_new(rot->was->data);
 	rot->bad->data[7] ^= 1;
 	dev_set_durable(&f->world.data, rot->block, rot->bad);
-	return rot;
+}
+
+/* All copies of it. */
+static void damage(struct fixture *f, enum qvault_kind kind, u32 level, u64 index)
+{
+	u32 copy;
+
+	rot_current = &list;
+	f->world.rotten = true;
+	for (copy = 0; copy <= qvault_node_twice(kind, level); copy++)
+		damage_copy(f, kind, level, index, copy);
 }
 
 /* So that unmaps are seen by the oracle. */
@@ -105,8 +114,8 @@ static void end(struct fixture *f)
 
 static u64 leaked(const struct fixture *f)
 {
-	return qvault_node_weight(&f->v->anchor.map) -
-	       qvault_node_weight(&f->v->anchor.tree);
+	return qvault_node_weight(&f->v->anchor.map.ptr) -
+	       qvault_node_weight(&f->v->anchor.tree.ptr);
 }
 
 /*
@@ -121,7 +130,7 @@ static void leaf(struct fixture *f)
 	begin(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
-	forget(f);
+	test_forget(f);
 	CHECK(!op_write(&c, 130, 10));
 	CHECK(!op_unmap(&c, 145, 5));
 	CHECK(!op_checkpoint(&c));
@@ -171,7 +180,7 @@ static void heals(struct fixture *f)
 	begin(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
-	forget(f);
+	test_forget(f);
 	CHECK(!op_write(&c, 130, 10));
 	CHECK(!op_checkpoint(&c));
 	CHECK(op_write(&c, 200, 1) == -EILSEQ);
@@ -202,7 +211,7 @@ static void covered(struct fixture *f)
 	damage(f, QVAULT_KIND_NODE, 0, 2);
 	damage(f, QVAULT_KIND_NODE, 1, 1);
 	damage(f, QVAULT_KIND_NODE, 0, 4);
-	forget(f);
+	test_forget(f);
 	/* Of this one all is written; it need not be known to be damaged. */
 	CHECK(!op_write(&c, 256, 128));
 	CHECK(!op_write(&c, 512, 1));
@@ -247,7 +256,7 @@ static void marks(struct fixture *f)
 	CHECK(!op_write(&c, 0, 200));
 	CHECK(!op_checkpoint(&c));
 	damage(f, QVAULT_KIND_NODE, f->v->geo.tree.top, 0);
-	forget(f);
+	test_forget(f);
 	CHECK(!op_unmap(&c, 0, subtree));
 	CHECK(!op_write(&c, 10, 3));
 	for (i = 0; i < 3; i++) {
@@ -287,7 +296,7 @@ static void folded(struct fixture *f)
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
 	damage(f, QVAULT_KIND_NODE, 0, 2);
-	forget(f);
+	test_forget(f);
 	CHECK(!op_write(&c, 130, 20));
 	CHECK(!op_write(&c, 0, 5));
 	CHECK(!op_write(&c, 258, 1));
@@ -317,7 +326,7 @@ static void folded_marks(struct fixture *f)
 	CHECK(!op_write(&c, subtree, 100));
 	CHECK(!op_checkpoint(&c));
 	damage(f, QVAULT_KIND_NODE, 0, QVAULT_FANOUT);
-	forget(f);
+	test_forget(f);
 	CHECK(!op_unmap(&c, 0, subtree));
 	CHECK(!op_write(&c, 300, 2));
 	CHECK(!op_write(&c, subtree + 3, 1));
@@ -349,7 +358,7 @@ static void late(struct fixture *f)
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
 	damage(f, QVAULT_KIND_NODE, 0, 2);
-	forget(f);
+	test_forget(f);
 	CHECK(!op_write(&c, 260, 1));
 	CHECK(!op_checkpoint(&c));
 	CHECK(v->damage.nr == 1 && v->damage.pages == 1);
@@ -379,7 +388,7 @@ static void scattered(struct fixture *f)
 	begin(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
-	forget(f);
+	test_forget(f);
 	for (i = 127; i--;)
 		CHECK(!op_write(&c, 128 + i, 1));
 	CHECK(!op_checkpoint(&c));
@@ -406,7 +415,7 @@ static void overfull(struct fixture *f)
 	CHECK(!op_write(&c, 0, 128));
 	CHECK(!op_checkpoint(&c));
 	damage(f, QVAULT_KIND_NODE, 1, 0);
-	forget(f);
+	test_forget(f);
 	/* One by one and from the end, so that no two are a run. */
 	for (i = room; i-- && !op_write(&c, 2 * i, 1);)
 		CHECK(i % 60 || !op_commit(&c));
@@ -460,7 +469,7 @@ static void folded_short(struct fixture *f)
 	begin(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
-	forget(f);
+	test_forget(f);
 	for (i = 0; i < leaves; i++)
 		CHECK(!op_write(&c, i * QVAULT_FANOUT + 10, 1));
 	freeze(v);
@@ -496,7 +505,7 @@ static void carried_short(struct fixture *f)
 	qvault_set_limits(f->v);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
-	forget(f);
+	test_forget(f);
 	no_memory(f, true);
 	/* From the end, so that no two are a run. */
 	for (i = 127; i--;)
@@ -535,7 +544,7 @@ static void too_much_short(struct fixture *f)
 	CHECK(!op_write(&c, 0, 128));
 	CHECK(!op_checkpoint(&c));
 	damage(f, QVAULT_KIND_NODE, 1, 0);
-	forget(f);
+	test_forget(f);
 	for (i = entries; i--;)
 		CHECK(!op_write(&c, 2 * i, 1));
 	CHECK(!op_commit(&c));
@@ -576,7 +585,7 @@ static void stock_short(struct fixture *f)
 	CHECK(!op_write(&c, 0, 128));
 	CHECK(!op_checkpoint(&c));
 	damage(f, QVAULT_KIND_NODE, 1, 0);
-	forget(f);
+	test_forget(f);
 	no_memory(f, true);
 	for (i = 0; i < QVAULT_STOCK; i++)
 		CHECK(!op_write(&c, i * QVAULT_FANOUT, 1));
@@ -621,7 +630,7 @@ static void map_known(struct fixture *f)
 	CHECK(!op_write(&c, 0, 200));
 	CHECK(!op_checkpoint(&c));
 	CHECK(!leaked(f));
-	forget(f);
+	test_forget(f);
 	CHECK(!op_write(&c, 0, 200));
 	CHECK(!op_checkpoint(&c));
 	CHECK(!leaked(f));
@@ -645,7 +654,7 @@ static void map_full(struct fixture *f)
 	begin(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_MAP, 0, 0);
-	forget(f);
+	test_forget(f);
 	CHECK(!op_write(&c, 1000, 200));
 	CHECK(!qvault_lookup(f->v, 1000, 1, &ptr));
 	CHECK(qvault_locate(&f->v->geo, ptr.where, &group, &bit) && group == 1);
@@ -657,7 +666,7 @@ static void map_full(struct fixture *f)
 	CHECK(leaked(f) == QVAULT_GROUP_DATA - 5 * QVAULT_FANOUT);
 	/* The places that were left are free now. */
 	for (i = 0; i < 3; i++) {
-		forget(f);
+		test_forget(f);
 		CHECK(!op_write(&c, 0, 100));
 		CHECK(!op_checkpoint(&c));
 		CHECK(leaked(f) == QVAULT_GROUP_DATA - 5 * QVAULT_FANOUT);
@@ -692,10 +701,11 @@ static void map_read_back(struct fixture *f)
 	qvault_cursor_init(&cursor, f->v, QVAULT_KIND_MAP, &f->v->anchor.map, batch);
 	changes.item = calloc(QVAULT_MAX_CHANGES, sizeof(u64));
 	changes.cursor = &cursor;
-	block = block_of(f, QVAULT_KIND_MAP, 0, 0);
+	block = test_node_block(f, QVAULT_KIND_MAP, 0, 0, 0);
 	block = qvault_node_block(&f->v->geo, QVAULT_KIND_MAP, 0, 0,
 				  block == qvault_node_block(&f->v->geo,
-							     QVAULT_KIND_MAP, 0, 0, 0));
+							     QVAULT_KIND_MAP, 0, 0, 0, 0),
+				  0);
 	CHECK(!qvault_changes_add(&changes, first, true));
 	CHECK(!qvault_changes_apply(&changes));
 	CHECK(!qvault_dev_flush(f->v->data));
@@ -729,11 +739,11 @@ static void map_upper(struct fixture *f)
 	CHECK(!op_write(&c, last, 100));
 	CHECK(!op_checkpoint(&c));
 	damage(f, QVAULT_KIND_MAP, 1, 1);
-	forget(f);
+	test_forget(f);
 	CHECK(!op_write(&c, last, 50));
 	CHECK(!op_checkpoint(&c));
 	CHECK(leaked(f) == QVAULT_GROUP_DATA + qvault_group_data(&f->v->geo, 129) - 100);
-	forget(f);
+	test_forget(f);
 	CHECK(!op_write(&c, last, 50));
 	CHECK(!op_checkpoint(&c));
 	CHECK(!op_read(&c, last, 100));

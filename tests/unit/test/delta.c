@@ -134,7 +134,7 @@ static void step(struct model *m)
 
 void test_delta_model(void)
 {
-	static const u64 sizes[] = { 300, 2000, 30000, 90000 };
+	static const u64 sizes[] = { 800, 2000, 30000, 90000 };
 	u32 i, n;
 
 	for (i = 0; i < 4; i++) {

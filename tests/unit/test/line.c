@@ -19,7 +19,7 @@ static struct qvault_disk_anchor *slot_of(struct fixture *f, u32 slot)
 {
 	struct qvault_disk_anchor *disk = malloc(sizeof(*disk));
 
-	memcpy(disk, dev_durable(&f->world.anchor, slot)->data, sizeof(*disk));
+	memcpy(disk, dev_durable(&f->world.anchor, QVAULT_SLOT_BLOCK(slot))->data, sizeof(*disk));
 	return disk;
 }
 
@@ -27,7 +27,7 @@ static void put_slot(struct fixture *f, u32 slot, const void *data)
 {
 	struct block *b = block_new(data);
 
-	dev_set_durable(&f->world.anchor, slot, b);
+	dev_set_durable(&f->world.anchor, QVAULT_SLOT_BLOCK(slot), b);
 	block_put(b);
 }
 
@@ -597,7 +597,7 @@ static void aside_alone(struct fixture *f)
 
 void test_line_outage(void)
 {
-	with_vault(400, 16, outage);
+	with_vault(1000, 16, outage);
 	with_vault(3000, 64, aside_alone);
 }
 

@@ -30,6 +30,7 @@ static const struct test {
 	{ "geometry: every size up to 2^40 blocks", test_geometry_sizes },
 	{ "geometry: limits", test_geometry_limits },
 	{ "geometry: no block belongs to two things", test_geometry_regions },
+	{ "geometry: nothing moves when a volume grows", test_geometry_grows },
 	{ "entry: good ones", test_entry_good },
 	{ "entry: bad ones", test_entry_bad },
 	{ "entry: random bytes", test_entry_random },
@@ -38,6 +39,7 @@ static const struct test {
 	{ "delta: order for a checkpoint", test_delta_order },
 	{ "tree: cursor against an array", test_tree_model },
 	{ "tree: next leaf", test_tree_next },
+	{ "tree: levels above an old root", test_tree_raise },
 	{ "tree: a checkpoint pauses, unless somebody waits", test_tree_pauses },
 	{ "node: many wanted when memory is short", test_node_memory },
 	{ "readahead: for reads in order, and for no others", test_ahead_in_order },
@@ -48,6 +50,17 @@ static const struct test {
 	{ "anchor: authentic records that make no sense", test_anchor_nonsense },
 	{ "anchor: what it names is that and nothing else", test_anchor_named },
 	{ "anchor: a lease is renewed in time", test_anchor_lease },
+	{ "generation: a new one seals, old ones can be read", test_generation_new },
+	{ "generation: as many as a record has room for", test_generation_full },
+	{ "generation: one that is dropped opens nothing", test_generation_drop },
+	{ "generation: not while anything names it", test_generation_named },
+	{ "generation: records that fail", test_generation_failures },
+	{ "rekey: the new key opens all, the old one nothing", test_rekey_changes },
+	{ "rekey: records that fail", test_rekey_failures },
+	{ "rekey: another life at that moment", test_rekey_lives },
+	{ "hold: what a record reaches stays", test_hold_stays },
+	{ "hold: ends when a checkpoint is needed, and with the key", test_hold_ends },
+	{ "hold: a commit that failed", test_hold_failed_commit },
 	{ "line: who else was here", test_line_look },
 	{ "line: an attach and a detach write both slots", test_line_slots },
 	{ "line: what happens to a record under way", test_line_under_way },
@@ -74,6 +87,16 @@ static const struct test {
 	{ "damage: a map block makes its group full", test_damage_map_full },
 	{ "damage: a map block that does not read back", test_damage_map_read_back },
 	{ "damage: an upper node of the map", test_damage_map_upper },
+	{ "heal: each copy of each upper node", test_heal_each },
+	{ "heal: roots", test_heal_roots },
+	{ "heal: after a checkpoint that failed", test_heal_again },
+	{ "heal: a reader that was overtaken", test_heal_overtaken },
+	{ "grow: what is refused", test_grow_refused },
+	{ "grow: a full volume, again and again", test_grow_full },
+	{ "grow: levels are added", test_grow_levels },
+	{ "grow: as the table says", test_grow_table },
+	{ "grow: the anchor fails", test_grow_fails },
+	{ "grow: costs two records", test_grow_costs },
 	{ "life: each I/O of it failing once", test_life_fail_io },
 	{ "life: each allocation of it failing once", test_life_fail_alloc },
 	{ "life: each anchor record torn in all 254 ways", test_life_tear },
@@ -142,15 +165,12 @@ void with_vault(u64 data_blocks, u32 log_blocks, void (*fn)(struct fixture *f))
 	f->fn = fn;
 	CHECK(!qvault_geometry_init(&geo, data_blocks, 0, log_blocks));
 	crypto_init(&world->crypto, false, &world->tweaks);
-	qvault_crypto_derive(&world->crypto, TEST_UUID);
 	qvault_new_anchor(&disk, TEST_UUID, data_blocks, 0, log_blocks);
-	qvault_crypto_anchor_mac(&world->crypto, &disk,
-				 offsetof(struct qvault_disk_anchor, mac),
-				 disk.mac);
+	crypto_format(&world->crypto, &disk, QVAULT_MAC_HMAC_SHA256_128);
 	dev_init(&world->data, "data", world, data_blocks, NULL);
-	dev_init(&world->anchor, "anchor", world, 2, NULL);
+	dev_init(&world->anchor, "anchor", world, QVAULT_ANCHOR_BLOCKS, NULL);
 	b = block_new(&disk);
-	dev_set_durable(&world->anchor, 1, b);
+	dev_set_durable(&world->anchor, QVAULT_SLOT_BLOCK(1), b);
 	block_put(b);
 	oracle_init(&world->oracle, geo.logical_blocks, NULL, 0);
 	world->v.logical_blocks = geo.logical_blocks;

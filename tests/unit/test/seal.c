@@ -16,18 +16,24 @@ struct sealed {
 };
 
 /* Block 77 of the data under version 1000, with the real ciphers. */
-static struct sealed *seal(bool real)
+static struct sealed *seal_with(bool real, enum qvault_mac mac)
 {
 	struct sealed *s = calloc(1, sizeof(*s));
 
 	crypto_init(&s->crypto, real, NULL);
-	qvault_crypto_derive(&s->crypto, TEST_UUID);
+	crypto_unlock(&s->crypto, TEST_UUID);
+	CHECK(!qvault_crypto_create(&s->crypto, 0, mac, NULL));
 	s->v.crypto = &s->crypto;
 	value_fill(77, 1, s->plain);
 	s->ptr.version = 1000;
 	CHECK(!qvault_seal(&s->v, QVAULT_KIND_DATA, 77, &s->ptr, s->plain,
 			   s->cipher));
 	return s;
+}
+
+static struct sealed *seal(bool real)
+{
+	return seal_with(real, QVAULT_MAC_HMAC_SHA256_128);
 }
 
 static int unseal(struct sealed *s)
@@ -93,7 +99,7 @@ void test_seal_identity(void)
 		s->ptr.version ^= 1ull << bit;
 	}
 	/* And under other keys it is not it either. */
-	qvault_crypto_derive(&s->crypto, (const u8 *)"0123456789abcdeg");
+	CHECK(!qvault_crypto_create(&s->crypto, 0, QVAULT_MAC_HMAC_SHA256_128, NULL));
 	CHECK(unseal(s) == -EILSEQ);
 	free(s);
 }
@@ -107,7 +113,7 @@ static void put64(u8 *p, u64 x)
 }
 
 /* @message is ciphertext and head in one piece, and @sum has room for an HMAC. */
-static void tag_of(const struct qvault_crypto *crypto, enum qvault_mac type,
+static void tag_of(const struct generation_keys *keys, enum qvault_mac type,
 		   const u8 *message, u8 sum[32])
 {
 	const u32 bytes = QVAULT_BLOCK_SIZE + 32;
@@ -116,23 +122,22 @@ static void tag_of(const struct qvault_crypto *crypto, enum qvault_mac type,
 	if (type == QVAULT_MAC_NHPOLY_AES) {
 		EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 
-		nhpoly1305(crypto->nh, message, bytes, sum);
-		EVP_EncryptInit_ex(ctx, EVP_aes_256_ecb(), NULL, crypto->nh_aes, NULL);
+		nhpoly1305(keys->nh, message, bytes, sum);
+		EVP_EncryptInit_ex(ctx, EVP_aes_256_ecb(), NULL, keys->nh_aes, NULL);
 		EVP_EncryptUpdate(ctx, sum, &n, sum, 16);
 		EVP_CIPHER_CTX_free(ctx);
 	} else {
-		HMAC(EVP_sha256(), crypto->mac, 32, message, bytes, sum, NULL);
+		HMAC(EVP_sha256(), keys->mac, 32, message, bytes, sum, NULL);
 	}
 }
 
 static void seal_form(enum qvault_mac type)
 {
-	struct sealed *s = seal(true);
+	struct sealed *s = seal_with(true, type);
 	u8 *buf = calloc(1, QVAULT_BLOCK_SIZE + 32), mac[32], tweak[16];
 	u8 *head = buf + QVAULT_BLOCK_SIZE;
 	u32 meta;
 
-	CHECK(!qvault_crypto_use_mac(&s->crypto, type));
 	for (meta = 0; meta < 2; meta++) {
 		u32 kind = meta ? QVAULT_KIND_MAP : QVAULT_KIND_DATA;
 		u64 id = 0x1122334455667788, version = 0x99aabbccddeeff01;
@@ -141,7 +146,7 @@ static void seal_form(enum qvault_mac type)
 		CHECK(!qvault_seal(&s->v, kind, id, &s->ptr, s->plain, s->cipher));
 		put64(tweak, version);
 		put64(tweak + 8, id);
-		crypto_xts(s->crypto.xts[meta], true, tweak, s->plain, s->got,
+		crypto_xts(s->crypto.gen[0]->xts[meta], true, tweak, s->plain, s->got,
 			   QVAULT_BLOCK_SIZE);
 		CHECK(!memcmp(s->got, s->cipher, QVAULT_BLOCK_SIZE));
 		memcpy(buf, s->cipher, QVAULT_BLOCK_SIZE);
@@ -149,7 +154,7 @@ static void seal_form(enum qvault_mac type)
 		put64(head + 8, id);
 		put64(head + 16, version);
 		put64(head + 24, 0);
-		tag_of(&s->crypto, type, buf, mac);
+		tag_of(s->crypto.gen[0], type, buf, mac);
 		CHECK(!memcmp(mac, s->ptr.tag, QVAULT_TAG_SIZE));
 	}
 	free(buf);
@@ -204,7 +209,7 @@ void test_seal_fresh(void)
 /* Blocks 77 and 78, sealed and unsealed in one call. */
 void test_seal_together(void)
 {
-	struct sealed *s = seal(true), *alone = seal(true);
+	struct sealed *s = seal(true), *alone = calloc(1, sizeof(*alone));
 	struct qvault_ptr ptr[2] = { { .version = 1000 }, { .version = 2000 } };
 	u64 second[3][512], scratch[512];
 	const void *const from[2] = { s->plain, second[0] };
@@ -213,6 +218,7 @@ void test_seal_together(void)
 	void *const copy[2] = { s->scratch, scratch };
 	u32 i;
 
+	memcpy(alone, s, sizeof(*s));
 	value_fill(78, 2, second[0]);
 	CHECK(!qvault_seal_blocks(&s->v, QVAULT_KIND_DATA, 77, 2, ptr, from, to));
 	CHECK(!memcmp(s->cipher, alone->cipher, QVAULT_BLOCK_SIZE));

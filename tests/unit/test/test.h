@@ -19,6 +19,11 @@ struct fixture {
 /* Attaches it, calls @fn in a task, detaches it. */
 void with_vault(u64 data_blocks, u32 log_blocks, void (*fn)(struct fixture *f));
 
+/* damage.c: where the anchored tree has a node, and an empty cache. */
+u64 test_node_block(struct fixture *f, enum qvault_kind kind, u32 level, u64 index,
+		    u32 copy);
+void test_forget(struct fixture *f);
+
 /* Only what the delta needs: a geometry, pools and nothing on disk. */
 void bare_vault(struct qvault *v, u64 data_blocks);
 void bare_vault_exit(struct qvault *v);
@@ -37,6 +42,7 @@ void test_seal_together(void);
 void test_geometry_sizes(void);
 void test_geometry_limits(void);
 void test_geometry_regions(void);
+void test_geometry_grows(void);
 void test_entry_good(void);
 void test_entry_bad(void);
 void test_entry_random(void);
@@ -45,6 +51,7 @@ void test_delta_pieces(void);
 void test_delta_order(void);
 void test_tree_model(void);
 void test_tree_next(void);
+void test_tree_raise(void);
 void test_tree_pauses(void);
 void test_node_memory(void);
 void test_ahead_in_order(void);
@@ -55,6 +62,17 @@ void test_changes_refused(void);
 void test_anchor_nonsense(void);
 void test_anchor_named(void);
 void test_anchor_lease(void);
+void test_generation_new(void);
+void test_generation_full(void);
+void test_generation_drop(void);
+void test_generation_named(void);
+void test_generation_failures(void);
+void test_rekey_changes(void);
+void test_rekey_failures(void);
+void test_rekey_lives(void);
+void test_hold_stays(void);
+void test_hold_ends(void);
+void test_hold_failed_commit(void);
 void test_line_look(void);
 void test_line_slots(void);
 void test_line_under_way(void);
@@ -82,6 +100,16 @@ void test_damage_map_known(void);
 void test_damage_map_full(void);
 void test_damage_map_read_back(void);
 void test_damage_map_upper(void);
+void test_heal_each(void);
+void test_heal_roots(void);
+void test_heal_again(void);
+void test_heal_overtaken(void);
+void test_grow_refused(void);
+void test_grow_full(void);
+void test_grow_levels(void);
+void test_grow_table(void);
+void test_grow_fails(void);
+void test_grow_costs(void);
 void test_life_fail_io(void);
 void test_life_fail_alloc(void);
 void test_life_tear(void);

@@ -94,14 +94,16 @@ void test_vectors_xts(void)
 
 	/* A whole block, through the platform's own function. */
 	crypto_init(&crypto, true, NULL);
-	qvault_crypto_derive(&crypto, TEST_UUID);
+	crypto_unlock(&crypto, TEST_UUID);
+	CHECK(!qvault_crypto_create(&crypto, 3, QVAULT_MAC_HMAC_SHA256_128, NULL));
+	CHECK(!qvault_crypto_hold(&crypto, 3));
 	value_fill(1, 2, (u64 *)plain);
 	for (i = 0; i < 16; i++)
 		tweak[i] = 3 * i + 1;
-	qvault_crypto_xts(&crypto, true, true, tweak, plain, cipher);
-	xts_by_the_book(crypto.xts[1], tweak, plain, want, QVAULT_BLOCK_SIZE);
+	qvault_crypto_xts(&crypto, 3, true, true, tweak, plain, cipher);
+	xts_by_the_book(crypto.gen[3]->xts[1], tweak, plain, want, QVAULT_BLOCK_SIZE);
 	CHECK(!memcmp(cipher, want, QVAULT_BLOCK_SIZE));
-	qvault_crypto_xts(&crypto, true, false, tweak, cipher, want);
+	qvault_crypto_xts(&crypto, 3, true, false, tweak, cipher, want);
 	CHECK(!memcmp(plain, want, QVAULT_BLOCK_SIZE));
 	free(want);
 	free(cipher);
@@ -188,9 +190,9 @@ static void hmac(const u8 *key, u32 key_bytes, const u8 *data, u32 bytes, u8 *ma
 	struct qvault_crypto crypto;
 
 	crypto_init(&crypto, true, NULL);
-	memset(crypto.anchor_mac, 0, sizeof(crypto.anchor_mac));
+	memset(crypto.own.anchor_mac, 0, sizeof(crypto.own.anchor_mac));
 	/* A key shorter than the block of SHA-256 is padded with zeros. */
-	memcpy(crypto.anchor_mac, key, key_bytes);
+	memcpy(crypto.own.anchor_mac, key, key_bytes);
 	qvault_crypto_anchor_mac(&crypto, data, bytes, mac);
 }
 
@@ -238,6 +240,8 @@ static void hkdf_by_the_book(const u8 *ikm, u32 ikm_bytes, const u8 *salt,
 void test_vectors_hkdf(void)
 {
 	u8 ikm[22], salt[13], info[10], out[64], want[64];
+	static const u8 none[32];
+	const struct generation_keys *k;
 	struct qvault_crypto c;
 	u32 i;
 
@@ -252,16 +256,21 @@ void test_vectors_hkdf(void)
 			      "cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"));
 
 	crypto_init(&c, true, NULL);
-	qvault_crypto_derive(&c, TEST_UUID);
-	hkdf_by_the_book(c.master, 64, TEST_UUID, 16, "qvault data xts", want, 64);
-	CHECK(!memcmp(want, c.xts[0], 64));
-	hkdf_by_the_book(c.master, 64, TEST_UUID, 16, "qvault metadata xts", want,
-			 64);
-	CHECK(!memcmp(want, c.xts[1], 64));
-	hkdf_by_the_book(c.master, 64, TEST_UUID, 16, "qvault block mac", want, 32);
-	CHECK(!memcmp(want, c.mac, 32));
+	crypto_unlock(&c, TEST_UUID);
 	hkdf_by_the_book(c.master, 64, TEST_UUID, 16, "qvault anchor mac", want, 32);
-	CHECK(!memcmp(want, c.anchor_mac, 32));
+	CHECK(!memcmp(want, c.own.anchor_mac, 32));
+	hkdf_by_the_book(c.master, 64, TEST_UUID, 16, "qvault key wrap", want, 32);
+	CHECK(!memcmp(want, c.own.wrap, 32));
+	hkdf_by_the_book(c.master, 64, TEST_UUID, 16, "qvault key check", want, 32);
+	CHECK(!memcmp(want, c.own.check, 32));
+	CHECK(!qvault_crypto_create(&c, 0, QVAULT_MAC_HMAC_SHA256_128, NULL));
+	k = c.gen[0];
+	hkdf_by_the_book(k->secret, 32, none, 32, "qvault data xts", want, 64);
+	CHECK(!memcmp(want, k->xts[0], 64));
+	hkdf_by_the_book(k->secret, 32, none, 32, "qvault metadata xts", want, 64);
+	CHECK(!memcmp(want, k->xts[1], 64));
+	hkdf_by_the_book(k->secret, 32, none, 32, "qvault block mac", want, 32);
+	CHECK(!memcmp(want, k->mac, 32));
 }
 
 /* ---- NHPoly1305 ---- */

@@ -10,6 +10,12 @@ struct mutex {
 #define mutex_destroy(m) shim_mutex_destroy(m)
 void shim_mutex_destroy(struct mutex *m);
 void mutex_lock(struct mutex *m);
+/* Nobody is killed here. */
+static inline int mutex_lock_killable(struct mutex *m)
+{
+	mutex_lock(m);
+	return 0;
+}
 int mutex_trylock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
 static inline bool mutex_is_locked(struct mutex *m) { return m->dep.owner; }
