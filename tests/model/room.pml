@@ -91,7 +91,7 @@ inline promise()
 }
 
 /*
- * C: checkpoint freeze qvault_damage_carry qvault_damage_carried qvault_alloc_anchored
+ * C: qvault_checkpoint freeze qvault_damage_carry qvault_damage_carried qvault_alloc_anchored
  * Somebody may heal the node between promise and freeze, and then less is carried.
  */
 inline checkpoint()

@@ -1246,7 +1246,7 @@ inline merge()
 	fi
 }
 
-/* C: checkpoint qvault_delta_empty: there may be nothing to do. */
+/* C: qvault_checkpoint qvault_delta_empty: there may be nothing to do. */
 inline merge_or_not()
 {
 	bad = freeze_end;
@@ -1574,7 +1574,7 @@ end:	do
 	:: atomic { mode == RUNNING && commit == ANCHORED ->
 		choose_place(); d_step { release() } }
 
-	/* C: qvault_checkpoint checkpoint qvault_detach */
+	/* C: qvault_checkpoint qvault_checkpoint qvault_detach */
 	:: d_step { MAY_WRITE && commit == IDLE && checkpoint == IDLE ->
 		commit_begin(FREEZE) }
 	:: d_step { mode == RUNNING && checkpoint == FROZEN -> lied = 0; merge_or_not() }
