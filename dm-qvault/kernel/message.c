@@ -144,7 +144,7 @@ static int while_suspended(struct qvault_volume *vol, struct dm_target *ti,
 	if (err)
 		return err;
 	if (!vol->attached || vol->active || !dm_suspended(ti) || qvault_ephemeral(v))
-		err = complain(ti, "keys are wiped and set only while it is suspended, and has an anchor");
+		err = complain(ti, "keys are wiped and set only while it is suspended");
 	else
 		err = wipe_or_restore(v, master);
 	mutex_unlock(&vol->life_mutex);

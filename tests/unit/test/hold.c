@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <linux/bitmap.h>
+#include <linux/delay.h>
 #include <linux/kernel.h>
 
 #include "sim.h"
@@ -167,6 +168,46 @@ static void commit_fails(struct fixture *f)
 	CHECK(f->v->alloc.nr_fresh == 150);
 }
 
+struct behind {
+	struct fixture *f;
+	u64 seen;
+	bool done;
+};
+
+static void checkpoint_behind(void *arg)
+{
+	struct behind *b = arg;
+	struct client c = { .world = &b->f->world, .rng.state = 3 };
+
+	while ((u64)atomic64_read(&b->f->v->counters.checkpoints) == b->seen)
+		usleep_range(1, 1);
+	CHECK(!op_checkpoint(&c));
+	b->done = true;
+}
+
+/* One that begins when the hold's own has ended: before the record is taken, or never. */
+static void close_behind(struct fixture *f)
+{
+	u32 i;
+
+	f->world.sched.preempt = 50;
+	for (i = 0; i < 20; i++) {
+		struct behind b = {
+			.f = f, .seen = atomic64_read(&f->v->counters.checkpoints),
+		};
+		u64 sequence;
+
+		task_spawn(&f->world.sched, "behind", checkpoint_behind, &b);
+		CHECK(!qvault_hold(f->v));
+		/* It may have ended already. */
+		sequence = f->v->held ? le64_to_cpu(f->v->held->sequence) : 0;
+		while (!b.done)
+			usleep_range(1, 1);
+		CHECK(qvault_release(f->v, sequence) == -ETIME);
+		CHECK(!f->v->held);
+	}
+}
+
 void test_hold_stays(void)
 {
 	with_vault(1000, 64, stays);
@@ -178,6 +219,7 @@ void test_hold_ends(void)
 	with_vault(1000, 16, checkpointed);
 	with_vault(1000, 16, suspended);
 	with_vault(1000, 16, rekeyed);
+	with_vault(1000, 16, close_behind);
 	with_vault(1000, 16, never_released);
 }
 
