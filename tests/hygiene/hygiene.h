@@ -40,6 +40,7 @@ u32 needles_make(const u8 master[QVAULT_MASTER_KEY_SIZE],
 		 const u8 plain[PLAIN_SIZE], struct needle *needle);
 void hygiene_params(struct vault_params *p, struct qvault_geometry *geo,
 		    const u8 master[QVAULT_MASTER_KEY_SIZE]);
+void hygiene_secret(struct vault_params *p);
 
 int live_main(int argc, char **argv);
 int ivs_main(int argc, char **argv);

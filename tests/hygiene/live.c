@@ -175,6 +175,15 @@ void hygiene_params(struct vault_params *p, struct qvault_geometry *geo,
 	memcpy(p->master, master, sizeof(p->master));
 }
 
+/* On the host: in the program that the guest runs it would be a constant. */
+void hygiene_secret(struct vault_params *p)
+{
+	u32 i;
+
+	for (i = 0; i < sizeof(p->secret); i++)
+		p->secret[i] = p->master[i] ^ p->master[i + 32] ^ 0x5a;
+}
+
 /* On the host, for OpenSSL leaves keys in memory: hygiene format KEY ANCHOR */
 int format_main(int argc, char **argv)
 {
@@ -187,6 +196,7 @@ int format_main(int argc, char **argv)
 		die("usage: hygiene format KEY ANCHOR");
 	fclose(file);
 	hygiene_params(&p, &geo, master);
+	hygiene_secret(&p);
 	vault_format(&p, anchor);
 	file = fopen(argv[1], "w");
 	if (!file || fwrite(anchor, QVAULT_ANCHOR_BLOCKS * BLOCK, 1, file) != 1 || fclose(file))

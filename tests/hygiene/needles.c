@@ -81,13 +81,13 @@ static void expand(const u8 key[32], u8 schedule[240])
 }
 
 static void add_aes(struct maker *m, const char *key_name, const char *last_name,
-		    const u8 key[32])
+		    enum needle_kind kind, const u8 key[32])
 {
 	u8 schedule[240];
 
 	expand(key, schedule);
-	add(m, key_name, NEEDLE_CIPHER, key, 32);
-	add(m, last_name, NEEDLE_CIPHER, schedule + 224, 16);
+	add(m, key_name, kind, key, 32);
+	add(m, last_name, kind, schedule + 224, 16);
 }
 
 /* ---- HMAC: the states after the first block ----------------------------- */
@@ -122,10 +122,16 @@ u32 needles_make(const u8 master[QVAULT_MASTER_KEY_SIZE], const u8 plain[PLAIN_S
 	struct vault_params p;
 	struct vault_keys k;
 	const struct vault_generation *gen = &k.gen[0];
+	enum needle_kind hmac_kind, nh_kind;
+	static const u8 no_salt[32];
 	u8 prk[32];
 
 	hygiene_params(&p, &geo, master);
+	hygiene_secret(&p);
 	vault_derive(&p, &k);
+	/* Of the MAC that the volume does not have there is nothing. */
+	hmac_kind = p.mac_type == QVAULT_MAC_NHPOLY_AES ? NEEDLE_PASSING : NEEDLE_CIPHER;
+	nh_kind = p.mac_type == QVAULT_MAC_NHPOLY_AES ? NEEDLE_CIPHER : NEEDLE_PASSING;
 	hmac(p.uuid, sizeof(p.uuid), p.master, sizeof(p.master), prk);
 
 	add(&m, "master key, first half", NEEDLE_MASTER, master, 32);
@@ -133,23 +139,27 @@ u32 needles_make(const u8 master[QVAULT_MASTER_KEY_SIZE], const u8 plain[PLAIN_S
 	add(&m, "pseudorandom key", NEEDLE_PASSING, prk, 32);
 	add_pad(&m, "pseudorandom key, inner state", NEEDLE_PASSING, prk, 0x36);
 	add_pad(&m, "pseudorandom key, outer state", NEEDLE_PASSING, prk, 0x5c);
-	add_aes(&m, "data key", "data key, last round", gen->data);
-	add_aes(&m, "data tweak key", "data tweak key, last round", gen->data + 32);
-	add_aes(&m, "metadata key", "metadata key, last round", gen->meta);
-	add_aes(&m, "metadata tweak key", "metadata tweak key, last round", gen->meta + 32);
+	add_aes(&m, "data key", "data key, last round", NEEDLE_CIPHER, gen->data);
+	add_aes(&m, "data tweak key", "data tweak key, last round", NEEDLE_CIPHER, gen->data + 32);
+	add_aes(&m, "metadata key", "metadata key, last round", NEEDLE_CIPHER, gen->meta);
+	add_aes(&m, "metadata tweak key", "metadata tweak key, last round", NEEDLE_CIPHER, gen->meta + 32);
 	add(&m, "block MAC key", NEEDLE_PASSING, gen->mac, 32);
-	add_pad(&m, "block MAC, inner state", NEEDLE_CIPHER, gen->mac, 0x36);
-	add_pad(&m, "block MAC, outer state", NEEDLE_CIPHER, gen->mac, 0x5c);
+	add_pad(&m, "block MAC, inner state", hmac_kind, gen->mac, 0x36);
+	add_pad(&m, "block MAC, outer state", hmac_kind, gen->mac, 0x5c);
 	add(&m, "secret of generation 0", NEEDLE_PASSING, p.secret, sizeof(p.secret));
-	add(&m, "wrapping key", NEEDLE_PASSING, k.wrap, 32);
+	hmac(no_salt, sizeof(no_salt), p.secret, sizeof(p.secret), prk);
+	add(&m, "pseudorandom key of generation 0", NEEDLE_PASSING, prk, 32);
+	add_pad(&m, "the same, inner state", NEEDLE_PASSING, prk, 0x36);
+	add_pad(&m, "the same, outer state", NEEDLE_PASSING, prk, 0x5c);
+	add_aes(&m, "wrapping key", "wrapping key, last round", NEEDLE_CIPHER, k.wrap);
 	add(&m, "anchor MAC key", NEEDLE_PASSING, k.anchor, 32);
 	add_pad(&m, "anchor MAC, inner state", NEEDLE_CIPHER, k.anchor, 0x36);
 	add_pad(&m, "anchor MAC, outer state", NEEDLE_CIPHER, k.anchor, 0x5c);
 	/* Poly1305's key is kept without some of its bits, and cut otherwise. */
 	add(&m, "Poly1305 key", NEEDLE_PASSING, gen->nh, 16);
-	add(&m, "NH key", NEEDLE_CIPHER, gen->nh + 16, 32);
-	add(&m, "NH key, end", NEEDLE_CIPHER, gen->nh + sizeof(gen->nh) - 32, 32);
-	add_aes(&m, "NH AES key", "NH AES key, last round", gen->nh_aes);
+	add(&m, "NH key", nh_kind, gen->nh + 16, 32);
+	add(&m, "NH key, end", nh_kind, gen->nh + sizeof(gen->nh) - 32, 32);
+	add_aes(&m, "NH AES key", "NH AES key, last round", nh_kind, gen->nh_aes);
 	add(&m, "plaintext", NEEDLE_PLAIN, plain, PLAIN_SIZE);
 	return m.nr;
 }
