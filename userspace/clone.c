@@ -121,12 +121,34 @@ static int choose_uuid(struct job *job)
 		ctl_fail(CTL_USAGE, "--uuid: that is the UUID of the vault itself; a clone needs one of its own");
 }
 
+/*
+ * The parent is to go on under a new generation, and that is written to its anchor.  A
+ * file that snapshot made is another place, where the vault would never see it.
+ */
+static int refuse_snapshot(const struct job *job)
+{
+	static const struct qvault_disk_anchor zeros;
+	const struct ctl_anchored *p = &job->parent;
+	uint32_t slot;
+
+	if (!job->options->new_key_file || p->record.sequence <= 1)
+		return CTL_OK;
+	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++)
+		if (!memcmp(&p->slots.disk[slot], &zeros, sizeof(zeros)))
+			return ctl_fail(CTL_USAGE,
+					"%s is the anchor of a snapshot: with --new-key-file name the vault's own, or who holds the clone could read what the vault writes later; nothing was changed",
+					p->anchor.path);
+	return CTL_OK;
+}
+
 static int prepare(struct job *job)
 {
 	struct ctl_anchored *p = &job->parent;
 	int err;
 
-	err = ctl_generation_room(&p->disk, 1, p->anchor.path);
+	err = refuse_snapshot(job);
+	if (!err)
+		err = ctl_generation_room(&p->disk, 1, p->anchor.path);
 	if (!err)
 		err = choose_uuid(job);
 	if (!err)

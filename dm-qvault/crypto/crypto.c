@@ -68,6 +68,7 @@ struct qvault_crypto {
 	 */
 	struct keys *loaded_hmac;
 	struct keys *loaded_nhpoly;
+	struct keys *prepared;		/* or NULL.  Locking: derive_mutex */
 };
 
 static void keys_free(struct keys *keys)
@@ -250,6 +251,7 @@ void qvault_crypto_free(struct qvault_crypto *crypto)
 		return;
 	for (i = 0; i < ARRAY_SIZE(crypto->gen); i++)
 		keys_free(crypto->gen[i]);
+	keys_free(crypto->prepared);
 	keys_free(crypto->loaded_nhpoly);
 	keys_free(crypto->loaded_hmac);
 	qvault_opener_free(crypto->own);
@@ -568,11 +570,51 @@ static int set_keys(struct qvault_crypto *crypto, struct keys *keys,
 	return err;
 }
 
+static struct keys *swap_prepared(struct qvault_crypto *crypto, struct keys *keys)
+{
+	struct keys *old;
+
+	mutex_lock(&crypto->derive_mutex);
+	old = crypto->prepared;
+	crypto->prepared = keys;
+	mutex_unlock(&crypto->derive_mutex);
+	return old;
+}
+
+/**
+ * qvault_crypto_prepare() - allocate what a generation takes
+ * @crypto: the keys
+ * @mac: how its blocks are authenticated
+ *
+ * Context: May sleep, and load modules.
+ * Return: 0; -EPROTONOSUPPORT or -ENOENT as qvault_crypto_open(); or -ENOMEM.
+ */
+int qvault_crypto_prepare(struct qvault_crypto *crypto, enum qvault_mac mac)
+{
+	struct keys *keys = keys_new(mac);
+
+	if (IS_ERR(keys))
+		return PTR_ERR(keys);
+	keys_free(swap_prepared(crypto, keys));
+	return 0;
+}
+
+/* What was prepared, if it fits, or new ones. */
+static struct keys *get_keys(struct qvault_crypto *crypto, enum qvault_mac mac)
+{
+	struct keys *keys = swap_prepared(crypto, NULL);
+
+	if (keys && keys->mac == mac)
+		return keys;
+	keys_free(keys);
+	return keys_new(mac);
+}
+
 /* Makes the keys of a generation; they take the place of those it had. */
 static int make_generation(struct qvault_crypto *crypto, u32 gen, enum qvault_mac mac,
 			   const u8 secret[QVAULT_SECRET_SIZE])
 {
-	struct keys *keys = keys_new(mac), *old;
+	struct keys *keys = get_keys(crypto, mac), *old;
 	int err;
 
 	if (IS_ERR(keys))
@@ -669,15 +711,13 @@ void qvault_crypto_forget(struct qvault_crypto *crypto, u32 gen)
 static int forget_record_keys(struct qvault_opener *opener)
 {
 	struct record_keys keys;
-	u8 check[QVAULT_CHECK_SIZE];
 	int err;
 
-	memcpy(check, opener->check, sizeof(check));
+	/* The check value stays: it tells nobody the key, and which one is the right one. */
 	get_random_bytes(&keys, sizeof(keys));
-	err = set_record_keys(opener, &keys);
+	err = crypto_shash_setkey(opener->anchor_mac, keys.anchor, SHA256_SIZE) ?:
+	      qvault_wrap_setkey(opener->wrap, keys.wrap);
 	memzero_explicit(&keys, sizeof(keys));
-	/* It tells nobody the key, and says which one brings it back. */
-	memcpy(opener->check, check, sizeof(check));
 	return err;
 }
 

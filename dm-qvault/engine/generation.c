@@ -63,8 +63,12 @@ int qvault_generations_open(struct qvault *v)
  */
 static int begin_table(struct qvault *v, struct qvault_anchor *next)
 {
-	int err = __qvault_commit(v, NULL);
+	int err;
 
+	/* After a flush that failed another one may succeed, and prove nothing. */
+	err = qvault_may_write(v);
+	if (!err)
+		err = __qvault_commit(v, NULL);
 	*next = v->anchor;
 	return err;
 }
@@ -111,11 +115,13 @@ int qvault_generation_new(struct qvault *v, enum qvault_mac mac)
 
 	if (qvault_ephemeral(v))
 		return -EOPNOTSUPP;
+	/* Not under what writers wait for, who may be what memory waits for. */
+	err = qvault_crypto_prepare(v->crypto, mac);
+	if (err)
+		return err;
 	mutex_lock(&v->checkpoint_mutex);
 	mutex_lock(&v->commit_mutex);
-	err = qvault_may_write(v);
-	if (!err)
-		err = begin_generation(v, mac);
+	err = begin_generation(v, mac);
 	mutex_unlock(&v->commit_mutex);
 	mutex_unlock(&v->checkpoint_mutex);
 	return err;
@@ -161,10 +167,10 @@ int qvault_generations_drop(struct qvault *v)
 		memset(&next.gen[gen], 0, sizeof(next.gen[gen]));
 	if (!err)
 		err = write_table(v, &next);
+	/* Of two slots one may have been written. */
+	set &= ~qvault_generations(&v->anchor);
 	mutex_unlock(&v->commit_mutex);
-	if (err)
-		return err;
 	for_each_set_bit(gen, &set, QVAULT_GENERATIONS)
 		qvault_crypto_forget(v->crypto, gen);
-	return 0;
+	return err;
 }

@@ -115,7 +115,8 @@ void qvault_hold_end(struct qvault *v)
  * @sequence: of the record
  *
  * Context: sleeps; no lock held.
- * Return: 0: it stayed until now; -ETIME: it did not; -EINTR: killed.
+ * Return: 0: it stayed until now; -ETIME: it did not; -EINTR: killed; or another
+ * negative errno: the vault has stopped, or somebody else goes on from its record.
  */
 int qvault_release(struct qvault *v, u64 sequence)
 {
@@ -126,7 +127,8 @@ int qvault_release(struct qvault *v, u64 sequence)
 	err = -ETIME;
 	if (v->held && le64_to_cpu(v->held->sequence) == sequence) {
 		__qvault_hold_end(v);
-		err = 0;
+		/* Another life may have taken over, and use what was to stay. */
+		err = qvault_may_write(v) ?: qvault_line_unbroken(v);
 	}
 	mutex_unlock(&v->commit_mutex);
 	return err;

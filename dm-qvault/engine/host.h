@@ -156,6 +156,8 @@ int qvault_crypto_open(struct qvault_crypto *crypto, u32 gen,
 int qvault_crypto_create(struct qvault_crypto *crypto, u32 gen, enum qvault_mac mac,
 			 struct qvault_disk_generation *disk);
 void qvault_crypto_forget(struct qvault_crypto *crypto, u32 gen);
+/* The next qvault_crypto_create() with this MAC will need little memory. */
+int qvault_crypto_prepare(struct qvault_crypto *crypto, enum qvault_mac mac);
 
 /*
  * AES-256-XTS over one block, and the MACs of 1..QVAULT_MAX_SEAL blocks, each with a

@@ -312,7 +312,12 @@ int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 		return 0;
 	err = qvault_grow_to_table(v);
 	if (err) {
+		/* The machine may have asked for a checkpoint already. */
+		mutex_lock(&v->checkpoint_mutex);
+		mutex_lock(&v->commit_mutex);
 		WRITE_ONCE(v->mode, QVAULT_MODE_DETACHED);
+		mutex_unlock(&v->commit_mutex);
+		mutex_unlock(&v->checkpoint_mutex);
 		drop_all(v);
 	}
 	return err;
@@ -392,7 +397,7 @@ int qvault_resume(struct qvault *v)
 	if (v->mode == QVAULT_MODE_WRITE || v->mode == QVAULT_MODE_READ_ONLY)
 		err = qvault_line_unbroken(v);
 	mutex_unlock(&v->commit_mutex);
-	if (!err && !v->read_only)
+	if (!err && v->mode == QVAULT_MODE_WRITE)
 		return qvault_grow_to_table(v);
 	if (!err)
 		return 0;

@@ -215,7 +215,8 @@ static bool is(const char *word, const char *what)
 
 static int unknown(struct dm_target *ti)
 {
-	return complain(ti, "unknown message: commit, checkpoint, generation, key, hold, held, release");
+	return complain(ti,
+			"unknown message: commit, checkpoint, generation, key, hold, held, release");
 }
 
 static int one_word(struct dm_target *ti, const char *word, char *result,

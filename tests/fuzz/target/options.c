@@ -98,6 +98,21 @@ int ctl_udev_verb(struct ctl_options *o)
 	return check_count(o, 1, 1, 0);
 }
 
+int ctl_suspend_verb(struct ctl_options *o)
+{
+	return check_count(o, 1, 1, 0);
+}
+
+int ctl_resume_verb(struct ctl_options *o)
+{
+	return check_count(o, 1, 1, 0);
+}
+
+int ctl_snapshot_verb(struct ctl_options *o)
+{
+	return check_count(o, 1, 1, 0);
+}
+
 int ctl_commit_verb(struct ctl_options *o)
 {
 	return check_count(o, 1, 1, 0);

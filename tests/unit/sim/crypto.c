@@ -424,6 +424,11 @@ int qvault_crypto_create(struct qvault_crypto *crypto, u32 gen, enum qvault_mac 
 	return 0;
 }
 
+int qvault_crypto_prepare(struct qvault_crypto *crypto, enum qvault_mac mac)
+{
+	return known_mac(mac) ? 0 : -EPROTONOSUPPORT;
+}
+
 void qvault_crypto_forget(struct qvault_crypto *crypto, u32 gen)
 {
 	/* Who comes now is held up as well; here nobody comes often enough for that. */
