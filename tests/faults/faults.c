@@ -544,8 +544,9 @@ static const struct operation operations[] = {
 	{ .name = "discard", .run = run_discard },
 	{ .name = "suspend and resume", .run = run_suspend, .silent = true },
 	{ .name = "detach", .run = run_detach, .silent = true },
-	{ .name = "attach", .run = run_attach },
-	{ .name = "recovery", .run = run_recovery },
+	/* The roots stand twice. */
+	{ .name = "attach", .run = run_attach, .silent = true },
+	{ .name = "recovery", .run = run_recovery, .silent = true },
 };
 
 #define OPERATIONS	(sizeof(operations) / sizeof(*operations))

@@ -540,8 +540,26 @@ static void drop_fails(struct fixture *f)
 	read_all(&c);
 }
 
+/* A flush failed after the checkpoint: no record may say what it left in doubt. */
+static void drop_of_who_stopped(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 2 };
+	u64 sequence;
+
+	CHECK(!qvault_generation_new(f->v, HMAC));
+	CHECK(!op_write(&c, 0, 5));
+	sequence = f->v->anchor.sequence;
+	f->world.expect_failure = true;
+	qvault_fail(f->v, "flush of the data device", -EIO);
+	mutex_lock(&f->v->checkpoint_mutex);
+	CHECK(qvault_generations_drop(f->v) == -EIO);
+	mutex_unlock(&f->v->checkpoint_mutex);
+	CHECK(f->v->anchor.sequence == sequence && known(f) == 3);
+}
+
 void test_generation_failures(void)
 {
+	with_vault(1000, 16, drop_of_who_stopped);
 	with_vault(1000, 16, new_fails);
 	with_vault(1000, 16, second_slot_fails);
 	with_vault(1000, 16, drop_fails);
