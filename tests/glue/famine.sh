@@ -11,7 +11,7 @@ with_module probe
 disks 2 64
 size=$((32 * 2048))
 dm_create glue-data "0 $size probe /dev/ram0 0"
-linear glue-anchor /dev/ram1 0 16
+linear glue-anchor /dev/ram1 0 2048
 data=/dev/mapper/glue-data anchor=/dev/mapper/glue-anchor vault=/dev/mapper/glue
 format --log-blocks 64 "$data" "$anchor" >/dev/null
 must "attach" attach glue "$data" "$anchor" --commit-seconds 0
