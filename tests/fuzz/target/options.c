@@ -85,7 +85,7 @@ int ctl_restore_verb(struct ctl_options *o)
 
 int ctl_key_verb(struct ctl_options *o)
 {
-	return check_count(o, 1, 1, ~(CTL_ALLOW(NEW_ANCHOR) | CTL_ALLOW(NEW_DATA)));
+	return check_count(o, 1, 2, ~(CTL_ALLOW(NEW_ANCHOR) | CTL_ALLOW(NEW_DATA)));
 }
 
 int ctl_destroy_verb(struct ctl_options *o)
@@ -100,17 +100,17 @@ int ctl_udev_verb(struct ctl_options *o)
 
 int ctl_suspend_verb(struct ctl_options *o)
 {
-	return check_count(o, 1, 1, 0);
+	return check_count(o, 1, 1, ~CTL_ALLOW(KEY_FILE));
 }
 
 int ctl_resume_verb(struct ctl_options *o)
 {
-	return check_count(o, 1, 1, 0);
+	return check_count(o, 1, 1, ~CTL_ALLOW(ANCHOR));
 }
 
 int ctl_snapshot_verb(struct ctl_options *o)
 {
-	return check_count(o, 1, 1, 0);
+	return check_count(o, 1, 1, ~CTL_ALLOW(KEY_FILE));
 }
 
 int ctl_commit_verb(struct ctl_options *o)
