@@ -36,6 +36,9 @@ side() {
 # Every file as it is, but for limits small enough to be reached.
 pristine_engine() {
 	local file
+	for file in "$build"/engine/*.[ch]; do
+		[ -e "$check_top/dm-qvault/engine/${file##*/}" ] || rm -f "$file"
+	done
 	for file in "$check_top"/dm-qvault/engine/*.[ch]; do
 		[ "${file##*/}" != bounds.h ] || continue
 		cmp -s "$file" "$build/engine/${file##*/}" || cp "$file" "$build/engine/"
