@@ -118,6 +118,11 @@ static void release(struct world *world, const struct qvault_disk_anchor *disk)
 		totals.holds_ended++;
 		return;
 	}
+	/* A vault that has stopped, or that cannot look, does not say that it stayed. */
+	if (err && (world->v.mode != QVAULT_MODE_WRITE || world->faulted)) {
+		totals.holds_ended++;
+		return;
+	}
 	if (err)
 		shim_fail("release: error %d", err);
 	totals.holds_kept++;
