@@ -150,6 +150,9 @@ void op_hold(struct client *c)
 	struct qvault_disk_anchor disk;
 	u64 was = world->held;
 
+	/* Of what is written after a crash was recovered nobody keeps the records. */
+	if (world->depth)
+		return;
 	if (!qvault_held(&world->v, &disk))
 		release(world, &disk);
 	else if (was)
