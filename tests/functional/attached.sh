@@ -6,6 +6,8 @@
 set -euo pipefail
 # shellcheck source=tests/functional/lib.sh
 . "$QVAULT_TREE/tests/functional/lib.sh"
+# shellcheck source=tests/functional/refused.sh
+. "$QVAULT_TREE/tests/functional/refused.sh"
 
 new=/run/new.key
 head -c 64 /dev/urandom >"$new"
@@ -18,28 +20,8 @@ state() {
 	ls /tmp/*.anchor 2>/dev/null || true
 }
 
-# refused NAME CODE PATTERN COMMAND...: one line that matches, and nothing changes.
-refused() {
-	local name=$1 code=$2 pattern=$3 before status=0 why=""
-	shift 3
-	before=$(state)
-	"$@" </dev/null >/tmp/said 2>/tmp/err || status=$?
-	if [ "$status" -ne "$code" ]; then
-		why="exit code $status, not $code"
-	elif [ "$(wc -l </tmp/err)" -ne 1 ] || [ -s /tmp/said ]; then
-		why="not exactly one line on stderr, and none on stdout"
-	elif ! grep -qE "^qvault-ctl: .*($pattern)" /tmp/err; then
-		why="the line does not match: $pattern"
-	elif [ "$(state)" != "$before" ]; then
-		why="something has changed"
-	fi
-	if [ -z "$why" ]; then
-		pass "$name: $(sed 's/^qvault-ctl: //' /tmp/err)"
-	else
-		sed 's/^/      /' /tmp/err
-		fail "$name" "$why"
-	fi
-}
+# Who is let in by mistake changes a vault that is attached, and the next tests show it.
+undo() { :; }
 
 key_word() { dmsetup table "$1" | cut -d ' ' -f 6; }
 uuid_of() { ctl dump "$1" | sed -n 's/^UUID: *//p'; }

@@ -6,6 +6,8 @@
 set -euo pipefail
 # shellcheck source=tests/lib/guest.sh
 . "$QVAULT_TREE/tests/lib/guest.sh"
+# shellcheck source=tests/functional/refused.sh
+. "$QVAULT_TREE/tests/functional/refused.sh"
 
 
 ctl=$QVAULT_CTL
@@ -28,30 +30,7 @@ state() {
 	grep qvault: /proc/keys || true
 }
 
-# refused NAME CODE PATTERN COMMAND...
-refused() {
-	local name=$1 code=$2 pattern=$3 status=0 before why=""
-	shift 3
-	before=$(state)
-	"$@" </dev/null >/tmp/out 2>/tmp/err || status=$?
-	# What was let in by mistake must not disturb the tests that follow.
-	[ $status -ne 0 ] || "$ctl" detach v 2>/dev/null || true
-	if [ "$status" -ne "$code" ]; then
-		why="exit code $status, not $code"
-	elif [ "$(wc -l </tmp/err)" -ne 1 ] || [ -s /tmp/out ]; then
-		why="not exactly one line on stderr, and none on stdout"
-	elif ! grep -qE "^qvault-ctl: .*($pattern)" /tmp/err; then
-		why="the line does not match: $pattern"
-	elif [ "$(state)" != "$before" ]; then
-		why="something has changed"
-	fi
-	if [ -z "$why" ]; then
-		pass "$name: $(sed 's/^qvault-ctl: //' /tmp/err)"
-	else
-		sed 's/^/      /' /tmp/err
-		fail "$name" "$why"
-	fi
-}
+undo() { "$ctl" detach v 2>/dev/null || true; }
 
 attach() { "$ctl" attach --key-file "$key" "$@"; }
 table() { dmsetup table "$1"; }
