@@ -526,19 +526,21 @@ int op_checkpoint(struct client *c)
 int op_generation(struct client *c)
 {
 	struct qvault *v = &c->world->v;
-	u32 before = qvault_generations(&v->anchor);
+	u32 before = qvault_generations(&v->anchor), begun = c->world->generations;
 	int err = qvault_generation_new(v, rng_chance(&c->rng, 50) ?
 					   QVAULT_MAC_HMAC_SHA256_128 :
 					   QVAULT_MAC_NHPOLY_AES);
 
-	/* The others have begun some meanwhile. */
-	if (err == -ENOSPC && hweight32(before) + sim_current->p.clients >=
-			      QVAULT_GENERATIONS)
+	/* The others have begun some meanwhile, or are about to say so. */
+	if (err == -ENOSPC && hweight32(before) + c->world->generations - begun +
+			      sim_current->p.clients >= QVAULT_GENERATIONS)
 		return err;
 	if (err)
 		check_error(c->world, "new generation", err, 0, 0);
-	else
+	if (!err) {
+		c->world->generations++;
 		totals.generations++;
+	}
 	return err;
 }
 

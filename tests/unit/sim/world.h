@@ -96,6 +96,7 @@ struct world {
 	u32 nr_ahead;
 	bool attached;
 	bool ephemeral;
+	u32 generations;		/* begun by its tasks */
 
 	struct list_head writes;	/* struct active_write */
 	struct reach reach[2];		/* newest durable, and the one on its way */
