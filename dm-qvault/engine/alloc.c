@@ -451,6 +451,46 @@ static int take_anywhere(struct qvault *v, u32 count, struct qvault_ptr *ptr)
 	return n ?: -ENOSPC;
 }
 
+/**
+ * qvault_alloc_free_runs() - which blocks of a part of a group are free
+ * @v: vault
+ * @group: group
+ * @bit: where to begin; set to where the last run ended, or to @end
+ * @end: behind the last one
+ * @run: set to runs of blocks of the device
+ * @most: how many
+ *
+ * They stay free while alloc_mutex is held.  Of a group that cannot be read, or finds
+ * no memory, none is.
+ *
+ * Context: alloc_mutex; sleeps.
+ * Return: how many runs.
+ */
+u32 qvault_alloc_free_runs(struct qvault *v, u64 group, u32 *bit, u32 end,
+			   struct qvault_range *run, u32 most)
+{
+	struct qvault_group *g = NULL;
+	u32 n = 0, stop;
+
+	if (load(v, group, TRY, &g)) {
+		*bit = end;
+		return 0;
+	}
+	end = min(end, g->nr_data);
+	spin_lock(&v->alloc_lock);
+	while (n < most) {
+		*bit = find_next_zero_bit(g->busy, end, *bit);
+		if (*bit >= end)
+			break;
+		stop = find_next_bit(g->busy, end, *bit);
+		run[n].block = qvault_block_of(&v->geo, group, *bit);
+		run[n++].count = stop - *bit;
+		*bit = stop;
+	}
+	spin_unlock(&v->alloc_lock);
+	return n;
+}
+
 /* Would another group be one too many, because all hold fresh blocks? */
 static bool crowded(struct qvault *v)
 {

@@ -32,6 +32,19 @@
 /* Leaves that are read ahead at a time, one after the other. */
 #define QVAULT_LEAVES_AHEAD	16u
 
+/* Bytes that the deltas may take, for each MiB that a vault may use. */
+#define QVAULT_DELTA_BYTES	(384u << 10)
+/*
+ * Blocks that an unmap, or what else takes much out of a delta, supersedes in one
+ * critical section: less than a tenth of a millisecond.  At least those of a leaf.
+ */
+#define QVAULT_MAX_WORK		1536u
+
+/* Ranges that wait to be passed down; and runs, and groups they are in, at a time. */
+#define QVAULT_MAX_TRIM		2048u
+#define QVAULT_TRIMS		32u
+#define QVAULT_TRIM_GROUPS	8u
+
 /*
  * What is put by for when memory is short: nodes of the delta, pages of the stream,
  * and groups of the map, each as much as the largest write takes, and for the stream

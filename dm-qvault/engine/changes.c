@@ -69,6 +69,8 @@ static int apply_run(struct qvault_changes *changes, u64 item)
 	u32 bit;
 	int err;
 
+	if (!item_in_use(item))
+		qvault_trim_later(c->v, block, item_count(item));
 	for (; block < end; block++) {
 		if (!qvault_locate(&c->v->geo, block, &group, &bit))
 			return -EUCLEAN;

@@ -199,7 +199,7 @@ static int merge_delta(struct merge *m, struct qvault_delta *delta)
 {
 	int err;
 
-	qvault_delta_sort(delta);
+	qvault_delta_sort(m->v, delta);
 	err = heal(m);
 	if (!err)
 		err = merge_nodes(m, delta);
@@ -315,7 +315,6 @@ static int carry_and_freeze(struct qvault *v, bool *idle)
 static int one_round(struct qvault *v)
 {
 	struct qvault_delta *delta;
-	struct qvault_root old_map;
 	bool idle;
 	int err;
 
@@ -323,8 +322,6 @@ static int one_round(struct qvault *v)
 	if (err)
 		return err;
 	delta = &v->delta[!v->live];
-	/* Only checkpoints move the roots. */
-	old_map = v->anchor.map;
 	qvault_alloc_frozen(v);
 	/* A block that was set aside comes back only after a flush: with a record. */
 	if (!idle || !qvault_delta_empty(delta) || qvault_alloc_aside(v) ||
@@ -335,7 +332,7 @@ static int one_round(struct qvault *v)
 	}
 	thaw(v, delta);
 	qvault_heal_anchored(v);
-	qvault_alloc_anchored(v, &old_map);
+	qvault_alloc_anchored(v);
 	v->damage.again = false;
 	return 0;
 }

@@ -331,6 +331,7 @@ void qvault_damage_carry(struct qvault *v)
 	u64 id;
 
 	v->damage.pages = 0;
+	v->damage.bytes = 0;
 	if (likely(!v->damage.nr))
 		return;
 	pages = pages_below(v, from);
@@ -341,6 +342,7 @@ void qvault_damage_carry(struct qvault *v)
 		qvault_delta_carry(v, from, live(v), level_of(id), index_of(id));
 	}
 	v->damage.pages = pages;
+	v->damage.bytes = live(v)->bytes;
 }
 
 /* The freeze is over, or did not come about.  Context: checkpoint_mutex. */

@@ -2,26 +2,23 @@
 /*
  * The delta: the pointers written since the last checkpoint, by leaf.
  *
- * A hash table of fixed size, so that an insert allocates nothing but nodes and
- * those before it takes the lock.  Whatever was inserted last wins: the order
- * of inserts is the order in the log, and so the order after a crash.
+ * Ordered, a tree of nodes for each level, so that what there is below a node of the
+ * volume's tree is found without a look at anything else, and a checkpoint need not
+ * sort.  An insert allocates nothing but nodes, and those before it takes the lock.
+ * Whatever was inserted last wins: the order of inserts is the order in the log, and so
+ * the order after a crash.
  */
-#include <linux/hash.h>
-#include <linux/list_sort.h>
+#include <linux/log2.h>
 
 #include "qvault.h"
 
 /* Capacities that fill the sizes kmalloc() gives. */
-static const u8 capacities[] = { 1, 3, 5, 13, 29, 61, QVAULT_FANOUT };
+static const u8 capacities[] = { 1, 4, 10, 23, 49, 100, QVAULT_FANOUT };
 
-int qvault_delta_init(struct qvault_delta *delta, u32 bucket_shift)
+void qvault_delta_init(struct qvault_delta *delta)
 {
 	memset(delta, 0, sizeof(*delta));
 	INIT_LIST_HEAD(&delta->nodes);
-	delta->bucket_shift = bucket_shift;
-	delta->buckets = kvcalloc(1ul << bucket_shift, sizeof(*delta->buckets),
-				  GFP_KERNEL);
-	return delta->buckets ? 0 : -ENOMEM;
 }
 
 /* ---- Nodes, promised before they are needed ---- */
@@ -167,30 +164,33 @@ static void free_node(struct qvault *v, struct qvault_delta_node *node)
 
 /* ---- Nodes, in a delta ---- */
 
+/* The memory of a node: what kmalloc() gives for it. */
+static u32 node_bytes(const struct qvault_delta_node *node)
+{
+	return roundup_pow_of_two(struct_size(node, ptr, node->capacity));
+}
+
 /* Empties a delta that nobody looks at any more. */
 void qvault_delta_clear(struct qvault *v, struct qvault_delta *delta)
 {
 	struct qvault_delta_node *node, *next;
 
+	memset(delta->root, 0, sizeof(delta->root));
 	list_for_each_entry_safe(node, next, &delta->nodes, list) {
-		hlist_del(&node->hash);
 		list_del(&node->list);
 		write_lock(&v->map_lock);
+		delta->bytes -= node_bytes(node);
 		free_node(v, node);
 		write_unlock(&v->map_lock);
 		cond_resched();
 	}
-	memset(delta->marks, 0, sizeof(delta->marks));
 	delta->gens = 0;
 }
 
 void qvault_delta_exit(struct qvault *v, struct qvault_delta *delta)
 {
-	if (!delta->buckets)
-		return;
-	qvault_delta_clear(v, delta);
-	kvfree(delta->buckets);
-	delta->buckets = NULL;
+	if (delta->nodes.next)
+		qvault_delta_clear(v, delta);
 }
 
 bool qvault_delta_empty(const struct qvault_delta *delta)
@@ -198,39 +198,69 @@ bool qvault_delta_empty(const struct qvault_delta *delta)
 	return list_empty(&delta->nodes);
 }
 
-static struct hlist_head *bucket_of(const struct qvault_delta *delta, u32 level,
-				    u64 index)
+static struct qvault_delta_node *node_of(struct rb_node *tree)
 {
-	return &delta->buckets[hash_64(qvault_node_id(level, index),
-				       delta->bucket_shift)];
+	return rb_entry_safe(tree, struct qvault_delta_node, tree);
+}
+
+static struct qvault_delta_node *node_after(struct qvault_delta_node *node)
+{
+	return node_of(rb_next(&node->tree));
+}
+
+/* The first node of a level that is at @index or behind it, or NULL. */
+static struct qvault_delta_node *find_from(const struct qvault_delta *delta,
+					   u32 level, u64 index)
+{
+	struct rb_node *at = delta->root[level].rb_node, *best = NULL;
+
+	while (at) {
+		if (node_of(at)->index < index) {
+			at = at->rb_right;
+			continue;
+		}
+		best = at;
+		if (node_of(at)->index == index)
+			break;
+		at = at->rb_left;
+	}
+	return node_of(best);
 }
 
 static struct qvault_delta_node *find(const struct qvault_delta *delta,
 				      u32 level, u64 index)
 {
-	struct qvault_delta_node *node;
+	struct qvault_delta_node *node = find_from(delta, level, index);
 
-	if (!delta->marks[level])
-		return NULL;
-	hlist_for_each_entry(node, bucket_of(delta, level, index), hash)
-		if (node->index == index && node->level == level)
-			return node;
-	return NULL;
+	return node && node->index == index ? node : NULL;
 }
 
 static void add(struct qvault_delta *delta, struct qvault_delta_node *node)
 {
-	hlist_add_head(&node->hash, bucket_of(delta, node->level, node->index));
+	struct rb_node **link = &delta->root[node->level].rb_node, *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		link = node->index < node_of(parent)->index ? &parent->rb_left :
+							     &parent->rb_right;
+	}
+	rb_link_node(&node->tree, parent, link);
+	rb_insert_color(&node->tree, &delta->root[node->level]);
 	list_add_tail(&node->list, &delta->nodes);
-	delta->marks[node->level]++;
+	delta->bytes += node_bytes(node);
+}
+
+static void take_out(struct qvault_delta *delta, struct qvault_delta_node *node)
+{
+	rb_erase(&node->tree, &delta->root[node->level]);
+	list_del(&node->list);
+	delta->bytes -= node_bytes(node);
 }
 
 static void remove(struct qvault *v, struct qvault_delta *delta,
 		   struct qvault_delta_node *node)
 {
-	hlist_del(&node->hash);
-	list_del(&node->list);
-	delta->marks[node->level]--;
+	take_out(delta, node);
 	free_node(v, node);
 }
 
@@ -444,39 +474,193 @@ static void remove_superseded(struct qvault *v, struct qvault_delta *delta,
 	remove(v, delta, node);
 }
 
-/*
- * Take the nodes of level @below inside the subtree (@level, @index) out of the
- * delta: by name while that is less work than a look at every node there is.
- */
-static void take_level(struct qvault_delta *delta, u32 below, u32 level,
-		       u64 index, struct list_head *taken)
+static u64 first_inside(u32 below, u32 level, u64 index)
 {
-	u32 shift = QVAULT_FANOUT_SHIFT * (level - below);
-	struct qvault_delta_node *node, *next;
-	u64 i;
+	return index << (QVAULT_FANOUT_SHIFT * (level - below));
+}
 
-	if (1ull << shift <= delta->marks[below]) {
-		for (i = index << shift; i < (index + 1) << shift; i++) {
-			node = find(delta, below, i);
-			if (node)
-				list_move_tail(&node->list, taken);
+static struct qvault_delta_node *if_inside(struct qvault_delta_node *node, u32 level,
+					   u64 index)
+{
+	return node && node->index < first_inside(node->level, level, index + 1) ?
+	       node : NULL;
+}
+
+/* The first node of level @below inside the subtree (@level, @index), or NULL. */
+static struct qvault_delta_node *find_inside(const struct qvault_delta *delta,
+					     u32 below, u32 level, u64 index)
+{
+	return if_inside(find_from(delta, below, first_inside(below, level, index)),
+			 level, index);
+}
+
+/* The one after it. */
+static struct qvault_delta_node *next_inside(struct qvault_delta_node *node, u32 level,
+					     u64 index)
+{
+	return if_inside(node_after(node), level, index);
+}
+
+/* What it costs to take a node out, in blocks that are superseded. */
+#define NODE_WORK	4u
+/* Of any one leaf it is never too much. */
+static_assert(QVAULT_FANOUT + 2 * NODE_WORK <= QVAULT_MAX_WORK);
+
+/*
+ * Take out what is inside of a subtree, and stop when that was as much as one critical
+ * section should do.  Says whether that was all.
+ */
+static bool remove_inside(struct qvault *v, struct qvault_delta *delta, u32 level,
+			  u64 index)
+{
+	struct qvault_delta_node *node, *next;
+	u32 below, work = 0;
+
+	for (below = 0; below < level; below++)
+		for (node = find_inside(delta, below, level, index); node; node = next) {
+			next = next_inside(node, level, index);
+			if (work > QVAULT_MAX_WORK)
+				return false;
+			work += NODE_WORK + node->used;
+			remove_superseded(v, delta, node);
 		}
-	} else if (delta->marks[below]) {
-		list_for_each_entry_safe(node, next, &delta->nodes, list)
-			if (node->level == below && node->index >> shift == index)
-				list_move_tail(&node->list, taken);
+	return true;
+}
+
+/**
+ * qvault_delta_work() - how much there is to do to unmap a whole subtree
+ * @delta: delta
+ * @level: of the subtree's root
+ * @index: of the subtree's root
+ *
+ * Context: map_lock.
+ * Return: about how many blocks are superseded; or just more than QVAULT_MAX_WORK.
+ */
+u32 qvault_delta_work(const struct qvault_delta *delta, u32 level, u64 index)
+{
+	struct qvault_delta_node *node;
+	u32 below, work = NODE_WORK;
+
+	for (below = 0; below <= level; below++)
+		for (node = find_inside(delta, below, level, index); node;
+		     node = next_inside(node, level, index)) {
+			work += NODE_WORK + node->used;
+			if (work > QVAULT_MAX_WORK)
+				return work;
+		}
+	return work;
+}
+
+/* Of so many leaves inside of a subtree none was mapped: more are not looked at. */
+#define MOST_LOOKED_AT	64u
+
+static bool maps_inside(const struct qvault_delta *delta, u32 level, u64 index)
+{
+	struct qvault_delta_node *node;
+	u32 n = 0;
+
+	for (node = find_inside(delta, 0, level, index); node;
+	     node = next_inside(node, level, index))
+		if (node->used || ++n > MOST_LOOKED_AT)
+			return true;
+	return false;
+}
+
+/**
+ * qvault_delta_knows() - what a delta says of a whole subtree
+ * @v: vault
+ * @delta: delta
+ * @level: of the subtree's root
+ * @index: of the subtree's root
+ *
+ * Context: map_lock.
+ * Return: QVAULT_MAPPED: blocks may be mapped; QVAULT_UNMAPPED: none is; QVAULT_UNKNOWN:
+ * as the layer below says, or unmapped.
+ */
+enum qvault_knows qvault_delta_knows(const struct qvault *v,
+				     const struct qvault_delta *delta, u32 level,
+				     u64 index)
+{
+	if (maps_inside(delta, level, index))
+		return QVAULT_MAPPED;
+	return qvault_delta_covers(v, delta, level, index) ? QVAULT_UNMAPPED :
+							     QVAULT_UNKNOWN;
+}
+
+/* Blocks of a leaf that the volume has: the last one may be cut off. */
+static u32 nr_blocks(const struct qvault *v, const struct qvault_delta_node *node)
+{
+	return min_t(u64, QVAULT_FANOUT, v->geo.logical_blocks -
+					 (node->index << QVAULT_FANOUT_SHIFT));
+}
+
+/* The last node of a level that the volume has. */
+static u64 last_of(const struct qvault *v, u32 level)
+{
+	return (v->geo.logical_blocks - 1) >> (QVAULT_FANOUT_SHIFT * (level + 1));
+}
+
+static bool all_unmapped(const struct qvault *v, const struct qvault_delta_node *node)
+{
+	return node && (node->level ||
+			(!node->used && qvault_delta_full(v, node)));
+}
+
+/* Are all children of a node unmapped, each as a whole? */
+static bool children_unmapped(const struct qvault *v, const struct qvault_delta *delta,
+			      u32 level, u64 index)
+{
+	u64 child = index << QVAULT_FANOUT_SHIFT;
+	u64 last = min(child + QVAULT_FANOUT - 1, last_of(v, level - 1));
+	struct qvault_delta_node *node = find(delta, level - 1, child);
+
+	/* The last one is most often the one that comes last. */
+	if (!all_unmapped(v, find(delta, level - 1, last)))
+		return false;
+	while (all_unmapped(v, node) && node->index == child && child < last) {
+		node = node_after(node);
+		child++;
+	}
+	return all_unmapped(v, node) && node->index == child;
+}
+
+/*
+ * A node has become unmapped: if all its siblings are, one mark takes their place.  It
+ * says the same, so nothing is logged; and it is made of one of them, so it needs no
+ * memory.
+ */
+static void join(struct qvault *v, struct qvault_delta *delta, u32 level, u64 index)
+{
+	struct qvault_delta_node *node, *next, *mark;
+
+	for (; level < v->geo.tree.top; level++) {
+		index >>= QVAULT_FANOUT_SHIFT;
+		if (!children_unmapped(v, delta, level + 1, index))
+			return;
+		mark = find(delta, level, index << QVAULT_FANOUT_SHIFT);
+		take_out(delta, mark);
+		for (node = find_inside(delta, level, level + 1, index); node; node = next) {
+			next = next_inside(node, level + 1, index);
+			remove(v, delta, node);
+		}
+		mark->level = level + 1;
+		mark->index = index;
+		add(delta, mark);
 	}
 }
 
-static void remove_level(struct qvault *v, struct qvault_delta *delta,
-			 u32 below, u32 level, u64 index)
+/* A subtree that is unmapped, and has nothing inside.  Context: a node promised. */
+static void add_mark(struct qvault *v, struct qvault_delta *delta, u32 level, u64 index)
 {
-	struct qvault_delta_node *node, *next;
-	LIST_HEAD(taken);
+	struct qvault_delta_node *node;
 
-	take_level(delta, below, level, index, &taken);
-	list_for_each_entry_safe(node, next, &taken, list)
-		remove_superseded(v, delta, node);
+	if (find(delta, level, index) || under_mark(v, delta, level, index))
+		return;
+	node = new_node(v, 0);
+	node->level = level;
+	node->index = index;
+	add(delta, node);
+	join(v, delta, level, index);
 }
 
 /**
@@ -491,16 +675,24 @@ static void remove_level(struct qvault *v, struct qvault_delta *delta,
 void qvault_delta_mark(struct qvault *v, struct qvault_delta *delta, u32 level,
 		       u64 index)
 {
-	struct qvault_delta_node *node;
-	u32 below;
+	while (!remove_inside(v, delta, level, index))
+		;
+	add_mark(v, delta, level, index);
+}
 
-	for (below = 0; below < level; below++)
-		remove_level(v, delta, below, level, index);
-	if (find(delta, level, index) || under_mark(v, delta, level, index))
+/* Likewise a whole leaf, in no more memory than that takes. */
+static void unmap_leaf(struct qvault *v, struct qvault_delta *delta, u64 leaf)
+{
+	struct qvault_delta_node *node = find(delta, 0, leaf);
+
+	if (node)
+		remove_superseded(v, delta, node);
+	if (under_mark(v, delta, 0, leaf))
 		return;
-	node = new_node(v, 0);
-	node->level = level;
-	node->index = index;
+	node = new_node(v, room_to_fold(v, leaf));
+	node->level = 0;
+	node->index = leaf;
+	bitmap_fill(node->present, QVAULT_FANOUT);
 	add(delta, node);
 }
 
@@ -543,14 +735,20 @@ void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
 void qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
 			      const struct qvault_piece *piece)
 {
-	u32 shift = QVAULT_FANOUT_SHIFT * (piece->level + 1);
+	u64 index = piece->logical >> (QVAULT_FANOUT_SHIFT * (piece->level + 1));
 
 	if (piece->level) {
-		qvault_delta_mark(v, delta, piece->level, piece->logical >> shift);
+		qvault_delta_mark(v, delta, piece->level, index);
 		return;
 	}
-	qvault_delta_prepare(v, delta, piece->logical, piece->count, false);
-	qvault_delta_unmap(v, delta, piece->logical, piece->count);
+	if (piece->count == QVAULT_FANOUT) {
+		unmap_leaf(v, delta, index);
+	} else {
+		qvault_delta_prepare(v, delta, piece->logical, piece->count, false);
+		qvault_delta_unmap(v, delta, piece->logical, piece->count);
+	}
+	if (all_unmapped(v, find(delta, 0, index)))
+		join(v, delta, 0, index);
 }
 
 /* ---- In order, for a checkpoint ---- */
@@ -560,34 +758,43 @@ static u64 first_leaf(const struct qvault_delta_node *node)
 	return node->index << (QVAULT_FANOUT_SHIFT * node->level);
 }
 
-/* By first leaf; a subtree before what is inside it. */
-static int compare(void *unused, const struct list_head *a,
-		   const struct list_head *b)
+/* Does @a come before @b?  By first leaf; a subtree before what is inside it. */
+static bool before(const struct qvault_delta_node *a, const struct qvault_delta_node *b)
 {
-	const struct qvault_delta_node *x =
-		list_entry(a, struct qvault_delta_node, list);
-	const struct qvault_delta_node *y =
-		list_entry(b, struct qvault_delta_node, list);
-
-	if (first_leaf(x) != first_leaf(y))
-		return first_leaf(x) < first_leaf(y) ? -1 : 1;
-	return (int)y->level - (int)x->level;
+	if (first_leaf(a) != first_leaf(b))
+		return first_leaf(a) < first_leaf(b);
+	return a->level > b->level;
 }
 
-/* Sorts the nodes of a frozen delta; allocates nothing. */
-void qvault_delta_sort(struct qvault_delta *delta)
+/**
+ * qvault_delta_sort() - put the nodes of a delta in order
+ * @v: vault
+ * @delta: a frozen one
+ *
+ * Context: May sleep; checkpoint_mutex.
+ */
+void qvault_delta_sort(struct qvault *v, struct qvault_delta *delta)
 {
-	list_sort(NULL, &delta->nodes, compare);
+	struct qvault_delta_node *next[QVAULT_MAX_LEVELS];
+	u32 level, first, top = v->geo.tree.top;
+
+	for (level = 0; level <= top; level++)
+		next[level] = node_of(rb_first(&delta->root[level]));
+	for (;;) {
+		first = 0;
+		for (level = 1; level <= top; level++)
+			if (next[level] && (!next[first] ||
+					    before(next[level], next[first])))
+				first = level;
+		if (!next[first])
+			return;
+		list_move_tail(&next[first]->list, &delta->nodes);
+		next[first] = node_after(next[first]);
+		cond_resched();
+	}
 }
 
 /* ---- Around damaged nodes: see damage.c ---- */
-
-/* Blocks of a leaf that the volume has: the last one may be cut off. */
-static u32 nr_blocks(const struct qvault *v, const struct qvault_delta_node *node)
-{
-	return min_t(u64, QVAULT_FANOUT, v->geo.logical_blocks -
-					 (node->index << QVAULT_FANOUT_SHIFT));
-}
 
 /**
  * qvault_delta_full() - does a leaf's node know all of its blocks?
@@ -705,23 +912,19 @@ u64 qvault_delta_below(struct qvault *v, struct qvault_delta *delta, u32 level,
 {
 	struct qvault_delta_node *node;
 	u32 below = level ?: 1;
-	LIST_HEAD(taken);
 	u64 bytes = 0;
 
 	while (below--)
-		take_level(delta, below, level, index, &taken);
-	list_for_each_entry(node, &taken, list)
-		bytes += log_node(v, delta, node, false);
-	list_splice_tail(&taken, &delta->nodes);
+		for (node = find_inside(delta, below, level, index); node;
+		     node = next_inside(node, level, index))
+			bytes += log_node(v, delta, node, false);
 	return bytes;
 }
 
 static void move_node(struct qvault_delta *from, struct qvault_delta *to,
 		      struct qvault_delta_node *node)
 {
-	hlist_del(&node->hash);
-	list_del(&node->list);
-	from->marks[node->level]--;
+	take_out(from, node);
 	add(to, node);
 }
 
@@ -740,26 +943,26 @@ void qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
 {
 	struct qvault_delta_node *node, *next;
 	u32 below = level ?: 1;
-	LIST_HEAD(taken);
 
 	to->gens |= from->gens;
 	/* Marks first: what is inside them is newer. */
 	while (below--)
-		take_level(from, below, level, index, &taken);
-	list_for_each_entry_safe(node, next, &taken, list) {
-		move_node(from, to, node);
-		log_node(v, to, node, true);
-	}
+		for (node = find_inside(from, below, level, index); node; node = next) {
+			next = next_inside(node, level, index);
+			move_node(from, to, node);
+			log_node(v, to, node, true);
+		}
 }
 
-/* A mark takes the place of all inside of it. */
+/*
+ * A mark takes the place of all inside of it.  It hides that until it is gone, however
+ * many rounds that takes.
+ */
 static void fold_mark(struct qvault *v, struct qvault_delta *newer,
 		      struct qvault_delta *older, struct qvault_delta_node *node)
 {
-	u32 below;
-
-	for (below = 0; below < node->level; below++)
-		remove_level(v, older, below, node->level, node->index);
+	if (!remove_inside(v, older, node->level, node->index))
+		return;
 	if (find(older, node->level, node->index) ||
 	    under_mark(v, older, node->level, node->index))
 		remove(v, newer, node);
@@ -815,18 +1018,14 @@ static struct qvault_delta_node *first_to_fold(const struct qvault *v,
 					       const struct qvault_delta *delta)
 {
 	u32 level = v->geo.tree.top;
-	struct qvault_delta_node *node;
 
-	while (level && !delta->marks[level])
+	while (level && RB_EMPTY_ROOT(&delta->root[level]))
 		level--;
-	list_for_each_entry(node, &delta->nodes, list)
-		if (node->level == level)
-			return node;
-	return NULL;
+	return node_of(rb_first(&delta->root[level]));
 }
 
 /**
- * qvault_delta_fold() - move one node of a newer delta into an older one
+ * qvault_delta_fold() - move a node of a newer delta into an older one, or begin to
  * @v: vault
  * @newer: delta; not empty
  * @older: delta

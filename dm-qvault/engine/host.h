@@ -42,8 +42,8 @@ static inline u32 qvault_least_buffers(enum qvault_use use)
 	case QVAULT_USE_READ:
 		return node;
 	case QVAULT_USE_MAP:
-		/* Three bitmaps; two paths through the map; what is read. */
-		return 3 + 2 * inner * node + node;
+		/* A bitmap, and what is read. */
+		return 1 + node;
 	case QVAULT_USE_COMMIT:
 		/* A log block; both slots; or a record, and two of what its slot holds. */
 		return 3;
@@ -88,6 +88,12 @@ void qvault_buf_put(void *buf);
 
 /* ---- Devices ------------------------------------------------------------ */
 
+/* Blocks of the data device. */
+struct qvault_range {
+	u64 block;
+	u64 count;
+};
+
 /*
  * Devices.  Blocks are of QVAULT_BLOCK_SIZE; buffers come from
  * qvault_buf_get().  All may sleep; all return 0 or a negative errno.  Nothing
@@ -101,8 +107,11 @@ int qvault_dev_flush(struct qvault_dev *dev);
 /* A flush, and beside it a read of @block of @other; what came of that: @read. */
 int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
 			      u64 block, void *buf, int *read);
-/* A hint; errors do not matter. */
-void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count);
+/*
+ * Discards of up to QVAULT_TRIMS ranges, under way together; waits for all.  A hint:
+ * errors do not matter.
+ */
+void qvault_dev_discard(struct qvault *v, const struct qvault_range *range, u32 nr);
 
 /*
  * A batch of single-block writes.  qvault_batch_buf() is qvault_buf_get() for who
@@ -184,6 +193,8 @@ u64 qvault_random(void);
 
 /* Ask for a checkpoint soon, on another thread. */
 void qvault_kick_checkpoint(struct qvault *v);
+/* Ask for qvault_trim() soon, on a thread of its own, until it has nothing to do. */
+void qvault_kick_trim(struct qvault *v);
 /*
  * Ask for qvault_readahead() of a leaf soon, on another thread; for so many that
  * follow each other at a time.

@@ -84,6 +84,23 @@ static bool has_room(const struct qvault *v, u64 bytes, u32 kept)
 	       v->log_limit;
 }
 
+static u64 delta_bytes(const struct qvault *v)
+{
+	return v->delta[0].bytes + v->delta[1].bytes;
+}
+
+/*
+ * Have the deltas room for more?  An entry of a few bytes may need a node that is many
+ * times larger, so the log alone bounds nothing.  What is promised is not counted: see
+ * v->node_limit.  There is some room also if what must be carried fills them, or no
+ * checkpoint would make any.  Context: map_lock.
+ */
+static bool has_memory(const struct qvault *v)
+{
+	return delta_bytes(v) <= max(v->delta_limit,
+				     v->damage.bytes + v->delta_limit / 8);
+}
+
 /*
  * Is it time for a checkpoint in the background?  Of what the last one had to carry
  * it frees nothing.  Context: map_lock.
@@ -91,7 +108,8 @@ static bool has_room(const struct qvault *v, u64 bytes, u32 kept)
 bool qvault_log_half_full(const struct qvault *v)
 {
 	return 2 * (qvault_log_used(v) + v->stream.nr_cut +
-		    v->stream.nr_pages) >= v->log_limit + v->damage.pages;
+		    v->stream.nr_pages) >= v->log_limit + v->damage.pages ||
+	       2 * delta_bytes(v) >= v->delta_limit + v->damage.bytes;
 }
 
 static struct qvault_page *try_page(struct qvault *v)
@@ -138,7 +156,7 @@ static void drop_spare(struct qvault *v)
 
 /*
  * Promise room, and get the pages for it from @get, which gives none if it gives up.
- * Returns 0; -ENOSPC: no room in the log; -ENOMEM: no pages.  What heals a damaged
+ * Returns 0; -ENOSPC: no room in the log or the deltas; -ENOMEM: no pages.  What heals a damaged
  * node, or carries what is below one, may take @all, also what is kept because of it.
  */
 static int reserve(struct qvault *v, u64 bytes, bool all,
@@ -149,7 +167,8 @@ static int reserve(struct qvault *v, u64 bytes, bool all,
 	int err = 0;
 
 	write_lock(&v->map_lock);
-	if (has_room(v, bytes, all ? 0 : qvault_damage_kept(v)))
+	if (has_room(v, bytes, all ? 0 : qvault_damage_kept(v)) &&
+	    (all || has_memory(v)))
 		stream->reserved += bytes;
 	else
 		err = -ENOSPC;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The life of a read, of a write and of an unmap, but for the bios.
+ * The life of a read and of a write, but for the bios.
  */
 #include <linux/jiffies.h>
 
@@ -14,7 +14,7 @@ static struct qvault_delta *live(struct qvault *v)
 /* ---- Room ---- */
 
 /* Takes back what was promised.  Context: map_lock for writing. */
-static void __unreserve(struct qvault *v, u32 bytes, u32 nodes)
+void __qvault_unreserve(struct qvault *v, u32 bytes, u32 nodes)
 {
 	qvault_stream_release(v, bytes);
 	qvault_stock_release(v, nodes);
@@ -23,26 +23,16 @@ static void __unreserve(struct qvault *v, u32 bytes, u32 nodes)
 static void unreserve(struct qvault *v, u32 bytes, u32 nodes)
 {
 	write_lock(&v->map_lock);
-	__unreserve(v, bytes, nodes);
+	__qvault_unreserve(v, bytes, nodes);
 	write_unlock(&v->map_lock);
 }
-
-/*
- * What a change needs: bytes of the log, and nodes for the delta.  What @heals a
- * damaged node may take of the log what is kept because of it.
- */
-struct need {
-	u32 bytes;
-	u32 nodes;
-	bool heals;
-};
 
 /*
  * Try to get nodes for the delta, room in the log and, for a write, blocks.  The
  * nodes come first: who waits for pages of the stream waits for commits, and
  * they need none.
  */
-static int try_room(struct qvault *v, const struct need *need,
+static int try_room(struct qvault *v, const struct qvault_need *need,
 		    struct qvault_write *w)
 {
 	int n = 0;
@@ -64,7 +54,7 @@ static int try_room(struct qvault *v, const struct need *need,
 }
 
 /* The same, counted as under way from before the first promise. */
-static int take_room(struct qvault *v, const struct need *need,
+static int take_room(struct qvault *v, const struct qvault_need *need,
 		     struct qvault_write *w)
 {
 	int err;
@@ -76,14 +66,15 @@ static int take_room(struct qvault *v, const struct need *need,
 	return err;
 }
 
-/* Rounds in which nothing ended and yet there was no room: see get_room(). */
+/* Rounds in which nothing ended and yet there was no room: see qvault_get_room(). */
 #define IDLE_ROUNDS	4
 
 /*
- * Get room, or wait for it.  There are more data blocks than logical ones, the
- * log is larger than what one write takes, and so is what the vault has put by
- * for when memory is short: so there is room after a checkpoint, or else operations
- * under way hold it, which end without our help, or have just ended and used it up.
+ * Get room, or wait for it; qvault_ended() must follow.  There are more data blocks
+ * than logical ones, the log is larger than what one write takes, and so is what the
+ * vault has put by for when memory is short: so there is room after a checkpoint, or
+ * else operations under way hold it, which end without our help, or have just ended
+ * and used it up.
  * Only a device that fails writes, or gives the map back wrong, can make it scarce:
  * -ENOSPC then.
  *
@@ -93,7 +84,7 @@ static int take_room(struct qvault *v, const struct need *need,
  *
  * Who waits holds nothing, so nobody waits for a waiter.
  */
-static int get_room(struct qvault *v, const struct need *need,
+int qvault_get_room(struct qvault *v, const struct qvault_need *need,
 		    struct qvault_write *w)
 {
 	u64 seen, now, before = atomic64_read(&v->ended);
@@ -128,11 +119,11 @@ static int get_room(struct qvault *v, const struct need *need,
 	return -ENOSPC;
 }
 
-/* A write, or what was promised to it, is over. */
-static void ended(struct qvault *v)
+/* A change, or what was promised to it, is over. */
+void qvault_ended(struct qvault *v)
 {
 	atomic64_inc(&v->ended);
-	/* Who sees nothing under way, in get_room(), also sees that it ended. */
+	/* Who sees nothing under way, in qvault_get_room(), also sees that it ended. */
 	smp_mb__before_atomic();
 	atomic_dec(&v->inflight);
 	wake_up_all(&v->room_wait);
@@ -147,7 +138,7 @@ static bool had_trouble(const struct qvault *v)
 }
 
 /* While one runs there is still as little room as when it was asked for. */
-static void checkpoint_if_due(struct qvault *v)
+void qvault_checkpoint_if_due(struct qvault *v)
 {
 	bool due;
 
@@ -214,7 +205,7 @@ static void join_generation(struct qvault *v, struct qvault_write *w)
  */
 int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 {
-	struct need need = {
+	struct qvault_need need = {
 		.bytes = w->count * QVAULT_ENTRY_WORST,
 		.nodes = qvault_leaves_of(w->logical, w->count),
 	};
@@ -226,7 +217,7 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 	if (!err)
 		err = qvault_damage_refuses(v, w->logical, w->count);
 	if (!err)
-		err = get_room(v, &need, w);
+		err = qvault_get_room(v, &need, w);
 	if (err)
 		return err;
 	join_generation(v, w);
@@ -244,7 +235,7 @@ static void insert(struct qvault *v, struct qvault_write *w)
 	for (i = 0; i < w->count; i++)
 		qvault_delta_insert(v, live(v), w->logical + i, &w->ptr[i]);
 	qvault_stream_append(v, w->logical, w->ptr, w->count);
-	__unreserve(v, w->reserved, w->nodes);
+	__qvault_unreserve(v, w->reserved, w->nodes);
 	write_unlock(&v->map_lock);
 	atomic64_add(w->count, &v->counters.writes);
 }
@@ -274,70 +265,10 @@ int qvault_write_end(struct qvault *v, struct qvault_write *w, int err)
 		insert(v, w);
 	}
 	atomic_dec(&v->writing[w->gen]);
-	ended(v);
+	qvault_ended(v);
 	if (!err)
-		checkpoint_if_due(v);
+		qvault_checkpoint_if_due(v);
 	return err;
-}
-
-/* ---- Unmap ---- */
-
-/* As insert(); a piece is one node of the delta. */
-static void insert_unmap(struct qvault *v, const struct qvault_piece *piece)
-{
-	write_lock(&v->map_lock);
-	qvault_delta_unmap_piece(v, live(v), piece);
-	qvault_stream_append_unmap(v, piece->logical, piece->count);
-	__unreserve(v, QVAULT_ENTRY_WORST, 1);
-	qvault_damage_unmapped(v, piece);
-	write_unlock(&v->map_lock);
-}
-
-static int unmap_piece(struct qvault *v, const struct qvault_piece *piece)
-{
-	struct need need = { .bytes = QVAULT_ENTRY_WORST, .nodes = 1 };
-	int err;
-
-	err = qvault_may_write(v);
-	if (!err)
-		err = qvault_damage_piece(v, piece, &need.heals);
-	if (!err)
-		err = get_room(v, &need, NULL);
-	if (err)
-		return err;
-	insert_unmap(v, piece);
-	ended(v);
-	checkpoint_if_due(v);
-	return 0;
-}
-
-/**
- * qvault_unmap() - make blocks read as zeros, and forget what they held
- * @v: vault
- * @logical: first block
- * @count: how many
- *
- * Costs a few entries, however long the range is.  Of what is below a damaged node
- * only all can be unmapped.
- *
- * Context: sleeps; no lock held.
- * Return: 0 or a negative errno; then some of the range may be unmapped.
- */
-int qvault_unmap(struct qvault *v, u64 logical, u64 count)
-{
-	struct qvault_piece piece;
-	int err;
-
-	while (count) {
-		qvault_next_piece(&v->geo, logical, count, &piece);
-		err = unmap_piece(v, &piece);
-		if (err)
-			return err;
-		atomic64_add(piece.count, &v->counters.unmaps);
-		logical += piece.count;
-		count -= piece.count;
-	}
-	return 0;
 }
 
 /* ---- Read ---- */

@@ -9,7 +9,7 @@
  *	page_mutex		one writer waits for pages of the stream at a time
  *	checkpoint_mutex	one checkpoint at a time; freeze to anchored
  *	  commit_mutex		one writer of the log and of the anchor
- *	    alloc_mutex		choosing data blocks, loading groups
+ *	    alloc_mutex		choosing data blocks, loading groups, discards below
  *	      buf_mutex		one reader of a node waits for buffers at a time
  *	      cache->lock	(spin) node cache
  *	      map_lock		(rw, spin) the mapping: deltas, roots, stream
@@ -51,7 +51,7 @@ int qvault_may_read(const struct qvault *v);
 void qvault_taken(struct qvault *v, u64 epoch, u64 sequence);
 int qvault_corrupt(struct qvault *v, enum qvault_kind kind, u64 id);
 
-/* ---- The life of a read and of a write (map.c) -------------------------- */
+/* ---- The life of a read and of a write (map.c), and of an unmap (unmap.c) */
 
 /*
  * A write of @count blocks from @logical.  The platform allocates it, calls
@@ -69,10 +69,27 @@ struct qvault_write {
 
 int qvault_write_begin(struct qvault *v, struct qvault_write *w);
 int qvault_write_end(struct qvault *v, struct qvault_write *w, int err);
-int qvault_unmap(struct qvault *v, u64 logical, u64 count);
 int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 		  struct qvault_ptr *ptr);
 void qvault_readahead(struct qvault *v, u64 leaf);
+int qvault_unmap(struct qvault *v, u64 logical, u64 count);
+
+/*
+ * What a change needs: bytes of the log, and nodes for the delta.  What @heals a
+ * damaged node may take of the log what is kept because of it.
+ */
+struct qvault_need {
+	u32 bytes;
+	u32 nodes;
+	bool heals;
+};
+
+/* For map.c and unmap.c only. */
+int qvault_get_room(struct qvault *v, const struct qvault_need *need,
+		    struct qvault_write *w);
+void __qvault_unreserve(struct qvault *v, u32 bytes, u32 nodes);
+void qvault_ended(struct qvault *v);
+void qvault_checkpoint_if_due(struct qvault *v);
 
 /* ---- The vault ---------------------------------------------------------- */
 
@@ -149,6 +166,9 @@ struct qvault {
 
 	struct qvault_cache cache;
 
+	struct qvault_trim trim_later;	/* by this checkpoint.  Locking: checkpoint_mutex */
+	struct qvault_trim trim;	/* free by now.  Locking: alloc_lock */
+
 	/* Writes under way of each generation, from begin to end. */
 	atomic_t writing[QVAULT_GENERATIONS + 1];
 
@@ -176,6 +196,7 @@ struct qvault {
 	u64 *changes;			/* Locking: checkpoint_mutex */
 	unsigned long troubled;		/* when a checkpoint failed last; 0: not since */
 	u32 log_limit;			/* blocks of the log that may be used */
+	u64 delta_limit;		/* bytes that the deltas may take */
 	u32 node_limit;			/* about so many nodes are promised at most */
 	mempool_t *page_pool;		/* stream pages */
 	/* For the next freeze; only without it while one is under way. */

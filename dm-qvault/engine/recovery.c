@@ -184,11 +184,13 @@ static int begin_line(struct qvault *v, const struct qvault_disk_anchor *record)
  */
 void qvault_set_limits(struct qvault *v)
 {
-	/* Half for the delta, in the worst case; a quarter for nodes. */
+	/* Of 4 KiB each: an eighth, if no commit takes them out of the stream. */
 	u32 log_limit = v->memory_mib * 32;
 
 	v->log_limit = clamp(log_limit, QVAULT_MIN_LOG_BLOCKS,
 			     v->geo.log_blocks);
+	v->delta_limit = (u64)max(v->memory_mib, 1u) * QVAULT_DELTA_BYTES;
+	/* Of 4 KiB each: a quarter. */
 	v->cache.limit = max(v->memory_mib * 64, 64u);
 	v->alloc.limit = max(v->memory_mib * 8, 8u);
 	/* Of 8 KiB each: a sixteenth. */
@@ -198,21 +200,17 @@ void qvault_set_limits(struct qvault *v)
 /* Everything whose size depends on the volume or on an option. */
 static int make_room(struct qvault *v)
 {
-	u32 shift = 8;
 	int err;
 
 	qvault_set_limits(v);
-	while (shift < 16 && 1u << shift < 32 * v->log_limit)
-		shift++;
-	err = qvault_delta_init(&v->delta[0], shift);
-	if (!err)
-		err = qvault_delta_init(&v->delta[1], shift);
-	if (!err)
-		err = qvault_cache_init(v, v->cache.limit);
+	qvault_delta_init(&v->delta[0]);
+	qvault_delta_init(&v->delta[1]);
+	err = qvault_cache_init(v, v->cache.limit);
 	if (!err)
 		err = qvault_alloc_init(v, v->alloc.limit);
 	if (!err)
 		err = qvault_line_init(v);
+	qvault_trim_init(v);
 	v->freeze_page = kmalloc(sizeof(*v->freeze_page), GFP_KERNEL);
 	memset(&v->heal, 0, sizeof(v->heal));
 	memset(&v->damage, 0, sizeof(v->damage));
@@ -232,6 +230,7 @@ static void drop_all(struct qvault *v)
 	v->freeze_page = NULL;
 	kfree(v->damage.id);
 	memset(&v->damage, 0, sizeof(v->damage));
+	qvault_trim_exit(v);
 	qvault_alloc_exit(v);
 	qvault_cache_exit(v);
 	qvault_line_exit(v);
@@ -330,6 +329,8 @@ static int rest(struct qvault *v)
 
 	if (err)
 		return err;
+	while (qvault_trim(v))
+		;
 	mutex_lock(&v->commit_mutex);
 	err = qvault_line_repeat(v);
 	mutex_unlock(&v->commit_mutex);
@@ -372,9 +373,14 @@ int qvault_detach(struct qvault *v)
  */
 int qvault_suspend(struct qvault *v)
 {
+	int err;
+
 	if (v->mode == QVAULT_MODE_READ_ONLY)
 		return 0;
-	return qvault_checkpoint(v);
+	err = qvault_checkpoint(v);
+	while (qvault_trim(v))
+		;
+	return err;
 }
 
 /**
@@ -393,6 +399,7 @@ int qvault_resume(struct qvault *v)
 	int err = 0;
 
 	v->reason = NULL;
+	qvault_trim_init(v);
 	mutex_lock(&v->commit_mutex);
 	if (v->mode == QVAULT_MODE_WRITE || v->mode == QVAULT_MODE_READ_ONLY)
 		err = qvault_line_unbroken(v);

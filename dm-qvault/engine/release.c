@@ -187,18 +187,16 @@ void qvault_alloc_forget_aside(struct qvault_alloc *a)
 	}
 }
 
-static void discard_runs(struct qvault *v, u64 index, const unsigned long *bits)
+static void trim_runs(struct qvault *v, u64 index, const unsigned long *bits)
 {
-	u32 start = 0, stop;
+	u32 start, stop = 0;
 
 	for (;;) {
-		start = find_next_bit(bits, QVAULT_MAP_BITS, start);
+		start = find_next_bit(bits, QVAULT_MAP_BITS, stop);
 		if (start >= QVAULT_MAP_BITS)
 			return;
 		stop = find_next_zero_bit(bits, QVAULT_MAP_BITS, start);
-		qvault_dev_discard(v->data, qvault_block_of(&v->geo, index, start),
-				   stop - start);
-		start = stop;
+		__qvault_trim_now(v, qvault_block_of(&v->geo, index, start), stop - start);
 	}
 }
 
@@ -207,10 +205,9 @@ static void release_group(struct qvault *v, struct qvault_group *g)
 	unsigned long *bits = g->superseded[1];
 	u32 n;
 
-	/* While they are still busy: a discard must not hit their next life. */
-	if (v->allow_discards)
-		discard_runs(v, g->index, bits);
 	spin_lock(&v->alloc_lock);
+	if (v->allow_discards)
+		trim_runs(v, g->index, bits);
 	n = bitmap_weight(bits, QVAULT_MAP_BITS);
 	bitmap_andnot(g->busy, g->busy, bits, QVAULT_MAP_BITS);
 	bitmap_andnot(g->fresh, g->fresh, bits, QVAULT_MAP_BITS);
@@ -238,6 +235,7 @@ void qvault_alloc_release(struct qvault *v)
 		release_group(v, list_first_entry(&a->release[1],
 						  struct qvault_group,
 						  release[1]));
+	qvault_trim_kick(v);
 }
 
 /* Bring one group up to the map that was just anchored. */
@@ -261,152 +259,16 @@ static void refresh(struct qvault *v, struct qvault_group *g,
 	spin_unlock(&v->alloc_lock);
 }
 
-/* ---- Passing it down ---- */
-
-struct freed {
-	struct qvault *v;
-	struct qvault_root old_root;
-	struct qvault_root new_root;
-	unsigned long *old_map;
-	unsigned long *new_map;
-};
-
-/*
- * A group may have been read since the new map was anchored, and blocks that it
- * sets free allocated again: those live.
- */
-static void keep_fresh(struct qvault *v, u64 index, unsigned long *bits)
-{
-	struct qvault_group *g;
-
-	spin_lock(&v->alloc_lock);
-	g = __qvault_group_find(v, index);
-	if (g)
-		bitmap_andnot(bits, bits, g->fresh, QVAULT_MAP_BITS);
-	spin_unlock(&v->alloc_lock);
-}
-
-static int discard_group(struct freed *f, u64 index)
-{
-	u64 version;
-	int err;
-
-	err = qvault_map_read(f->v, &f->old_root, index, f->old_map, &version);
-	if (!err)
-		err = qvault_map_read(f->v, &f->new_root, index, f->new_map,
-				      &version);
-	if (err)
-		return err;
-	bitmap_andnot(f->old_map, f->old_map, f->new_map, QVAULT_MAP_BITS);
-	keep_fresh(f->v, index, f->old_map);
-	discard_runs(f->v, index, f->old_map);
-	return 0;
-}
-
-/* A node of the map, or NULL for an empty subtree. */
-static int get_node(struct qvault *v, u32 level, u64 index,
-		    const struct qvault_ptr *ptr, struct qvault_node **node)
-{
-	*node = NULL;
-	return ptr->version ? qvault_node_get(v, QVAULT_USE_MAP, QVAULT_KIND_MAP,
-					      level, index, ptr, node) : 0;
-}
-
-static void child(const struct qvault_node *node, u32 i, struct qvault_ptr *ptr)
-{
-	const struct qvault_disk_node *disk;
-
-	memset(ptr, 0, sizeof(*ptr));
-	if (!node)
-		return;
-	disk = node->data;
-	qvault_ptr_from_disk(ptr, &disk->ptr[i]);
-}
-
-/*
- * Visit the groups whose map block differs between two subtrees.  Recursion is
- * bounded by QVAULT_MAX_LEVELS; the map of the largest volume has four.
- */
-static int discard_changed(struct freed *f, u32 level, u64 index,
-			   const struct qvault_ptr *old,
-			   const struct qvault_ptr *new)
-{
-	struct qvault_node *a = NULL, *b = NULL;
-	struct qvault_ptr old_child, new_child;
-	int err;
-	u32 i;
-
-	if (old->version == new->version)
-		return 0;
-	if (!level)
-		return discard_group(f, index);
-	err = get_node(f->v, level, index, old, &a);
-	if (!err)
-		err = get_node(f->v, level, index, new, &b);
-	for (i = 0; i < QVAULT_FANOUT && !err; i++) {
-		child(a, i, &old_child);
-		child(b, i, &new_child);
-		err = discard_changed(f, level - 1,
-				      index << QVAULT_FANOUT_SHIFT | i,
-				      &old_child, &new_child);
-	}
-	qvault_node_put(f->v, a);
-	qvault_node_put(f->v, b);
-	return err;
-}
-
-/* Of a tree that has become higher, the node in the place of the old root. */
-static int below_new(struct qvault *v, u32 old_level, const struct qvault_root *root,
-		     struct qvault_ptr *ptr)
-{
-	struct qvault_node *node;
-	u32 level = root->level;
-	int err;
-
-	*ptr = root->ptr;
-	for (; level > old_level; level--) {
-		err = get_node(v, level, 0, ptr, &node);
-		if (err)
-			return err;
-		child(node, 0, ptr);
-		qvault_node_put(v, node);
-	}
-	return 0;
-}
-
-/*
- * Discard what the new tree does without.  An error only means that the device
- * keeps some blocks that nobody needs.
- */
-static void discard_freed(struct qvault *v, const struct qvault_root *old_root,
-			  const struct qvault_root *new_root)
-{
-	struct freed f = {
-		.v = v,
-		.old_root = *old_root,
-		.new_root = *new_root,
-		.old_map = qvault_buf_get(v, QVAULT_USE_MAP),
-		.new_map = qvault_buf_get(v, QVAULT_USE_MAP),
-	};
-	struct qvault_ptr ptr;
-
-	if (old_root->ptr.version && !below_new(v, old_root->level, new_root, &ptr))
-		discard_changed(&f, old_root->level, 0, &old_root->ptr, &ptr);
-	qvault_buf_put(f.new_map);
-	qvault_buf_put(f.old_map);
-}
-
 /**
  * qvault_alloc_anchored() - a checkpoint is durable: free what it superseded
  * @v: vault
- * @old_root: of the map that was anchored before
  *
  * A group whose map block cannot be read keeps what it knows, which is too much
  * in use but never too little.
  *
  * Context: checkpoint_mutex; sleeps.
  */
-void qvault_alloc_anchored(struct qvault *v, const struct qvault_root *old_root)
+void qvault_alloc_anchored(struct qvault *v)
 {
 	void *map = qvault_buf_get(v, QVAULT_USE_MAP);
 	struct qvault_group *g;
@@ -416,12 +278,11 @@ void qvault_alloc_anchored(struct qvault *v, const struct qvault_root *old_root)
 	/* Nothing is allocated meanwhile: what is free now stays so. */
 	mutex_lock(&v->alloc_mutex);
 	qvault_map_root(v, &root);
-	if (v->allow_discards)
-		discard_freed(v, old_root, &root);
 	list_for_each_entry(g, &v->alloc.lru, lru)
 		refresh(v, g, &root, map);
 	take_aside_back(v);
 	v->alloc.told = QVAULT_NO_VERSION;
 	mutex_unlock(&v->alloc_mutex);
 	qvault_buf_put(map);
+	qvault_trim_anchored(v);
 }

@@ -10,6 +10,26 @@
 
 #include "tree.h"
 
+/* ---- What is passed down (trim.c) ---------------------------------------- */
+
+/*
+ * Ranges in which blocks were freed, counted through all data blocks that there are.
+ * Hints: they may be much too large, and what is not free any more when its turn has
+ * come is left alone.
+ */
+struct qvault_trim {
+	struct qvault_range *range;	/* QVAULT_MAX_TRIM, or NULL */
+	u32 nr;
+};
+
+void qvault_trim_init(struct qvault *v);
+void qvault_trim_exit(struct qvault *v);
+void __qvault_trim_now(struct qvault *v, u64 block, u32 count);
+void qvault_trim_kick(struct qvault *v);
+void qvault_trim_later(struct qvault *v, u64 block, u32 count);
+void qvault_trim_anchored(struct qvault *v);
+bool qvault_trim(struct qvault *v);
+
 /* ---- Allocation (alloc.c), and the way back (release.c) ------------------ */
 
 /*
@@ -68,7 +88,9 @@ void qvault_alloc_set_aside(struct qvault *v, const struct qvault_ptr *ptr, u32 
 void qvault_alloc_frozen(struct qvault *v);
 bool qvault_alloc_aside(const struct qvault *v);
 void qvault_alloc_release(struct qvault *v);
-void qvault_alloc_anchored(struct qvault *v, const struct qvault_root *old_root);
+void qvault_alloc_anchored(struct qvault *v);
+u32 qvault_alloc_free_runs(struct qvault *v, u64 group, u32 *bit, u32 end,
+			   struct qvault_range *run, u32 most);
 void qvault_alloc_grown(struct qvault *v);
 void qvault_alloc_known(struct qvault *v, u64 index, u64 version,
 			unsigned long *bits);

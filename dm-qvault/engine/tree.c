@@ -40,11 +40,13 @@ static void descend(struct qvault *v, struct qvault_node *node, u32 level,
 }
 
 /**
- * qvault_tree_find() - pointer of a leaf
+ * qvault_tree_find_at() - pointer of a node
  * @v: vault
  * @kind: which tree
  * @root: its root
- * @index: leaf or map block
+ * @at: level of the node; 0: a leaf or a map block
+ * @index: a leaf below it, or that leaf.  If the root is below that level: the root,
+ *	if it has the leaf
  * @ptr: set; version 0 if there is none
  * @bad: on -EILSEQ set to the id of the node that failed; may be NULL
  *
@@ -52,9 +54,9 @@ static void descend(struct qvault *v, struct qvault_node *node, u32 level,
  * Return: 0; -EILSEQ if a node on the path is not there (any more): see
  * qvault_node_get(); or another negative errno.
  */
-int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
-		     const struct qvault_root *root, u64 index,
-		     struct qvault_ptr *ptr, u64 *bad)
+int qvault_tree_find_at(struct qvault *v, enum qvault_kind kind,
+			const struct qvault_root *root, u32 at, u64 index,
+			struct qvault_ptr *ptr, u64 *bad)
 {
 	enum qvault_use use = kind == QVAULT_KIND_MAP ? QVAULT_USE_MAP :
 							QVAULT_USE_READ;
@@ -66,7 +68,7 @@ int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
 	if (!qvault_root_covers(root, index))
 		return 0;
 	*ptr = root->ptr;
-	for (level = root->level; level && ptr->version; level--) {
+	for (level = root->level; level > at && ptr->version; level--) {
 		err = qvault_node_get(v, use, kind, level, index_of(level, index),
 				      ptr, &node);
 		if (err) {

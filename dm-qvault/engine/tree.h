@@ -10,6 +10,7 @@
 #include <linux/bitmap.h>
 #include <linux/bits.h>
 #include <linux/list.h>
+#include <linux/rbtree.h>
 #include <linux/spinlock.h>
 
 #include "geometry.h"
@@ -85,8 +86,8 @@ static inline int qvault_unseal(struct qvault *v, enum qvault_kind kind, u64 id,
  * lower levels inside it say, which are newer.
  */
 struct qvault_delta_node {
-	struct hlist_node hash;
-	struct list_head list;
+	struct rb_node tree;		/* of those of its level, by index */
+	struct list_head list;		/* of all */
 	u64 index;			/* of the leaf or subtree in its level */
 	u8 level;
 	u8 used;			/* pointers in ptr[] */
@@ -98,11 +99,10 @@ struct qvault_delta_node {
 };
 
 struct qvault_delta {
-	struct hlist_head *buckets;
-	u32 bucket_shift;
-	u32 marks[QVAULT_MAX_LEVELS];	/* nodes of each level; level 0 too */
+	struct rb_root root[QVAULT_MAX_LEVELS];	/* nodes of each level */
 	u32 gens;			/* at least those that its pointers name */
-	struct list_head nodes;
+	u64 bytes;			/* that its nodes take */
+	struct list_head nodes;		/* all, in order once sorted */
 };
 
 enum qvault_hit {
@@ -110,14 +110,14 @@ enum qvault_hit {
 	QVAULT_HIT,			/* *ptr is set; version 0: unmapped */
 };
 
-int qvault_delta_init(struct qvault_delta *delta, u32 bucket_shift);
+void qvault_delta_init(struct qvault_delta *delta);
 void qvault_delta_exit(struct qvault *v, struct qvault_delta *delta);
 void qvault_delta_clear(struct qvault *v, struct qvault_delta *delta);
 bool qvault_delta_empty(const struct qvault_delta *delta);
 enum qvault_hit qvault_delta_lookup(const struct qvault *v,
 				    const struct qvault_delta *delta,
 				    u64 logical, struct qvault_ptr *ptr);
-void qvault_delta_sort(struct qvault_delta *delta);
+void qvault_delta_sort(struct qvault *v, struct qvault_delta *delta);
 
 /*
  * Nodes for changes that have begun, so that their ends wait for none: for each
@@ -166,6 +166,17 @@ void qvault_next_piece(const struct qvault_geometry *geo, u64 logical,
 void qvault_delta_unmap_piece(struct qvault *v, struct qvault_delta *delta,
 			      const struct qvault_piece *piece);
 
+/* Of a whole subtree; see qvault_delta_knows(). */
+enum qvault_knows {
+	QVAULT_UNKNOWN,
+	QVAULT_UNMAPPED,
+	QVAULT_MAPPED,
+};
+
+enum qvault_knows qvault_delta_knows(const struct qvault *v,
+				     const struct qvault_delta *delta, u32 level,
+				     u64 index);
+u32 qvault_delta_work(const struct qvault_delta *delta, u32 level, u64 index);
 bool qvault_delta_full(const struct qvault *v,
 		       const struct qvault_delta_node *node);
 bool qvault_delta_covers(const struct qvault *v, const struct qvault_delta *delta,
@@ -233,9 +244,17 @@ static inline bool qvault_root_covers(const struct qvault_root *root, u64 index)
 	       !(index >> (QVAULT_FANOUT_SHIFT * root->level));
 }
 
-int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
-		     const struct qvault_root *root, u64 index,
-		     struct qvault_ptr *ptr, u64 *bad);
+int qvault_tree_find_at(struct qvault *v, enum qvault_kind kind,
+			const struct qvault_root *root, u32 at, u64 index,
+			struct qvault_ptr *ptr, u64 *bad);
+
+static inline int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
+				   const struct qvault_root *root, u64 index,
+				   struct qvault_ptr *ptr, u64 *bad)
+{
+	return qvault_tree_find_at(v, kind, root, 0, index, ptr, bad);
+}
+
 struct qvault_node *qvault_tree_cached(struct qvault *v,
 				       const struct qvault_root *root, u64 index);
 
@@ -309,6 +328,7 @@ struct qvault_damage {
 	u64 *id;			/* of nodes of the tree that cannot be read */
 	u32 nr;
 	u32 pages;			/* of the stream, that the last freeze carried */
+	u64 bytes;			/* of the delta, likewise */
 	u32 promised;			/* the same for the next one */
 	bool again;			/* it is the second one without a checkpoint */
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * When commits and checkpoints run: for flushes and FUA writes, by a timer, and
- * when the engine asks for them.
+ * When commits, checkpoints and discards below run: for flushes and FUA writes, by a
+ * timer, and when the engine asks for them.
  *
  * Whatever waits for a commit is on one list.  One thread takes all of it,
  * commits once, and ends it all; what comes meanwhile shares the next commit.
@@ -96,6 +96,18 @@ static void checkpoint_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+/* A little at a time, so that nobody waits long for us to end. */
+static void trim_work(struct work_struct *work)
+{
+	struct qvault_volume *vol =
+		container_of(work, struct qvault_volume, trim_work);
+	unsigned int noio = memalloc_noio_save();
+
+	if (qvault_trim(&vol->v))
+		qvault_kick_trim(&vol->v);
+	memalloc_noio_restore(noio);
+}
+
 /**
  * qvault_flush_init() - prepare for flushes
  * @vol: the target
@@ -108,6 +120,7 @@ void qvault_flush_init(struct qvault_volume *vol)
 	INIT_WORK(&vol->commit_work, commit_work);
 	INIT_DELAYED_WORK(&vol->commit_timer, commit_timer_work);
 	INIT_WORK(&vol->checkpoint_work, checkpoint_work);
+	INIT_WORK(&vol->trim_work, trim_work);
 }
 
 /**
@@ -180,6 +193,7 @@ void qvault_flush_stop(struct qvault_volume *vol)
 	cancel_delayed_work_sync(&vol->commit_timer);
 	flush_workqueue(vol->commit_wq);
 	flush_workqueue(vol->checkpoint_wq);
+	cancel_work_sync(&vol->trim_work);
 }
 
 /**
@@ -194,4 +208,18 @@ void qvault_kick_checkpoint(struct qvault *v)
 
 	if (READ_ONCE(vol->active))
 		queue_work(vol->checkpoint_wq, &vol->checkpoint_work);
+}
+
+/**
+ * qvault_kick_trim() - ask for qvault_trim() soon, on another thread
+ * @v: the vault
+ *
+ * Context: Any.
+ */
+void qvault_kick_trim(struct qvault *v)
+{
+	struct qvault_volume *vol = qvault_volume_of(v);
+
+	if (READ_ONCE(vol->active) && !qvault_quiet())
+		queue_work(vol->trim_wq, &vol->trim_work);
 }

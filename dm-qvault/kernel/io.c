@@ -134,30 +134,63 @@ int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
 	return err;
 }
 
-/**
- * qvault_dev_discard() - tell a device that blocks hold nothing any more
- * @dev: the device
- * @block: the first one
- * @count: how many, not more than a group has
- *
- * Context: May sleep.
- */
-void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
-{
-	struct bio bio;
+/* ---- Discards ---- */
 
-	if (!bdev_max_discard_sectors(dev->bdev))
+/* What is under way, and whoever waits for it. */
+struct discards {
+	atomic_t pending;
+	struct completion done;
+};
+
+static void discards_put(struct discards *d)
+{
+	if (atomic_dec_and_test(&d->pending))
+		complete(&d->done);
+}
+
+static void discard_end_io(struct bio *bio)
+{
+	discards_put(bio->bi_private);
+	bio_put(bio);
+}
+
+/**
+ * qvault_dev_discard() - tell the data device that blocks hold nothing any more
+ * @v: the vault
+ * @range: ranges of blocks, none of more than a group has
+ * @nr: how many
+ *
+ * Bios of our own, which whoever they come to splits as it needs:
+ * blkdev_issue_discard() would wait for bios that everybody shares, also who waits for
+ * us.
+ *
+ * Context: May sleep; for one caller at a time.
+ */
+void qvault_dev_discard(struct qvault *v, const struct qvault_range *range, u32 nr)
+{
+	struct qvault_volume *vol = qvault_volume_of(v);
+	struct discards d = { .pending = ATOMIC_INIT(1) };
+	struct blk_plug plug;
+	struct bio *bio;
+	u32 i;
+
+	if (!bdev_max_discard_sectors(v->data->bdev))
 		return;
-	/*
-	 * One of our own, which whoever it comes to splits as it needs:
-	 * blkdev_issue_discard() would wait for bios that everybody shares, also who
-	 * waits for us.
-	 */
-	bio_init(&bio, dev->bdev, NULL, 0, REQ_OP_DISCARD);
-	bio.bi_iter.bi_sector = sector_of(block);
-	bio.bi_iter.bi_size = count << QVAULT_BLOCK_SHIFT;
-	submit_bio_wait(&bio);
-	bio_uninit(&bio);
+	init_completion(&d.done);
+	blk_start_plug(&plug);
+	for (i = 0; i < nr; i++) {
+		bio = bio_alloc_bioset(v->data->bdev, 0, REQ_OP_DISCARD, GFP_NOIO,
+				       &vol->discard_bios);
+		bio->bi_iter.bi_sector = sector_of(range[i].block);
+		bio->bi_iter.bi_size = range[i].count << QVAULT_BLOCK_SHIFT;
+		bio->bi_private = &d;
+		bio->bi_end_io = discard_end_io;
+		atomic_inc(&d.pending);
+		submit_bio(bio);
+	}
+	blk_finish_plug(&plug);
+	discards_put(&d);
+	wait_for_completion_io(&d.done);
 }
 
 /* ---- Batches ------------------------------------------------------------ */

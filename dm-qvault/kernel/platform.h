@@ -16,6 +16,7 @@
  *	again_wq	reads that did not verify: has the block moved?
  *	commit_wq	flushes, FUA
  *	checkpoint_wq	checkpoints
+ *	trim_wq		discards below
  *
  * Reserves.  Whoever waits for a page holds no page that is not already on its
  * way to a device, so pages always come back.  What is taken after a device
@@ -110,6 +111,7 @@ struct qvault_volume {
 	struct workqueue_struct *again_wq;
 	struct workqueue_struct *commit_wq;
 	struct workqueue_struct *checkpoint_wq;
+	struct workqueue_struct *trim_wq;
 
 	struct qvault_lane in;		/* for reads */
 	struct qvault_lane out;		/* for writes */
@@ -119,6 +121,7 @@ struct qvault_volume {
 	mempool_t batches;		/* one for commits, one for checkpoints */
 	struct bio_set commit_bios;	/* of their batches */
 	struct bio_set checkpoint_bios;
+	struct bio_set discard_bios;
 	mempool_t buffers[QVAULT_NR_USES];	/* the engine's */
 	bool engine;			/* qvault_init() was called */
 
@@ -149,6 +152,7 @@ struct qvault_volume {
 	struct work_struct commit_work;
 	struct delayed_work commit_timer;
 	struct work_struct checkpoint_work;
+	struct work_struct trim_work;
 	struct qvault_ahead ahead[QVAULT_LEAVES_AHEAD];
 
 	/* Was a page swapped out to it?  Hint: a stale one is no worse than a race. */

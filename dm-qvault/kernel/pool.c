@@ -212,6 +212,8 @@ int qvault_pools_init(struct qvault_volume *vol)
 	if (!err)
 		err = bioset_init(&vol->checkpoint_bios, MIN_BIOS, 0, BIOSET_NEED_BVECS);
 	if (!err)
+		err = bioset_init(&vol->discard_bios, MIN_BIOS, 0, 0);
+	if (!err)
 		err = qvault_pool_init(&vol->scratch, MIN_SCRATCH, sizeof(struct qvault_scratch));
 	if (!err)
 		err = qvault_pool_init(&vol->writes, MIN_CHUNKS, qvault_write_size());
@@ -237,6 +239,7 @@ void qvault_pools_exit(struct qvault_volume *vol)
 	mempool_exit(&vol->reads);
 	mempool_exit(&vol->writes);
 	mempool_exit(&vol->scratch);
+	bioset_exit(&vol->discard_bios);
 	bioset_exit(&vol->checkpoint_bios);
 	bioset_exit(&vol->commit_bios);
 	lane_exit(&vol->out);

@@ -39,8 +39,11 @@ static int make_queues(struct qvault_volume *vol)
 	vol->checkpoint_wq = alloc_ordered_workqueue("qvault_checkpoint/%s",
 						     WQ_MEM_RECLAIM | WQ_FREEZABLE,
 						     name);
+	/* Likewise. */
+	vol->trim_wq = alloc_ordered_workqueue("qvault_trim/%s",
+					       WQ_MEM_RECLAIM | WQ_FREEZABLE, name);
 	return vol->write_wq && vol->read_wq && vol->end_wq && vol->again_wq &&
-	       vol->commit_wq && vol->checkpoint_wq ? 0 : -ENOMEM;
+	       vol->commit_wq && vol->checkpoint_wq && vol->trim_wq ? 0 : -ENOMEM;
 }
 
 static int make_engine(struct qvault_volume *vol)
@@ -65,6 +68,7 @@ static void teardown(struct qvault_volume *vol)
 	free_queue(vol->again_wq);
 	free_queue(vol->commit_wq);
 	free_queue(vol->checkpoint_wq);
+	free_queue(vol->trim_wq);
 	if (vol->engine)
 		qvault_exit(&vol->v);
 	qvault_report_exit(vol);

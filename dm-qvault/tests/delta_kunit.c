@@ -167,7 +167,7 @@ static void sorting_goes_by_leaf(struct kunit *test)
 		map(r, below(r, r->v->geo.logical_blocks), 1);
 	unmap(r, QVAULT_FANOUT * QVAULT_FANOUT, QVAULT_FANOUT * QVAULT_FANOUT);
 	map(r, QVAULT_FANOUT * QVAULT_FANOUT + 5, 1);
-	qvault_delta_sort(r->delta);
+	qvault_delta_sort(r->v, r->delta);
 	list_for_each_entry(node, &r->delta->nodes, list) {
 		first = node->index << 7 * node->level;
 		KUNIT_ASSERT_GE(test, first, last);

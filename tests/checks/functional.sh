@@ -10,7 +10,7 @@ set -euo pipefail
 
 program=$("$check_top/tests/lab/guest-program" functional)
 faults=$("$check_top/tests/lab/guest-program" faults)
-[ $# -gt 0 ] || set -- life suspend fio basic corners filesystems counters faults space damage resize attached keys swap
+[ $# -gt 0 ] || set -- life suspend fio basic corners filesystems counters faults space huge damage resize attached keys swap
 for script in "$@"; do
 	file=$check_top/tests/functional/$script.sh
 	mem=$(sed -n 's/^# mem: //p' "$file")

@@ -108,10 +108,18 @@ int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
 	return 0;
 }
 
-void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
+void qvault_dev_discard(struct qvault *v, const struct qvault_range *range, u32 nr)
 {
-	for (; count; count--, block++)
-		write_block(dev, block, zeros);
+	u64 i;
+
+	for (; nr; nr--, range++)
+		for (i = 0; i < range->count; i++)
+			write_block(v->data, range->block + i, zeros);
+}
+
+/* A suspend and a detach do it. */
+void qvault_kick_trim(struct qvault *v)
+{
 }
 
 struct qvault_batch {

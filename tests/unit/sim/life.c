@@ -42,6 +42,7 @@ void attach_caches(struct world *world)
 		return;
 	world->v.cache.limit = rng_below(rng, 6);
 	world->v.alloc.limit = 1 + rng_below(rng, 2);
+	world->v.delta_limit = rng_below(rng, 16) << 10;
 }
 
 /* The table asks for a volume as large as its device allows, or less. */
@@ -111,12 +112,30 @@ static void checkpoint_task(void *arg)
 	wake_up(&world->kick_wait);
 }
 
-/* As flushing its queue does: nothing is taken from under a checkpoint. */
-static void stop_checkpoints(struct world *world)
+static void trim_task(void *arg)
+{
+	struct world *world = arg;
+	struct sim *sim = world->sim;
+
+	for (;;) {
+		wait_event(world->kick_wait, world->trim_kicked || world->stopping);
+		if (world->stopping)
+			break;
+		world->trim_kicked = false;
+		while (!world->stopping && !rng_chance(&world->sched.rng, sim->p.lazy / 4) &&
+		       qvault_trim(&world->v))
+			;
+	}
+	world->trim_stopped = true;
+	wake_up(&world->kick_wait);
+}
+
+/* As flushing their queues does: nothing is taken from under them. */
+static void stop_threads(struct world *world)
 {
 	world->stopping = true;
 	wake_up(&world->kick_wait);
-	wait_event(world->kick_wait, world->stopped);
+	wait_event(world->kick_wait, world->stopped && world->trim_stopped);
 }
 
 /* Write every block, so that the volume is full from now on. */
@@ -266,6 +285,7 @@ static void main_task(void *arg)
 	if (world->shortage)
 		world->sched.fail_alloc = world->shortage;
 	task_spawn(&world->sched, "checkpoint", checkpoint_task, world);
+	task_spawn(&world->sched, "trim", trim_task, world);
 	if (life->sim->p.fill)
 		fill(&c);
 	start_clients(life);
@@ -275,7 +295,7 @@ static void main_task(void *arg)
 		wait_event(life->ended, !life->running);
 	}
 	read_back(&c);
-	stop_checkpoints(world);
+	stop_threads(world);
 	task_current->may_io = true;
 	world->shortage = 0;
 	world->sched.fail_alloc = 0;

@@ -220,16 +220,6 @@ static void group_submit(struct world *world, struct group_io *group,
 	world_submit(world, io);
 }
 
-static void check_data_place(struct world *world, u64 block)
-{
-	u64 group;
-	u32 bit;
-
-	if (!qvault_locate(&world->v.geo, block, &group, &bit))
-		shim_fail("data are written to block %llu",
-			  (unsigned long long)block);
-}
-
 static int write_blocks(struct client *c, struct qvault_write *w,
 			const u64 *value)
 {

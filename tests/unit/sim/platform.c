@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/bitmap.h>
 #include <linux/bug.h>
 #include <linux/kernel.h>
 
@@ -216,16 +217,60 @@ int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
 	return err;
 }
 
-/* Done or not, and if so it is one more write that a crash may cut off. */
-void qvault_dev_discard(struct qvault_dev *dev, u64 block, u64 count)
+/* What is no metadata goes where data blocks are. */
+void check_data_place(struct world *world, u64 block)
 {
-	struct rng *rng = &dev->world->sched.rng;
+	u64 group;
+	u32 bit;
+
+	if (!qvault_locate(&world->v.geo, block, &group, &bit))
+		shim_fail("data are written to block %llu",
+			  (unsigned long long)block);
+}
+
+static void discard(struct world *world, u64 block)
+{
+	struct rng *rng = &world->sched.rng;
 	u8 filler[QVAULT_BLOCK_SIZE];
 
+	check_data_place(world, block);
 	memset(filler, rng_chance(rng, 50) ? 0 : 0xf6, sizeof(filler));
-	for (; count; count--, block++)
-		if (rng_chance(rng, 80))
-			sync_io(dev, IO_WRITE, block, filler, false);
+	/* Done or not, and if so it is one more write that a crash may cut off. */
+	if (rng_chance(rng, 80))
+		sync_io(&world->data, IO_WRITE, block, filler, false);
+}
+
+/*
+ * Of each range some blocks, the first and the last among them: what is free may be all
+ * of a large volume.
+ */
+void qvault_dev_discard(struct qvault *v, const struct qvault_range *range, u32 nr)
+{
+	struct world *world = v->platform;
+	u64 block, end;
+	u32 i;
+
+	/* Or a block would be hit in its next life. */
+	lockdep_assert_held(&v->alloc_mutex);
+	if (!nr || nr > QVAULT_TRIMS)
+		shim_fail("%u discards at a time", nr);
+	world->nr_discards++;
+	for (i = 0; i < nr; i++) {
+		end = range[i].block + range[i].count;
+		if (world->discarded)
+			bitmap_set(world->discarded, range[i].block, range[i].count);
+		for (block = range[i].block; block < end;
+		     block += 1 + (end - block > 40 ? rng_below(&world->sched.rng, end - block - 1) : 0))
+			discard(world, block);
+	}
+}
+
+void qvault_kick_trim(struct qvault *v)
+{
+	struct world *world = v->platform;
+
+	world->trim_kicked = true;
+	wake_up(&world->kick_wait);
 }
 
 /* ---- Batches ---- */

@@ -90,7 +90,9 @@ struct world {
 	u32 shortage;			/* percent of allocations that find none */
 	wait_queue_head_t buf_wait;
 
-	bool kicked, stopping, stopped;
+	bool kicked, trim_kicked, stopping, stopped, trim_stopped;
+	u64 nr_discards;		/* calls */
+	unsigned long *discarded;	/* blocks; or NULL: nobody wants to know */
 	wait_queue_head_t kick_wait;
 	u64 ahead[64];			/* leaves that were asked for */
 	u32 nr_ahead;
@@ -136,6 +138,7 @@ void world_run(struct world *world);
 /* An I/O that the running task does not wait for here. */
 void world_submit(struct world *world, struct io *io);
 int world_io_wait(struct io *io);
+void check_data_place(struct world *world, u64 block);
 
 /* crypto.c */
 void crypto_init(struct qvault_crypto *crypto, bool real, struct tweaks *tweaks);

@@ -183,37 +183,6 @@ void test_alloc_pieces(void)
 	with_vault(9000, 16, alloc_pieces);
 }
 
-/*
- * What a checkpoint sets free may be in use again before it is at its end, if its
- * group is read only after the new map was anchored: nothing of it is discarded.
- */
-static void alloc_reuse(struct fixture *f)
-{
-	struct client c = { .world = &f->world, .rng.state = 6 };
-	struct qvault *v = f->v;
-	struct qvault_root old_map;
-
-	CHECK(!op_write(&c, 0, 200));
-	CHECK(!op_checkpoint(&c));
-	old_map = v->anchor.map;
-	CHECK(!op_write(&c, 0, 200));
-	CHECK(!op_checkpoint(&c));
-	/* As after an attach: no group is in memory. */
-	qvault_alloc_exit(v);
-	CHECK(!qvault_alloc_init(v, 8));
-	CHECK(!op_write(&c, 0, 200));
-	v->allow_discards = true;
-	mutex_lock(&v->checkpoint_mutex);
-	qvault_alloc_anchored(v, &old_map);
-	mutex_unlock(&v->checkpoint_mutex);
-	CHECK(!op_read(&c, 0, 200));
-}
-
-void test_alloc_reuse(void)
-{
-	with_vault(3000, 64, alloc_reuse);
-}
-
 /* How many blocks are written one by one before a checkpoint is asked for. */
 static u32 writes_until_kick(struct client *c, u32 most)
 {

@@ -93,7 +93,7 @@ static struct model *model_new(u64 data_blocks, u64 seed)
 
 	bare_vault(&m->v, data_blocks);
 	m->delta = &m->v.delta[0];
-	CHECK(!qvault_delta_init(m->delta, 4));
+	qvault_delta_init(m->delta);
 	m->rng.state = seed;
 	m->blocks = m->v.geo.logical_blocks;
 	m->version = malloc(m->blocks * sizeof(u64));
@@ -197,7 +197,7 @@ void test_delta_order(void)
 
 	for (n = 0; n < 300; n++)
 		step(m);
-	qvault_delta_sort(m->delta);
+	qvault_delta_sort(&m->v, m->delta);
 	list_for_each_entry(node, &m->delta->nodes, list) {
 		first = node->index << 7 * node->level;
 		if (last)
@@ -207,5 +207,32 @@ void test_delta_order(void)
 		last_first = first;
 	}
 	check_all(m);
+	model_free(m);
+}
+
+/* It hides what is inside of it at each moment, however many steps that takes. */
+void test_delta_fold(void)
+{
+	struct model *m = model_new(90000, 6);
+	struct qvault_delta *newer = &m->v.delta[1];
+	struct qvault_ptr ptr;
+	u32 i, steps = 0;
+
+	for (i = 0; i < 40; i++)
+		insert(m, i * QVAULT_FANOUT, QVAULT_FANOUT);
+	insert(m, 20000, 3);
+	qvault_delta_init(newer);
+	CHECK(qvault_stock_promise(&m->v, 1));
+	qvault_delta_mark(&m->v, newer, 1, 0);
+	qvault_stock_release(&m->v, 1);
+	for (; !qvault_delta_empty(newer); steps++) {
+		CHECK(qvault_delta_lookup(&m->v, newer, 200, &ptr) && !ptr.version);
+		qvault_delta_fold(&m->v, newer, m->delta);
+	}
+	CHECK(steps > 1);
+	for (i = 0; i < QVAULT_FANOUT * QVAULT_FANOUT; i++)
+		m->version[i] = 0;
+	check_all(m);
+	CHECK(!newer->bytes && m->delta->bytes);
 	model_free(m);
 }

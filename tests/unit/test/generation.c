@@ -441,7 +441,7 @@ static void one_log_block(struct fixture *f)
 	f->world.sim = &sim;
 	overwrite(&c, NONE);
 	CHECK(!op_checkpoint(&c));
-	CHECK(!op_unmap(&c, 0, f->v->geo.logical_blocks));
+	CHECK(!op_unmap(&c, 300, f->v->geo.logical_blocks - 300));
 	qvault_cache_exit(f->v);
 	CHECK(!qvault_cache_init(f->v, 64));
 	f->world.expect_failure = true;
@@ -452,6 +452,7 @@ static void one_log_block(struct fixture *f)
 	CHECK(f->v->frozen && f->v->mode == QVAULT_MODE_WRITE);
 	for (i = 0; i < 300; i += 2)
 		CHECK(!op_unmap(&c, i, 1));
+	CHECK(!op_unmap(&c, 0, 300));
 	CHECK(!op_commit(&c));
 	CHECK(f->v->anchor.log_head > f->v->freeze_head);
 	CHECK(!qvault_generation_new(f->v, HMAC));
