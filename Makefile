@@ -6,7 +6,8 @@
 # make test            all named checks; tests/run lists them
 # make bench-report   the full benchmark, written to Documentation/benchmarks
 # make install         tool, manual, and the module by way of dkms if there is dkms
-# make uninstall       takes all of that away again, for every kernel
+# make uninstall       takes all of that away again, for every kernel; not while a vault
+#                      is attached
 # make dkms-source     only what dkms builds from, into DESTDIR/usr/src
 # make clean
 #
@@ -21,9 +22,12 @@ version	:= $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' $(top)/dkms.conf)
 PREFIX	?= /usr/local
 SOURCEDIR ?= /usr/src
 MODULESLOADDIR ?= /usr/lib/modules-load.d
+MODULESDIR ?= /lib/modules
 RELEASE	?= $(shell uname -r)
 INSTALL	?= install
 DKMS	?= dkms
+DEPMOD	?= depmod
+DMSETUP	?= dmsetup
 dkms_source := $(DESTDIR)$(SOURCEDIR)/dm-qvault-$(version)
 modules_load := $(DESTDIR)$(MODULESLOADDIR)/dm-qvault.conf
 
@@ -67,10 +71,18 @@ define install_by_dkms
 		{ ! grep -qxF $$kernel <<<"$$have" || \
 			$(DKMS) build $(this) -k $$kernel --dkmstree $$trial; } && \
 		$(DKMS) build --force $(this) -k $$kernel && \
-		$(DKMS) install --force $(this) -k $$kernel || { status=1; \
+		$(DKMS) install --force $(this) -k $$kernel && \
+		echo "make install: kernel $$kernel has this dm-qvault" || { status=1; \
 			echo "make install: kernel $$kernel does not have this dm-qvault" >&2; }; \
 	done; \
 	rm -rf $$trial; exit $$status
+endef
+
+# The kernel goes on with the module that it has.
+loaded	:= /sys/module/dm_qvault
+define tell_of_loaded
+	@[ ! -e $(loaded) ] || echo "make $@: a dm-qvault from before is loaded:" \
+		"modprobe -r dm-qvault unloads it, once nothing is attached"
 endef
 
 install: dkms-source
@@ -80,21 +92,44 @@ ifeq ($(DESTDIR),)
 ifneq ($(shell command -v $(DKMS)),)
 	$(install_by_dkms)
 else
-	$(MAKE) module && $(MAKE) -C '$(headers)' M='$(top)' modules_install && depmod
+	$(MAKE) module && $(MAKE) -C '$(headers)' M='$(top)' modules_install && \
+		$(DEPMOD) $(RELEASE)
 endif
+	$(tell_of_loaded)
 endif
 
+# A vault that is attached needs the tool, to be detached, and the module when it is next
+# attached.  Without dmsetup it has no name for us, but the module is in use.
+define nothing_attached
+	@attached=$$($(DMSETUP) ls --target qvault 2>/dev/null | sed -n 's/\t.*//p' | tr '\n' ' '); \
+	if [ -z "$$attached" ] && grep -qsv '^0$$' $(loaded)/refcnt; then attached=vaults; fi; \
+	[ -z "$$attached" ] || { echo "make uninstall: still attached: $$attached" >&2; exit 1; }
+endef
+
+# A kernel's own dm-qvault is not ours to take away: it is in neither of these.
+define remove_modules
+	for found in $$(find $(MODULESDIR)/*/updates $(MODULESDIR)/*/extra \
+		-name 'dm-qvault.ko*' 2>/dev/null); do \
+		kernel=$${found#$(MODULESDIR)/}; \
+		rm $$found && $(DEPMOD) $${kernel%%/*} || exit 1; \
+		rmdir $${found%/*} 2>/dev/null || true; \
+	done
+endef
+
 uninstall:
-	$(MAKE) -C $(top)/userspace uninstall PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
-	rm -f $(modules_load)
 ifeq ($(DESTDIR),)
+	$(nothing_attached)
 ifneq ($(shell command -v $(DKMS)),)
 	[ -z "$$($(DKMS) status $(this))" ] || $(DKMS) remove $(this) --all
-else
-	find /lib/modules/$(RELEASE) -name 'dm-qvault.ko*' -delete && depmod $(RELEASE)
 endif
+	$(remove_modules)
 endif
+	$(MAKE) -C $(top)/userspace uninstall PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+	rm -f $(modules_load)
 	rm -rf $(dkms_source)
+ifeq ($(DESTDIR),)
+	$(tell_of_loaded)
+endif
 
 # The suites as well: a kernel with KUnit runs them.
 rooms	:= engine crypto kernel tests

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: replay what a crash could have left of recorded runs of the real module
-# minutes: 5
+# minutes: 2
 # processors: 1
 # limit: 90
 set -euo pipefail

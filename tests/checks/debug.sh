@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: under KASAN, lockdep, kmemleak, UBSAN; allocations and requests that fail
-# minutes: 10
+# minutes: 7
 # limit: 150
-# usage: debug [PART...]      of: kunit faults functional crash adversary
+# usage: debug [PART...]      of: adversary faults functional kunit crash
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh
 . "$(dirname "$0")/../lib/check.sh"
@@ -12,7 +12,8 @@ set -euo pipefail
 guest() { beside "$part" uml --debug --mem 2G --timeout 900 "$@"; }
 program() { echo "$1=$("$check_top/tests/lab/guest-program" "${1,,}")"; }
 
-[ $# -gt 0 ] || set -- kunit faults functional crash adversary
+# The long ones first, or the last would run alone.
+[ $# -gt 0 ] || set -- adversary faults functional kunit crash
 for part in "$@"; do
 	case $part in
 	kunit)
@@ -24,7 +25,7 @@ for part in "$@"; do
 			"$check_top/tests/faults/guest.sh"
 		;;
 	functional)
-		for script in basic life space; do
+		for script in life basic space; do
 			guest --env "$(program FUNCTIONAL)" \
 				"$check_top/tests/functional/$script.sh"
 		done

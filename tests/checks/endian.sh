@@ -19,8 +19,7 @@ build=$QVAULT_CACHE/check-endian/$(cksum <<<"$check_top" | cut -d " " -f 1)
 build_engine() {
 	local root
 	root=$("$check_top/tests/lab/debian-sysroot" s390x libssl-dev)
-	mkdir -p "$build"
-	make -s -j2 -C "$check_top/tests/unit" MODE=fast "O=$build" CC=s390x-linux-gnu-gcc \
+	whole "$build" make -s -j2 -C "$check_top/tests/unit" MODE=fast "O=$build" CC=s390x-linux-gnu-gcc \
 		"CFLAGS=-I$root/usr/include -I$root/usr/include/s390x-linux-gnu" \
 		"LDFLAGS=-static -L$root/usr/lib/s390x-linux-gnu"
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: the real module in a guest: fio, file systems, full volumes, faults, ...
-# minutes: 3
+# minutes: 4
 # limit: 90
 # usage: functional [SCRIPT...]      names in tests/functional, without .sh
 set -euo pipefail
@@ -10,7 +10,8 @@ set -euo pipefail
 
 program=$("$check_top/tests/lab/guest-program" functional)
 faults=$("$check_top/tests/lab/guest-program" faults)
-[ $# -gt 0 ] || set -- life suspend fio basic corners filesystems counters faults space huge damage resize attached keys swap
+# The long ones first, or the last would run alone.
+[ $# -gt 0 ] || set -- faults attached life space huge swap basic fio counters keys resize filesystems damage suspend corners
 for script in "$@"; do
 	file=$check_top/tests/functional/$script.sh
 	mem=$(sed -n 's/^# mem: //p' "$file")

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: libFuzzer with ASAN and UBSAN on every parser of foreign bytes
-# minutes: 2
+# minutes: 1
 # limit: 600
 #
 # usage: tests/run fuzz [SECONDS [TARGET...]]   over all targets together (60)
@@ -27,7 +27,7 @@ ASAN_OPTIONS+=:allocator_release_to_os_interval_ms=-1
 export UBSAN_OPTIONS=print_stacktrace=1
 options=(-timeout=20 -rss_limit_mb=1024 -print_final_stats=1 -len_control=20)
 
-build_targets() { make -s -j2 -C "$here" "O=$1" "${@:2}"; }
+build_targets() { whole "$1" make -s -j2 -C "$here" "O=$1" "${@:2}"; }
 
 # Seeds are lines: of text with escapes, or of hexadecimal.
 write_seeds() {

@@ -19,8 +19,8 @@ here=$check_top/tests/golden
 # The objects of the unit check.
 build=$QVAULT_CACHE/check-unit/$(cksum <<<"$check_top" | cut -d " " -f 1)
 build_engine() {
-	mkdir -p "$build"
-	make -s -j2 -C "$check_top/tests/unit" MODE=asan "O=$build/asan" "$build/asan/golden.bin"
+	whole "$build/asan" make -s -j2 -C "$check_top/tests/unit" MODE=asan "O=$build/asan" \
+		"$build/asan/golden.bin"
 }
 
 golden() { "$build/asan/golden.bin" "$@"; }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: the bugs that other block layers had, each by its number in a list
-# minutes: 2
+# minutes: 1
 # processors: 1
 # limit: 60
 set -euo pipefail

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: the machine goes down, or hibernates, with what nobody has flushed
-# minutes: 4
+# minutes: 3
 # processors: 1
 # limit: 25
 #

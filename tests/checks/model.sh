@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: the protocols as models: every state of them, and mutants
-# minutes: 7
+# minutes: 8
 # processors: 1
 # limit: 120
 set -euo pipefail

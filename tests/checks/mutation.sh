@@ -50,7 +50,8 @@ pristine_engine() {
 }
 
 build_engine() {
-	make -s -C "$check_top/tests/unit" MODE=fast "O=$build/out" "ENGINE=$build/engine"
+	whole "$build/out" make -s -C "$check_top/tests/unit" MODE=fast "O=$build/out" \
+		"ENGINE=$build/engine"
 }
 
 golden_opens() {
@@ -58,8 +59,10 @@ golden_opens() {
 		diff "$golden/vault-1.contents" -
 }
 
+within() { "$check_top/tests/lab/within" "$@"; }
+
 # found BY COMMAND...: did it find something?  A process that dies has done so too;
-# one that `timeout` ended has not, for the machine may only be busy.
+# one whose time was over has not: it may have been slow, and no more.
 found() {
 	local by=$1 status=0
 	shift
@@ -80,12 +83,12 @@ said_by_killer() {
 # of one kind, of which they have few: with memory that goes back, or much that fails.
 lives=(--explore 0 --hostile 0 --ephemeral 0 --forks 1)
 look_in_engine() {
-	found unit timeout 120 "$build/out/unit.bin" ||
-		found golden timeout 60 bash -c "$(declare -f golden_opens)
+	found unit within 120 "$build/out/unit.bin" ||
+		found golden within 60 bash -c "$(declare -f golden_opens)
 			build=$build check_tmp=$check_tmp golden=$golden; set -o pipefail; golden_opens" ||
-		found sim timeout $((60 + seconds * 8)) "$build/out/sim.bin" --shrink 0 \
+		found sim within $((60 + seconds * 8)) "$build/out/sim.bin" --shrink 0 \
 			--seed 1 --cpu "$seconds" ||
-		found sim timeout $((60 + seconds * 8)) "$build/out/sim.bin" --shrink 0 \
+		found sim within $((60 + seconds * 8)) "$build/out/sim.bin" --shrink 0 \
 			--seed 1000 --cpu "$seconds" "${lives[@]}"
 }
 
@@ -125,10 +128,10 @@ look_in_machine() {
 	local -x QVAULT_MODULE=$build/module
 	local part
 	for part in down hibernate off; do
-		found machine timeout 900 bash "$check_top/tests/checks/machine.sh" "$part" &&
+		found machine within 900 bash "$check_top/tests/checks/machine.sh" "$part" &&
 			return 0
 	done
-	found two-lives timeout 900 bash "$check_top/tests/checks/two-lives.sh" savevm-memory
+	found two-lives within 900 bash "$check_top/tests/checks/two-lives.sh" savevm-memory
 }
 
 # ---- One mutant ----

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: a virtual machine killed as it writes, a few times; see powercut
-# minutes: 2
+# minutes: 1
 # processors: 1
 # limit: 60
 set -euo pipefail

@@ -28,7 +28,7 @@ build_all() {
 	cp "$check_top"/dm-qvault/engine/*.[ch] "$build/small/"
 	sed -i -f "$check_top/tests/unit/small.sed" "$build/small/bounds.h"
 	# It runs where it was built, and for long.
-	make -s -j2 -C "$check_top/tests/unit" MODE=fast CFLAGS=-march=native \
+	whole "$build/native" make -s -j2 -C "$check_top/tests/unit" MODE=fast CFLAGS=-march=native \
 		"O=$build/native" "ENGINE=$build/small"
 }
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: W=1, sparse, checkpatch, shellcheck, clang-format, cppcheck; each seen to bite
-# minutes: 2
+# minutes: 1
+# processors: 1
 # limit: 45
 set -euo pipefail
 # shellcheck source=tests/lib/check.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: qvault-ctl: every verb, every wrong input, secrets, memory errors, a fuzzer
-# minutes: 4
+# minutes: 5
 # processors: 1
 # limit: 90
 # usage: tool [plain] [sanitized] [guest]      the parts; all three by default
@@ -31,7 +31,7 @@ anchor_py() { python3 -B "$here/anchor.py" "$@"; }
 make_tool() {
 	local where=$build/$1
 	shift
-	make -s -j"$(nproc)" -C "$check_top/userspace" "O=$where" \
+	whole "$where" make -s -j"$(nproc)" -C "$check_top/userspace" "O=$where" \
 		'CFLAGS=-O2 -g -Werror' "$@"
 }
 
@@ -56,7 +56,8 @@ build_all() {
 }
 
 make_engine() {
-	make -s -j2 -C "$check_top/tests/unit" MODE=fast "O=$build/engine" "$build/engine/golden.bin"
+	whole "$build/engine" make -s -j2 -C "$check_top/tests/unit" MODE=fast "O=$build/engine" \
+		"$build/engine/golden.bin"
 }
 
 make_cut() {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: the engine's own files in userspace: known answers, parts, and a simulator of crashes
-# minutes: 4
+# minutes: 7
 # limit: 90
 #
 # usage: tests/run unit [STATES]      that the simulator has to explore (default: 1000000)
@@ -45,7 +45,7 @@ judge() {
 	fi
 }
 
-build_mode() { make -s -j2 -C "$check_top/tests/unit" "MODE=$1" "O=$build/$1" "${@:2}"; }
+build_mode() { whole "$build/$1" make -s -j2 -C "$check_top/tests/unit" "MODE=$1" "O=$build/$1" "${@:2}"; }
 
 # A copy of the engine in which limits that take gigabytes to reach are small.
 small_limits() {

@@ -141,7 +141,7 @@ refused "by one that is killed" 6 'sh was ended by signal 9' snapshot --run sh -
 try "nothing is held" released
 began=$SECONDS
 refused "by one that takes too long" 6 'sleep took more than 1 seconds, and was ended' snapshot --timeout 1 --run sleep 1234
-try "it is ended within seconds" test $((SECONDS - began)) -lt 20
+try "it is ended long before its own end" test $((SECONDS - began)) -lt 120
 expect_fail "and gone" pgrep -f 'sleep 1234'
 try "nothing is held" released
 refused "that a writer ends" 6 'writes needed the room' snapshot --run "$QVAULT_CTL" checkpoint v

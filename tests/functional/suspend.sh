@@ -105,12 +105,12 @@ dmsetup suspend --noflush --nolockfs s-data
 dmsetup message s 0 commit 2>/dev/null &
 asks=$!
 sleep 0.5
-try "status, while a commit hangs" timeout -s KILL 5 dmsetup status s
-try "so does not the question for the table" timeout -s KILL 5 dmsetup table s
-expect_fail "removal of what is open says so at once" timeout -s KILL 5 dmsetup remove s
+try "status, while a commit hangs" timeout -s KILL 60 dmsetup status s
+try "so does not the question for the table" timeout -s KILL 60 dmsetup table s
+expect_fail "removal of what is open says so at once" timeout -s KILL 60 dmsetup remove s
 kill -KILL "$asks" && disown "$asks"
 ends=0
-for _ in {1..50}; do
+for _ in {1..600}; do
 	if ! kill -0 "$asks" 2>/dev/null; then ends=1; break; fi
 	sleep 0.1
 done

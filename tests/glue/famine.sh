@@ -37,7 +37,7 @@ refused &
 reader=$!
 sleep 1
 dmsetup message glue-top 0 bio write 8000 7 100:2048 3000:2048 >/tmp/write &
-for ((i = 0; i < 50; i++)); do [ -s /tmp/write ] || sleep 0.2; done
+for ((i = 0; i < 300; i++)); do [ -s /tmp/write ] || sleep 0.2; done
 same "while it looks, others compute" ok "$(</tmp/write)"
 same "it was still looking" ok "$(dmsetup message glue-data 0 go)"
 wait "$reader"

@@ -206,7 +206,7 @@ asks=$!
 sleep 0.5
 disown "$asks"
 kill -KILL "$asks"
-try "who waits for a message can be killed" timeout 5 tail --pid="$asks" -f /dev/null
+try "who waits for a message can be killed" timeout 60 tail --pid="$asks" -f /dev/null
 dmsetup resume glue-data
 dm_remove glue
 must "once it is gone" dm_create glue2 "$line2 1 read_only"
@@ -254,7 +254,7 @@ same "a write" ok "$(fun write "$vault" 2002)"
 dmsetup message glue-top 0 uevents hold
 dmsetup message glue-below 0 fail 1 before
 fun sync "$vault" 0 >/tmp/sync &
-for ((i = 0; i < 50; i++)); do [ -s /tmp/sync ] || sleep 0.2; done
+for ((i = 0; i < 300; i++)); do [ -s /tmp/sync ] || sleep 0.2; done
 same "an fsync whose flush fails ends, though nobody can be told" EIO "$(</tmp/sync)"
 told=$(dmsetup message glue-top 0 uevents go)
 wait

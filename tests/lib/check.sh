@@ -11,6 +11,8 @@ export QVAULT_CACHE=${QVAULT_CACHE:-$HOME/.cache/dm-qvault}
 
 # shellcheck source=tests/lib/tally.sh
 . "$check_top/tests/lib/tally.sh"
+# shellcheck source=tests/lib/whole.sh
+. "$check_top/tests/lib/whole.sh"
 # shellcheck disable=SC2034 # used by tally.sh
 tally_output=$check_tmp/output
 

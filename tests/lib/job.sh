@@ -28,6 +28,14 @@ job_option() {
 	esac
 }
 
+# The guest and all its processes, in whatever session they are; they are gone then.
+job_kill() {
+	[ -n "${job_pid:-}" ] || return 0
+	kill "$job_pid" 2>/dev/null || true
+	wait "$job_pid" || true
+	job_pid=""
+}
+
 # The run directory vanishes at the end, whatever the end is.
 job_begin() {
 	mkdir -p "$job_cache/run"
@@ -39,7 +47,7 @@ job_begin() {
 }
 
 job_end() {
-	if [ -n "${job_pid:-}" ]; then kill -KILL -- "-$job_pid" 2>/dev/null || true; fi
+	job_kill
 	if [ -n "$job_keep" ]; then
 		mkdir -p "$job_keep"
 		cp "$job_run/kmsg" "$job_run/console" "$job_keep/" 2>/dev/null || true
@@ -102,29 +110,25 @@ job_crash_on_line() {
 		if [ -n "$job_crash" ] && [[ $line =~ $job_crash ]]; then
 			sleep "$job_crash_delay"
 			touch "$job_run/crashed"
-			kill -KILL -- "-$job_pid"
+			kill "$job_pid"
 			job_crash=""
 		fi
 	done
 }
 
-# job_boot COMMAND...: run the guest in a session of its own, so that all its
-# processes end with it; show what it prints, without carriage returns.
-#
-# User Mode Linux makes one more session, to which no signal of ours comes.  So each
-# is killed by the kernel when its parent is gone, however that came about.
+# job_boot COMMAND...: run the guest, so that all its processes end with it, or with us;
+# show what it prints, without carriage returns.
 job_boot() {
-	local started=$SECONDS with_parent=(setpriv --pdeathsig KILL)
-	setsid "${with_parent[@]}" timeout --signal=KILL "$job_limit" "${with_parent[@]}" "$@" \
+	local started=$SECONDS status=0
+	"$job_top/tests/lab/within" --kill "$job_limit" "$@" \
 		</dev/null >>"$job_run/console" 2>&1 3>"$job_run/fd3" &
 	job_pid=$!
-	disown	# or the shell would report that it was killed
 	tail --pid="$job_pid" -s 0.1 -n +1 -f "$job_run/console" 2>/dev/null |
 		stdbuf -oL tr -d '\r' | sed -u '/reboot: Power down$/d' | job_crash_on_line
-	kill -KILL -- "-$job_pid" 2>/dev/null || true
+	wait "$job_pid" || status=$?
 	job_pid=""
 	job_seconds=$((SECONDS - started))
-	if [ "$job_seconds" -ge "$job_limit" ]; then touch "$job_run/expired"; fi
+	if [ "$status" -eq 124 ]; then touch "$job_run/expired"; fi
 	cat "$job_run/fd3" "$job_run/kmsg" "$job_run/console" | tr -d '\r' >"$job_run/log"
 	mv "$job_run/log" "$job_run/kmsg"
 }

@@ -51,7 +51,7 @@ pc_prepare() {
 		"$check_tmp/data" "$check_tmp/anchor" >/dev/null
 }
 
-# Sets qemu and storage, the two processes.
+# Sets qemu, which is within its time, and storage: the two processes.
 pc_boot() {
 	local boot=$1 socket=$check_tmp/socket
 	rm -f "$socket"
@@ -61,7 +61,7 @@ pc_boot() {
 	storage=$!
 	while [ ! -S "$socket" ]; do sleep 0.05; done
 	# Emulated, and perhaps starved by whatever else runs here: a stall is no news.
-	qemu-system-x86_64 -M q35 -nodefaults -display none -no-reboot -m 384M \
+	"$check_top/tests/lab/within" --kill 180 qemu-system-x86_64 -M q35 -nodefaults -display none -no-reboot -m 384M \
 		-cpu max -accel tcg -kernel "$vmlinuz" -initrd "$check_tmp/initrd" \
 		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check \
 			rcupdate.rcu_cpu_stall_suppress=1 nowatchdog pc_seed=$pc_seed pc_boot=$boot" \
@@ -74,19 +74,16 @@ pc_boot() {
 	qemu=$!
 }
 
-# pc_wait BOOT PATTERN: until it has said so; not if it dies, or never does.
+# pc_wait BOOT PATTERN: until it has said so; not if it dies, or has had its time.
 pc_wait() {
-	local end=$((SECONDS + 180))
 	until grep -qE "$2" "$check_tmp/said.$1"; do
-		if [ "$SECONDS" -ge "$end" ] || ! kill -0 "$qemu" 2>/dev/null; then
-			return 1
-		fi
+		kill -0 "$qemu" 2>/dev/null || return 1
 		sleep 0.05
 	done
 }
 
 pc_kill() {
-	kill -KILL "$qemu" 2>/dev/null || true
+	kill "$qemu" 2>/dev/null || true
 	wait "$qemu" 2>/dev/null || true
 	wait "$storage" || true
 }

@@ -11,9 +11,9 @@
 # shellcheck source=tests/lib/initramfs.sh
 . "$check_top/tests/lib/initramfs.sh"
 
-machine_limit=180	# seconds that an answer may take
+machine_limit=600	# seconds that a machine may be on; see within
 machine_boots=0
-declare -A machine_pid=()	# of QEMU, by the machine's name
+declare -A machine_pid=()	# of QEMU within its time, by the machine's name
 declare -A machine_says=() machine_hears=()	# its serial line: descriptors
 declare -A machine_replies=() machine_obeys=()	# QEMU's own commands: descriptors
 
@@ -84,7 +84,8 @@ boot() {
 	open_pipes "$name" "$where"
 	machine_boots=$((machine_boots + 1))
 	# Emulated, and perhaps starved by whatever else runs here: a stall is no news.
-	qemu-system-x86_64 -M q35 -nodefaults -display none -no-reboot -m 320M \
+	"$check_top/tests/lab/within" --kill "$machine_limit" \
+		qemu-system-x86_64 -M q35 -nodefaults -display none -no-reboot -m 320M \
 		-cpu max -accel "tcg,thread=single" -kernel "$vmlinuz" -initrd "$check_tmp/initrd" \
 		-append "console=ttyS0 loglevel=5 panic=-1 oops=panic mitigations=off no_timer_check \
 			rcupdate.rcu_cpu_stall_suppress=1 nowatchdog $words" \
@@ -103,37 +104,35 @@ boot() {
 cut() {
 	local name
 	for name in "$@"; do
-		kill -KILL "${machine_pid[$name]}" 2>/dev/null || true
-		gone "$name"
+		kill "${machine_pid[$name]}" 2>/dev/null || true
+		gone "$name" || true
 	done
 }
 
 gone() {
-	wait "${machine_pid[$1]}" 2>/dev/null || true
+	local status=0
+	wait "${machine_pid[$1]}" || status=$?
 	close_pipes "$1"
 	unset "machine_pid[$1]"
+	return "$status"
 }
 
 # off NAME: it has switched itself off.
 off() {
-	local end=$((SECONDS + machine_limit))
-	while kill -0 "${machine_pid[$1]}" 2>/dev/null; do
-		if [ "$SECONDS" -ge "$end" ]; then
-			echo "machine $1 is still on"
-			cut "$1"
-			return 1
-		fi
-		sleep 0.1
-	done
-	gone "$1"
+	local status=0
+	gone "$1" || status=$?
+	if [ "$status" -eq 124 ]; then
+		echo "machine $1 is still on"
+		return 1
+	fi
 }
 
 # ---- Told and asked ----
 
 # lines NAME DESCRIPTOR PATTERN: print what comes there, up to a line like PATTERN.
 lines() {
-	local name=$1 end=$((SECONDS + machine_limit)) line part=""
-	while [ "$SECONDS" -lt "$end" ]; do
+	local name=$1 line part=""
+	while true; do
 		if ! IFS= read -r -t 2 -u "$2" line; then
 			part+=$line
 			kill -0 "${machine_pid[$name]}" 2>/dev/null || break
@@ -167,9 +166,8 @@ control() {
 
 # control_until NAME COMMAND PATTERN: ask until QEMU says so.
 control_until() {
-	local end=$((SECONDS + machine_limit))
 	until control "$1" "$2" '"return"' && grep -q "$3" "$check_tmp/control"; do
-		if [ "$SECONDS" -ge "$end" ] || ! kill -0 "${machine_pid[$1]}" 2>/dev/null; then
+		if ! kill -0 "${machine_pid[$1]}" 2>/dev/null; then
 			cat "$check_tmp/control"
 			return 1
 		fi
