@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which data blocks are free.
+ * Where a write goes.
  *
- * The anchored map says what the anchored tree uses.  On top of that, groups in
- * memory know the blocks allocated since (fresh).  A group without fresh blocks
- * can be dropped at any time and read again, so memory does not grow with the
- * volume; and since a checkpoint leaves none fresh, a few groups will do.
+ * A block's home is its own place on a volume that was written in order.  It is taken
+ * if the anchored map leaves it free (vacant.c) and it is not fresh (fresh.c): nothing
+ * else is in memory for it.  Other places are searched for in a group whose bits are put
+ * together in memory for that, which is a few at a time.
  *
  * alloc_mutex serializes searches and the loading of groups; alloc_lock guards
  * every bit and list, because blocks are superseded under map_lock.
  */
 #include <linux/hash.h>
+#include <linux/log2.h>
+#include <linux/math64.h>
 
 #include "qvault.h"
 
@@ -20,62 +22,42 @@
 static void group_free(struct qvault_group *g)
 {
 	kfree(g->busy);
-	kfree(g->fresh);
-	kfree(g->superseded[0]);
-	kfree(g->superseded[1]);
 	kfree(g);
 }
 
 static struct qvault_group *group_alloc(gfp_t gfp)
 {
-	struct qvault_group *g = qvault_kmalloc(sizeof(*g), gfp | __GFP_ZERO);
+	struct qvault_group *g = qvault_kmalloc(sizeof(*g), gfp);
 
 	if (!g)
 		return NULL;
-	INIT_LIST_HEAD(&g->release[0]);
-	INIT_LIST_HEAD(&g->release[1]);
-	g->busy = kzalloc(QVAULT_BLOCK_SIZE, gfp);
-	g->fresh = kzalloc(QVAULT_BLOCK_SIZE, gfp);
-	g->superseded[0] = kzalloc(QVAULT_BLOCK_SIZE, gfp);
-	g->superseded[1] = kzalloc(QVAULT_BLOCK_SIZE, gfp);
-	if (g->busy && g->fresh && g->superseded[0] && g->superseded[1])
+	g->busy = kmalloc(QVAULT_BLOCK_SIZE, gfp);
+	if (g->busy)
 		return g;
-	group_free(g);
+	kfree(g);
 	return NULL;
 }
 
 /* Some are kept, so that there is memory for a group when there is none else. */
 static void group_put(struct qvault_alloc *a, struct qvault_group *g)
 {
-	if (!g)
-		return;
-	if (a->nr_spare == QVAULT_GROUPS) {
+	if (a->nr_closed == QVAULT_GROUPS) {
 		group_free(g);
 		return;
 	}
-	list_add(&g->lru, &a->spare);
-	a->nr_spare++;
+	list_add(&g->lru, &a->closed);
+	a->nr_closed++;
 }
 
-int qvault_alloc_init(struct qvault *v, u32 limit)
+static int groups_init(struct qvault_alloc *a)
 {
-	struct qvault_alloc *a = &v->alloc;
 	struct qvault_group *g;
 
-	memset(a, 0, sizeof(*a));
-	INIT_LIST_HEAD(&a->lru);
-	INIT_LIST_HEAD(&a->spare);
-	INIT_LIST_HEAD(&a->release[0]);
-	INIT_LIST_HEAD(&a->release[1]);
-	INIT_LIST_HEAD(&a->aside[0]);
-	INIT_LIST_HEAD(&a->aside[1]);
-	a->limit = limit;
-	a->bucket_shift = 8;
-	a->buckets = kvcalloc(1ul << a->bucket_shift, sizeof(*a->buckets),
-			      GFP_KERNEL);
-	if (!a->buckets)
+	a->group_shift = clamp(ilog2(a->group_limit), 3, 16);
+	a->groups = kvcalloc(1ul << a->group_shift, sizeof(*a->groups), GFP_KERNEL);
+	if (!a->groups)
 		return -ENOMEM;
-	while (a->nr_spare < QVAULT_GROUPS) {
+	while (a->nr_closed < QVAULT_GROUPS) {
 		g = group_alloc(GFP_KERNEL);
 		if (!g)
 			return -ENOMEM;
@@ -84,28 +66,97 @@ int qvault_alloc_init(struct qvault *v, u32 limit)
 	return 0;
 }
 
+/**
+ * qvault_alloc_limit() - how many cells some memory is enough for
+ * @bytes: of memory
+ *
+ * With its share of the buckets, and of the groups that are open.
+ *
+ * Context: Any.
+ * Return: A limit for qvault_alloc_init().
+ */
+u32 qvault_alloc_limit(u64 bytes)
+{
+	const u32 buckets = sizeof(struct hlist_head);
+	const u32 cell = roundup_pow_of_two(sizeof(struct qvault_cell)) + buckets;
+	const u32 group = QVAULT_BLOCK_SIZE + buckets +
+			  roundup_pow_of_two(sizeof(struct qvault_group));
+
+	/* The least number of groups is there in any case. */
+	bytes -= min(bytes, (u64)QVAULT_GROUPS * group);
+	return div64_u64(bytes * QVAULT_CELLS_PER_GROUP,
+			 cell * QVAULT_CELLS_PER_GROUP + group);
+}
+
+/**
+ * qvault_alloc_set_limit() - set how much may be in memory from now on
+ * @a: of a vault
+ * @limit: cells of fresh blocks; groups go by them
+ *
+ * Context: nothing else uses the vault.
+ */
+void qvault_alloc_set_limit(struct qvault_alloc *a, u32 limit)
+{
+	a->limit = limit;
+	a->group_limit = max(limit / QVAULT_CELLS_PER_GROUP, QVAULT_GROUPS);
+}
+
+/**
+ * qvault_alloc_init() - prepare for allocations
+ * @v: vault
+ * @limit: most cells of fresh blocks in memory
+ *
+ * Context: sleeps.
+ * Return: 0 or -ENOMEM; qvault_alloc_exit() must follow in any case.
+ */
+int qvault_alloc_init(struct qvault *v, u32 limit)
+{
+	struct qvault_alloc *a = &v->alloc;
+	int err;
+
+	memset(a, 0, sizeof(*a));
+	INIT_LIST_HEAD(&a->lru);
+	INIT_LIST_HEAD(&a->closed);
+	INIT_LIST_HEAD(&a->aside[0]);
+	INIT_LIST_HEAD(&a->aside[1]);
+	a->told = QVAULT_NO_VERSION;
+	qvault_alloc_set_limit(a, limit);
+	err = qvault_fresh_init(a) ?: groups_init(a);
+	if (err)
+		return err;
+	return qvault_cells_refill(v, ~0u, GFP_KERNEL) ? 0 : -ENOMEM;
+}
+
 void qvault_alloc_exit(struct qvault *v)
 {
+	struct qvault_alloc *a = &v->alloc;
 	struct qvault_group *g, *next;
 
-	if (!v->alloc.buckets)
+	if (!a->cells)
 		return;
-	qvault_alloc_forget_aside(&v->alloc);
-	list_splice(&v->alloc.spare, &v->alloc.lru);
-	list_for_each_entry_safe(g, next, &v->alloc.lru, lru)
+	qvault_alloc_forget_aside(a);
+	list_splice(&a->closed, &a->lru);
+	list_for_each_entry_safe(g, next, &a->lru, lru)
 		group_free(g);
-	kvfree(v->alloc.buckets);
-	v->alloc.buckets = NULL;
+	kvfree(a->groups);
+	qvault_fresh_exit(a);
+}
+
+/* The same as after qvault_alloc_init(). */
+int qvault_alloc_again(struct qvault *v)
+{
+	qvault_alloc_exit(v);
+	return qvault_alloc_init(v, v->alloc.limit);
 }
 
 /* ---- Groups in memory ---- */
 
 static struct hlist_head *bucket_of(struct qvault_alloc *a, u64 index)
 {
-	return &a->buckets[hash_64(index, a->bucket_shift)];
+	return &a->groups[hash_64(index, a->group_shift)];
 }
 
-/* The group if it is in memory, or NULL; contract in alloc.h. */
+/* The group if it is in memory, or NULL; contract in space.h. */
 struct qvault_group *__qvault_group_find(struct qvault *v, u64 index)
 {
 	struct qvault_group *g;
@@ -116,123 +167,65 @@ struct qvault_group *__qvault_group_find(struct qvault *v, u64 index)
 	return NULL;
 }
 
-/* Set a group's number of fresh blocks; contract in alloc.h. */
-void __qvault_group_fresh(struct qvault *v, struct qvault_group *g, u32 nr)
+/* Blocks of a group, of the cell at @place, are free now; contract in space.h. */
+void __qvault_group_freed(struct qvault *v, u64 index, u32 place, u64 mask)
 {
+	struct qvault_group *g = __qvault_group_find(v, index);
+	u32 bit = place * QVAULT_CELL_BLOCKS;
+
 	lockdep_assert_held(&v->alloc_lock);
-	WRITE_ONCE(v->alloc.nr_fresh, v->alloc.nr_fresh - g->nr_fresh + nr);
-	g->nr_fresh = nr;
+	if (!g)
+		return;
+	g->nr_busy -= hweight64(mask);
+	g->longest = g->nr_data;
+	for (; mask; mask >>= 1, bit++)
+		if (mask & 1)
+			__clear_bit(bit, g->busy);
 }
 
-/*
- * Take out, of the groups that hold nothing but what can be read again, the one
- * that was not used for longest; or NULL.
- */
-static struct qvault_group *evict(struct qvault *v)
+/* It can be read again, so this loses nothing. */
+static void close(struct qvault *v, struct qvault_group *g)
 {
-	struct qvault_group *g, *idle = NULL;
-
 	lockdep_assert_held(&v->alloc_mutex);
 	spin_lock(&v->alloc_lock);
-	list_for_each_entry(g, &v->alloc.lru, lru) {
-		if (g->nr_fresh || !list_empty(&g->release[0]) ||
-		    !list_empty(&g->release[1]))
-			continue;
-		hlist_del(&g->hash);
-		list_del(&g->lru);
-		v->alloc.nr_groups--;
-		idle = g;
-		break;
-	}
+	hlist_del(&g->hash);
+	list_del(&g->lru);
+	v->alloc.nr_groups--;
 	spin_unlock(&v->alloc_lock);
-	return idle;
+	group_put(&v->alloc, g);
 }
 
-/* Make place for another group within the limit, if that can be. */
-static void shrink(struct qvault *v)
-{
-	struct qvault_group *g;
-
-	while (v->alloc.nr_groups >= v->alloc.limit) {
-		g = evict(v);
-		if (!g)
-			break;
-		group_put(&v->alloc, g);
-	}
-}
-
-/*
- * Memory for a group.  When memory is short one that is idle gives way; if there is
- * none, NULL: after a checkpoint there will be.
- */
-static struct qvault_group *group_get(struct qvault *v, gfp_t gfp)
+/* Memory for a group: there always is, for the one that was not used for longest gives way. */
+static struct qvault_group *group_get(struct qvault *v)
 {
 	struct qvault_alloc *a = &v->alloc;
-	struct qvault_group *g;
+	struct qvault_group *g = NULL;
 
-	shrink(v);
-	g = list_first_entry_or_null(&a->spare, struct qvault_group, lru);
-	if (g) {
-		list_del(&g->lru);
-		a->nr_spare--;
+	while (a->nr_groups >= a->group_limit)
+		close(v, list_first_entry(&a->lru, struct qvault_group, lru));
+	if (list_empty(&a->closed))
+		g = group_alloc(TRY);
+	if (g)
 		return g;
-	}
-	return group_alloc(gfp) ?: evict(v);
+	if (list_empty(&a->closed))
+		close(v, list_first_entry(&a->lru, struct qvault_group, lru));
+	g = list_first_entry(&a->closed, struct qvault_group, lru);
+	list_del(&g->lru);
+	a->nr_closed--;
+	return g;
 }
 
-/**
- * qvault_map_read() - read a map block
- * @v: vault
- * @root: of the map: the anchored one, or the one before it
- * @index: group
- * @bits: set, QVAULT_MAP_BITS in the order of the kernel's bitmaps
- * @version: set to the block's, 0 if there is none and @bits are zeros
- *
- * Context: alloc_mutex, which keeps a checkpoint from replacing a tree twice;
- * so what is not there is corrupt, and reported.  Sleeps.
- * Return: 0 or a negative errno.
- */
-int qvault_map_read(struct qvault *v, const struct qvault_root *root, u64 index,
-		    unsigned long *bits, u64 *version)
+/* Blocks that are nobody's home. */
+static u32 first_spare(const struct qvault_group *g)
 {
-	struct qvault_node *node;
-	struct qvault_ptr ptr;
-	const unsigned long *word;
-	u64 bad = qvault_node_id(0, index);
-	u32 i;
-	int err;
+	u32 homes = QVAULT_GROUP_LEAVES * QVAULT_FANOUT;
 
-	err = qvault_tree_find(v, QVAULT_KIND_MAP, root, index, &ptr, &bad);
-	if (!err) {
-		*version = ptr.version;
-		if (!ptr.version) {
-			bitmap_zero(bits, QVAULT_MAP_BITS);
-			return 0;
-		}
-		err = qvault_node_get(v, QVAULT_USE_MAP, QVAULT_KIND_MAP, 0, index,
-				      &ptr, &node);
-	}
-	if (err)
-		return err == -EILSEQ ?
-		       qvault_corrupt(v, QVAULT_KIND_MAP, bad) : err;
-	word = node->data;
-	for (i = 0; i < QVAULT_BLOCK_SIZE / sizeof(*word); i++)
-		bits[i] = qvault_le_long(word[i]);
-	qvault_node_put(v, node);
-	return 0;
-}
-
-/* The root of the map in the newest durable anchor record. */
-void qvault_map_root(struct qvault *v, struct qvault_root *root)
-{
-	read_lock(&v->map_lock);
-	*root = v->anchor.map;
-	read_unlock(&v->map_lock);
+	return homes < g->nr_data ? homes : 0;
 }
 
 /*
- * The blocks of a new group in memory.  One whose map block cannot be read is full,
- * until a checkpoint has written another or this one is there again.
+ * What the map says of a new group in memory.  One whose map block cannot be read is
+ * full, until a checkpoint has written another or this one is there again.
  */
 static int read_group(struct qvault *v, u64 index, struct qvault_group *g)
 {
@@ -249,15 +242,13 @@ static int read_group(struct qvault *v, u64 index, struct qvault_group *g)
 		g->version = QVAULT_NO_VERSION;
 		err = 0;
 	}
-	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
-	g->cursor = 0;
+	g->cursor = first_spare(g);
 	g->longest = g->nr_data;
 	return err;
 }
 
-/* Find a group or read it; -ENOMEM if there is no memory, and all hold fresh blocks. */
-static int load(struct qvault *v, u64 index, gfp_t gfp,
-		struct qvault_group **result)
+/* Find a group, or put it together from the map and what is fresh. */
+static int load(struct qvault *v, u64 index, struct qvault_group **result)
 {
 	struct qvault_alloc *a = &v->alloc;
 	struct qvault_group *g = __qvault_group_find(v, index);
@@ -271,15 +262,17 @@ static int load(struct qvault *v, u64 index, gfp_t gfp,
 		spin_unlock(&v->alloc_lock);
 		return 0;
 	}
-	g = group_get(v, gfp);
-	if (!g)
-		return -ENOMEM;
+	g = group_get(v);
 	err = read_group(v, index, g);
 	if (err) {
 		group_put(a, g);
 		return err;
 	}
+	a->visits++;
 	spin_lock(&v->alloc_lock);
+	/* From here on, what becomes free becomes so in the group, too. */
+	__qvault_cells_set(v, index, g->busy);
+	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
 	hlist_add_head(&g->hash, bucket_of(a, index));
 	list_add_tail(&g->lru, &a->lru);
 	a->nr_groups++;
@@ -290,22 +283,28 @@ static int load(struct qvault *v, u64 index, gfp_t gfp,
 
 /* ---- Searching ---- */
 
-/* Take up to @count blocks from @bit on while they are free. */
-static u32 __take(struct qvault *v, struct qvault_group *g, u32 bit, u32 count,
-		  struct qvault_ptr *ptr)
+/*
+ * Take up to @count blocks from @bit on while they are not fresh; the map leaves all
+ * of them free.  @g: the group, if it is in memory.
+ */
+static u32 __take(struct qvault *v, u64 index, struct qvault_group *g, u32 bit,
+		  u32 count, struct qvault_ptr *ptr)
 {
+	struct qvault_cell *cell;
 	u32 n;
 
 	lockdep_assert_held(&v->alloc_lock);
-	for (n = 0; n < count && bit + n < g->nr_data; n++) {
-		if (test_bit(bit + n, g->busy))
+	for (n = 0; n < count; n++, bit++) {
+		cell = __qvault_cell_get(v, index, bit);
+		if (!cell || cell->fresh & qvault_cell_mask(bit))
 			break;
-		__set_bit(bit + n, g->busy);
-		__set_bit(bit + n, g->fresh);
-		ptr[n].where = qvault_block_of(&v->geo, g->index, bit + n);
+		__qvault_cell_add(v, cell, qvault_cell_mask(bit));
+		if (g)
+			__set_bit(bit, g->busy);
+		ptr[n].where = qvault_block_of(&v->geo, index, bit);
 	}
-	g->nr_busy += n;
-	__qvault_group_fresh(v, g, g->nr_fresh + n);
+	if (g)
+		g->nr_busy += n;
 	return n;
 }
 
@@ -346,10 +345,12 @@ static u32 take_from(struct qvault *v, struct qvault_group *g, u32 count,
 			other = __longest(g, 0, g->cursor, count - n, &second);
 			if (other > run)
 				begin = second;
-			g->longest = max3(run, other, 1u);
+			run = max(run, other);
+			g->longest = max(run, 1u);
 		}
-		run = __take(v, g, begin, count - n, ptr + n);
-		if (WARN_ON_ONCE(!run))
+		run = __take(v, g->index, g, begin, run, ptr + n);
+		/* Not all: there is no cell for the next one. */
+		if (!run)
 			break;
 		n += run;
 		g->cursor = begin + run;
@@ -358,97 +359,146 @@ static u32 take_from(struct qvault *v, struct qvault_group *g, u32 count,
 	return n;
 }
 
-/* The home of a block, if it is free, and what follows it. */
-static u32 take_home(struct qvault *v, struct qvault_group *g, u32 bit,
-		     u32 count, struct qvault_ptr *ptr)
+/*
+ * The home of a block, if it is free, and what follows it.  Says whether the group has
+ * @room for more, as far as is known.
+ */
+static int take_home(struct qvault *v, u64 index, u32 bit, u32 count,
+		     struct qvault_ptr *ptr, bool *room)
 {
-	u32 n;
+	struct qvault_group *g = __qvault_group_find(v, index);
+	int n;
 
+	count = min(count, qvault_group_data(&v->geo, index) - bit);
+	if (g) {
+		spin_lock(&v->alloc_lock);
+		n = find_next_bit(g->busy, bit + count, bit) - bit;
+		*room = g->nr_busy + n < g->nr_data;
+		spin_unlock(&v->alloc_lock);
+	} else {
+		n = qvault_map_vacant(v, index, bit, count, room);
+	}
+	if (n <= 0)
+		return n;
 	spin_lock(&v->alloc_lock);
-	n = __take(v, g, bit, count, ptr);
-	if (n)
-		g->cursor = bit + n;
+	n = __take(v, index, g, bit, n, ptr);
 	spin_unlock(&v->alloc_lock);
 	return n;
 }
 
-/* Of many groups below one map node it is said once until the next checkpoint. */
-static void tell_once(struct qvault *v, u64 bad)
+/* At home; and the rest in the same group. */
+static int take_near(struct qvault *v, u64 index, u32 bit, u32 count,
+		     struct qvault_ptr *ptr)
 {
-	if (bad != v->alloc.told)
-		qvault_corrupt(v, QVAULT_KIND_MAP, bad);
-	v->alloc.told = bad;
+	struct qvault_group *g;
+	bool room;
+	int n, err;
+
+	n = take_home(v, index, bit, count, ptr, &room);
+	if (n < 0 || n == count || !room)
+		return n;
+	err = load(v, index, &g);
+	if (err)
+		return n ?: err;
+	return n + take_from(v, g, count - n, ptr + n);
+}
+
+/* Take blocks anywhere, from the hint on: once around, and no further. */
+static int take_anywhere(struct qvault *v, u32 count, struct qvault_ptr *ptr)
+{
+	struct qvault_alloc *a = &v->alloc;
+	u64 index = a->hint, end = v->geo.groups;
+	struct qvault_group *g;
+	u32 n = 0;
+	int err = 0;
+
+	while (n < count) {
+		err = qvault_map_next(v, &index);
+		if (!err && index >= end) {
+			/* Those before the hint, too. */
+			if (end == a->hint)
+				break;
+			end = a->hint;
+			index = 0;
+			continue;
+		}
+		if (!err)
+			err = load(v, index, &g);
+		if (err)
+			break;
+		n += take_from(v, g, count - n, ptr + n);
+		if (n == count || !READ_ONCE(a->nr_spare))
+			break;
+		index++;
+	}
+	if (n)
+		a->hint = index < v->geo.groups ? index : 0;
+	return n ?: err ?: -ENOSPC;
+}
+
+/* So few cells are left that writes do not go home: they will do for many that do not. */
+static bool few_left(const struct qvault_alloc *a)
+{
+	u32 keep = max(a->limit / 16, QVAULT_CELLS);
+
+	return READ_ONCE(a->nr_cells) - READ_ONCE(a->nr_spare) + keep > a->limit;
 }
 
 /*
- * Is there a free block in a group that may not be in memory?  Not if the map
- * cannot be read.
+ * Have cells for any write.  If memory for them runs out, or would soon, writes go
+ * where they need few, which is not home.
  */
-static int has_free(struct qvault *v, u64 index, bool *result)
+static bool crowded(struct qvault *v)
 {
-	struct qvault_group *g = __qvault_group_find(v, index);
-	struct qvault_root root;
-	struct qvault_ptr ptr;
-	u64 bad;
-	int err;
+	struct qvault_alloc *a = &v->alloc;
 
-	if (g) {
-		*result = g->nr_busy < g->nr_data;
-		return 0;
-	}
-	qvault_map_root(v, &root);
-	err = qvault_tree_find(v, QVAULT_KIND_MAP, &root, index, &ptr, &bad);
-	if (err == -EILSEQ) {
-		tell_once(v, bad);
-		*result = false;
-		return 0;
-	}
-	if (err)
-		return err;
-	*result = !ptr.version ||
-		  qvault_node_weight(&ptr) < qvault_group_data(&v->geo, index);
-	return 0;
+	return !qvault_cells_refill(v, a->limit, TRY) || few_left(a);
 }
 
-/* Take blocks of the groups in memory, wherever they are. */
-static u32 take_at_hand(struct qvault *v, u32 count, struct qvault_ptr *ptr)
+/* Where no cell is needed, home is as good as any place. */
+static bool in_cell(struct qvault *v, u64 index, u32 bit)
 {
-	struct qvault_group *g;
-	u32 n = 0;
+	struct qvault_cell *cell;
 
-	list_for_each_entry(g, &v->alloc.lru, lru)
-		n += take_from(v, g, count - n, ptr + n);
-	return n;
+	spin_lock(&v->alloc_lock);
+	cell = __qvault_cell_find(v, index, bit);
+	spin_unlock(&v->alloc_lock);
+	return cell;
 }
 
-/* Take blocks anywhere, from the hint on. */
-static int take_anywhere(struct qvault *v, u32 count, struct qvault_ptr *ptr)
+/**
+ * qvault_alloc_blocks() - allocate data blocks
+ * @v: vault
+ * @logical: first block they are for
+ * @count: how many
+ * @ptr: where is set in as many as are returned
+ *
+ * At home if that is free, so that what is written in order stands in order;
+ * else close by, in long runs.
+ *
+ * Context: sleeps; no lock held.
+ * Return: how many, 1..@count; -ENOSPC if there are none, or none within reach
+ * while memory is short: a checkpoint may help; or another negative errno.
+ */
+int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
+			struct qvault_ptr *ptr)
 {
-	struct qvault_group *g;
-	u64 i, index = v->alloc.hint;
-	u32 n = 0;
-	bool ok;
-	int err;
+	u64 index;
+	u32 bit;
+	int n = 0, more = 0;
 
-	for (i = 0; n < count && i < v->geo.groups; i++) {
-		err = has_free(v, index, &ok);
-		if (!err && ok)
-			err = load(v, index, TRY, &g);
-		if (err == -ENOMEM)
-			n += take_at_hand(v, count - n, ptr + n);
-		if (err == -ENOMEM && !n)
-			return -ENOSPC;
-		if (err)
-			return n ?: err;
-		if (ok)
-			n += take_from(v, g, count - n, ptr + n);
-		if (n == count)
-			break;
-		if (++index == v->geo.groups)
-			index = 0;
-	}
-	v->alloc.hint = index;
-	return n ?: -ENOSPC;
+	if (!qvault_locate(&v->geo, qvault_home(&v->geo, logical), &index, &bit))
+		return -EUCLEAN;
+	qvault_map_ahead(v, index);
+	mutex_lock(&v->alloc_mutex);
+	if (!crowded(v) || in_cell(v, index, bit))
+		n = take_near(v, index, bit, count, ptr);
+	if (n >= 0 && n < count)
+		more = take_anywhere(v, count - n, ptr + n);
+	mutex_unlock(&v->alloc_mutex);
+	if (more > 0)
+		return n + more;
+	return n ?: more;
 }
 
 /**
@@ -472,7 +522,7 @@ u32 qvault_alloc_free_runs(struct qvault *v, u64 group, u32 *bit, u32 end,
 	struct qvault_group *g = NULL;
 	u32 n = 0, stop;
 
-	if (load(v, group, TRY, &g)) {
+	if (load(v, group, &g)) {
 		*bit = end;
 		return 0;
 	}
@@ -491,83 +541,34 @@ u32 qvault_alloc_free_runs(struct qvault *v, u64 group, u32 *bit, u32 end,
 	return n;
 }
 
-/* Would another group be one too many, because all hold fresh blocks? */
-static bool crowded(struct qvault *v)
-{
-	shrink(v);
-	return v->alloc.nr_groups >= v->alloc.limit;
-}
-
-/**
- * qvault_alloc_blocks() - allocate data blocks
- * @v: vault
- * @logical: first block they are for
- * @count: how many
- * @ptr: where is set in as many as are returned
- *
- * At home if that is free, so that what is written in order stands in order;
- * else close by, in long runs.
- *
- * Context: sleeps; no spinlock held.
- * Return: how many, 1..@count; -ENOSPC if there are none, or none within reach
- * while memory is short: a checkpoint may help; or another negative errno.
- */
-int qvault_alloc_blocks(struct qvault *v, u64 logical, u32 count,
-			struct qvault_ptr *ptr)
-{
-	struct qvault_group *g = NULL;
-	u64 index;
-	u32 bit;
-	int n = 0, more, err = 0;
-
-	mutex_lock(&v->alloc_mutex);
-	if (!qvault_locate(&v->geo, qvault_home(&v->geo, logical), &index, &bit))
-		err = -EUCLEAN;
-	else if (__qvault_group_find(v, index) || !crowded(v))
-		err = load(v, index, TRY, &g);
-	if (err == -ENOMEM)
-		err = 0;
-	if (!err && g) {
-		n = take_home(v, g, bit, count, ptr);
-		if (n < count)
-			n += take_from(v, g, count - n, ptr + n);
-	}
-	if (!err && n < count) {
-		more = take_anywhere(v, count - n, ptr + n);
-		if (more > 0)
-			n += more;
-		else
-			err = more;
-	}
-	mutex_unlock(&v->alloc_mutex);
-	return n ?: err;
-}
-
 /**
  * qvault_alloc_grown() - the volume has more blocks: the last group may have, too
  * @v: vault
- *
- * Of a group whose map block cannot be read all is in use, also what is new.
  *
  * Context: alloc_mutex.
  */
 void qvault_alloc_grown(struct qvault *v)
 {
-	struct qvault_group *g;
-	u32 nr_data;
+	struct qvault_group *g, *next;
 
 	lockdep_assert_held(&v->alloc_mutex);
-	spin_lock(&v->alloc_lock);
-	list_for_each_entry(g, &v->alloc.lru, lru) {
-		nr_data = qvault_group_data(&v->geo, g->index);
-		if (g->version == QVAULT_NO_VERSION) {
-			bitmap_set(g->busy, g->nr_data, nr_data - g->nr_data);
-			g->nr_busy += nr_data - g->nr_data;
-		}
-		g->nr_data = nr_data;
-		g->longest = nr_data;
-	}
-	spin_unlock(&v->alloc_lock);
+	list_for_each_entry_safe(g, next, &v->alloc.lru, lru)
+		close(v, g);
+}
+
+/* Drop groups of which there is a newer map block. */
+void qvault_alloc_refresh(struct qvault *v)
+{
+	struct qvault_group *g, *next;
+	struct qvault_root root;
+	struct qvault_ptr ptr;
+
+	lockdep_assert_held(&v->alloc_mutex);
+	qvault_map_root(v, &root);
+	list_for_each_entry_safe(g, next, &v->alloc.lru, lru)
+		if (!qvault_tree_find(v, QVAULT_KIND_MAP, &root, g->index, &ptr, NULL) &&
+		    ptr.version != g->version)
+			close(v, g);
 }
 
 /**
@@ -589,10 +590,12 @@ void qvault_alloc_known(struct qvault *v, u64 index, u64 version,
 	bitmap_zero(bits, QVAULT_MAP_BITS);
 	spin_lock(&v->alloc_lock);
 	g = __qvault_group_find(v, index);
-	if (g && version && g->version == version)
-		bitmap_andnot(bits, g->busy, g->fresh, QVAULT_MAP_BITS);
-	else
+	if (g && version && g->version == version) {
+		bitmap_copy(bits, g->busy, QVAULT_MAP_BITS);
+		__qvault_cells_clear(v, index, bits);
+	} else {
 		bitmap_set(bits, 0, qvault_group_data(&v->geo, index));
+	}
 	spin_unlock(&v->alloc_lock);
 }
 
@@ -603,42 +606,38 @@ bool qvault_alloc_leaky(const struct qvault *v)
 	       qvault_node_weight(&v->anchor.tree.ptr);
 }
 
-/* May a block that the log names be in use by what the map says? */
-static bool may_be_busy(const struct qvault *v, const struct qvault_group *g,
-			u32 bit)
-{
-	return (g->version == QVAULT_NO_VERSION || qvault_alloc_leaky(v)) &&
-	       !test_bit(bit, g->fresh);
-}
-
 /**
  * qvault_alloc_replay() - a block that the log names is in use
  * @v: vault being attached
  * @block: on the data device
  *
+ * That the anchored map leaves it free is not looked at: the next checkpoint finds
+ * out (changes.c), and until then nobody takes the block.
+ *
  * Context: sleeps.
- * Return: 0; -EUCLEAN if something else uses it; or another negative errno.
+ * Return: 0; -EUCLEAN if the log names it twice, or there is no such block; -ENOMEM, also
+ * if there would be more in memory than there may.
  */
 int qvault_alloc_replay(struct qvault *v, u64 block)
 {
-	struct qvault_group *g = NULL;
+	struct qvault_cell *cell;
 	u64 index;
 	u32 bit;
-	int err = -EUCLEAN;
+	int err = 0;
 
+	if (!qvault_locate(&v->geo, block, &index, &bit))
+		return -EUCLEAN;
 	mutex_lock(&v->alloc_mutex);
-	if (qvault_locate(&v->geo, block, &index, &bit))
-		err = load(v, index, GFP_NOIO, &g);
-	if (!err && test_bit(bit, g->busy) && !may_be_busy(v, g, bit))
+	qvault_cells_refill(v, v->alloc.limit, GFP_NOIO);
+	spin_lock(&v->alloc_lock);
+	cell = __qvault_cell_get(v, index, bit);
+	if (!cell)
+		err = -ENOMEM;
+	else if (cell->fresh & qvault_cell_mask(bit))
 		err = -EUCLEAN;
-	if (!err) {
-		spin_lock(&v->alloc_lock);
-		g->nr_busy += !test_bit(bit, g->busy);
-		__set_bit(bit, g->busy);
-		__set_bit(bit, g->fresh);
-		__qvault_group_fresh(v, g, g->nr_fresh + 1);
-		spin_unlock(&v->alloc_lock);
-	}
+	else
+		__qvault_cell_add(v, cell, qvault_cell_mask(bit));
+	spin_unlock(&v->alloc_lock);
 	mutex_unlock(&v->alloc_mutex);
 	return err;
 }
@@ -647,8 +646,9 @@ int qvault_alloc_replay(struct qvault *v, u64 block)
  * qvault_alloc_low() - is it time for a checkpoint, so that blocks become free?
  * @v: vault
  *
- * Of the blocks that the anchored tree left free three quarters are used up.  Who
- * finds none has to wait for a checkpoint; it shall have ended by then.
+ * Of the blocks that the anchored tree left free three quarters are used up, or of the
+ * memory for fresh ones so much that writes do not go home.  Who finds none has to wait
+ * for a checkpoint; it shall have ended by then.
  *
  * Context: map_lock, for the anchor.
  * Return: Whether it is.
@@ -657,5 +657,6 @@ bool qvault_alloc_low(const struct qvault *v)
 {
 	u64 left = v->geo.total_data - qvault_node_weight(&v->anchor.map.ptr);
 
-	return READ_ONCE(v->alloc.nr_fresh) >= left - left / 4;
+	return READ_ONCE(v->alloc.nr_fresh) >= left - left / 4 ||
+	       few_left(&v->alloc);
 }

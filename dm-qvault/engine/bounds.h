@@ -29,6 +29,8 @@
 #define QVAULT_MAX_DAMAGED	256u
 /* Nodes with one bad copy that are remembered until a checkpoint heals them. */
 #define QVAULT_MAX_HALF		64u
+/* Blocks of metadata that are read at once. */
+#define QVAULT_READS		64u
 /* Leaves that are read ahead at a time, one after the other. */
 #define QVAULT_LEAVES_AHEAD	16u
 
@@ -47,8 +49,9 @@
 
 /*
  * What is put by for when memory is short: nodes of the delta, pages of the stream,
- * and groups of the map, each as much as the largest write takes, and for the stream
- * the page that the last commit has left in it.  QVAULT_LEAST_OR() is the size of a
+ * and groups of the map and cells of fresh blocks, each as much as the largest write
+ * takes, if it is in one piece; and for the stream the page that the last commit has
+ * left in it.  QVAULT_LEAST_OR() is the size of a
  * reserve of which one would do: then one comes and goes at a time.  QVAULT_WORKERS:
  * how many works of a kind may run at a time; 0: as many as the kernel likes.
  */
@@ -56,12 +59,14 @@
 #define QVAULT_STOCK		3u
 #define QVAULT_PAGES		10
 #define QVAULT_GROUPS		1u
+#define QVAULT_CELLS		32u
 #define QVAULT_LEAST_OR(usual)	min(1, usual)
 #define QVAULT_WORKERS		1
 #else
 #define QVAULT_STOCK		16u
 #define QVAULT_PAGES		16
 #define QVAULT_GROUPS		4u
+#define QVAULT_CELLS		256u
 #define QVAULT_LEAST_OR(usual)	(usual)
 #define QVAULT_WORKERS		0
 #endif

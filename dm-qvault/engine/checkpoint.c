@@ -194,6 +194,15 @@ static int heal(struct merge *m)
 	return err ?: qvault_batch_wait(m->batch);
 }
 
+static int finish_merge(struct merge *m)
+{
+	int err = qvault_cursor_finish(&m->tree);
+
+	if (!err)
+		err = qvault_changes_apply(&m->changes);
+	return err ?: qvault_batch_wait(m->batch);
+}
+
 /* Returns -EILSEQ if some of it must be carried: see damage.c. */
 static int merge_delta(struct merge *m, struct qvault_delta *delta)
 {
@@ -205,11 +214,7 @@ static int merge_delta(struct merge *m, struct qvault_delta *delta)
 		err = merge_nodes(m, delta);
 	if (!err && m->damaged)
 		return -EILSEQ;
-	if (!err)
-		err = qvault_cursor_finish(&m->tree);
-	if (!err)
-		err = qvault_changes_apply(&m->changes);
-	return err ?: qvault_batch_wait(m->batch);
+	return err ?: finish_merge(m);
 }
 
 /*
@@ -282,6 +287,91 @@ static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta)
 	return err;
 }
 
+/* ---- At an attach ---- */
+
+/* Merge the delta in parts, of which the first one is there. */
+static int merge_parts(struct merge *m, struct qvault_replay *r)
+{
+	struct qvault_delta *delta = &m->v->delta[m->v->live];
+	int more = 1, err;
+
+	err = heal(m);
+	while (!err && more > 0) {
+		qvault_delta_sort(m->v, delta);
+		err = merge_nodes(m, delta);
+		if (!err)
+			more = qvault_replay_part(r);
+	}
+	if (err || more < 0)
+		return err ?: more;
+	/* To carry what cannot be merged takes a delta that has room for it. */
+	return m->damaged ? -EILSEQ : finish_merge(m);
+}
+
+static int merge_replay(struct qvault *v, struct qvault_replay *r)
+{
+	struct merge *m = v->merge;
+	int err;
+
+	merge_init(m, v);
+	err = merge_parts(m, r);
+	if (!err) {
+		mutex_lock(&v->commit_mutex);
+		qvault_stream_merged(v);
+		mutex_unlock(&v->commit_mutex);
+		v->freeze_head = v->anchor.log_head;
+		err = anchor(v, m);
+	}
+	merge_exit(m);
+	return err;
+}
+
+/* Versions ran out: with the lease of another record it begins anew. */
+static int merge_again(struct qvault *v, struct qvault_replay *r)
+{
+	int err;
+
+	mutex_lock(&v->commit_mutex);
+	err = qvault_line_repeat(v);
+	mutex_unlock(&v->commit_mutex);
+	qvault_replay_rewind(r);
+	if (!err)
+		err = qvault_replay_part(r);
+	return err < 0 ? err : merge_replay(v, r);
+}
+
+/**
+ * qvault_checkpoint_replay() - merge a log that memory has no room for
+ * @v: vault being attached; it may write
+ * @r: replay; the delta is its first part
+ *
+ * All at one moment, as of any other checkpoint: until that the record says what it
+ * did before, and after it there is nothing left in the log.
+ *
+ * Context: checkpoint_mutex; nothing else uses the vault; sleeps.
+ * Return: 0; -EILSEQ if a node that is needed is damaged; or another negative errno.
+ */
+int qvault_checkpoint_replay(struct qvault *v, struct qvault_replay *r)
+{
+	int err;
+
+	lockdep_assert_held(&v->checkpoint_mutex);
+	atomic_inc(&v->hurried);
+	err = merge_replay(v, r);
+	while (err == -EAGAIN)
+		err = merge_again(v, r);
+	atomic_dec(&v->hurried);
+	if (err)
+		return err;
+	qvault_delta_clear(v, &v->delta[v->live]);
+	qvault_heal_anchored(v);
+	qvault_alloc_anchored(v);
+	atomic64_inc(&v->counters.checkpoints);
+	return 0;
+}
+
+/* ---- In the life of a vault ---- */
+
 /* The frozen delta says nothing that the anchored tree does not say too. */
 static void thaw(struct qvault *v, struct qvault_delta *delta)
 {
@@ -330,6 +420,7 @@ static int one_round(struct qvault *v)
 		if (err)
 			return err;
 	}
+	qvault_alloc_merged(v, delta);
 	thaw(v, delta);
 	qvault_heal_anchored(v);
 	qvault_alloc_anchored(v);

@@ -65,6 +65,7 @@ void qvault_stream_append(struct qvault *v, u64 logical,
 			  const struct qvault_ptr *ptr, u32 count);
 void qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
 void qvault_stream_restore(struct qvault *v, const void *entries, u32 bytes);
+void qvault_stream_merged(struct qvault *v);
 bool qvault_stream_cut(struct qvault *v, struct qvault_page *spare);
 void qvault_stream_uncommitted(struct qvault *v);
 void qvault_stream_committed(struct qvault *v);
@@ -84,11 +85,24 @@ int qvault_entry_next(const struct qvault_geometry *geo, const u8 **pos,
 		      u32 *left, struct qvault_entry *entry);
 
 int qvault_log_append(struct qvault *v, struct qvault_anchor *next);
-int qvault_log_read(struct qvault *v, const struct qvault_anchor *anchor,
-		    struct list_head *pages);
-void qvault_log_free(struct list_head *pages);
+int qvault_log_open(struct qvault *v, struct qvault_ptr *ptr, u64 sequence,
+		    const void *cipher, struct qvault_page *page);
 u64 qvault_log_used(const struct qvault *v);
 bool qvault_log_half_full(const struct qvault *v);
+
+/* ---- Replay (replay.c) --------------------------------------------------- */
+
+struct qvault_replay;
+
+struct qvault_replay *qvault_replay_begin(struct qvault *v,
+					  const struct qvault_disk_anchor *record);
+int qvault_replay_verify(struct qvault_replay *r);
+int qvault_replay_part(struct qvault_replay *r);
+bool qvault_replay_whole(const struct qvault_replay *r);
+void qvault_replay_rewind(struct qvault_replay *r);
+int qvault_replay_blocks(struct qvault_replay *r);
+int qvault_replay_needs(struct qvault_replay *r);
+void qvault_replay_end(struct qvault_replay *r);
 
 /* ---- Anchor (anchor.c) -------------------------------------------------- */
 
@@ -167,6 +181,8 @@ int qvault_checkpoint(struct qvault *v);
 /* Context: checkpoint_mutex. */
 int __qvault_checkpoint(struct qvault *v);
 int qvault_checkpoint_since(struct qvault *v, u64 seen);
+/* Context: checkpoint_mutex; nothing else uses the vault. */
+int qvault_checkpoint_replay(struct qvault *v, struct qvault_replay *r);
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record);
 int qvault_detach(struct qvault *v);
 int qvault_suspend(struct qvault *v);

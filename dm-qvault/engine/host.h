@@ -102,6 +102,15 @@ struct qvault_range {
  */
 u64 qvault_dev_blocks(struct qvault_dev *dev);
 int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf);
+
+struct qvault_read {
+	u64 block;
+	void *buf;
+	int err;			/* set */
+};
+
+/* Up to QVAULT_READS at once, each with a result of its own. */
+void qvault_dev_read_many(struct qvault_dev *dev, struct qvault_read *read, u32 n);
 int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf);
 int qvault_dev_flush(struct qvault_dev *dev);
 /* A flush, and beside it a read of @block of @other; what came of that: @read. */

@@ -379,6 +379,25 @@ void qvault_stream_restore(struct qvault *v, const void *entries, u32 bytes)
 }
 
 /**
+ * qvault_stream_merged() - what qvault_stream_restore() put there stands in the tree
+ * @v: vault being attached
+ *
+ * The next record carries no entries.
+ *
+ * Context: commit_mutex.
+ */
+void qvault_stream_merged(struct qvault *v)
+{
+	struct qvault_stream *stream = &v->stream;
+
+	write_lock(&v->map_lock);
+	free_pages_of(v, &stream->pages);
+	stream->nr_pages = 0;
+	stream->inline_bytes = 0;
+	write_unlock(&v->map_lock);
+}
+
+/**
  * qvault_stream_cut() - what the next anchor record is to cover
  * @v: vault
  * @spare: NULL; or a page, to leave nothing inline, in place of the one that
@@ -559,29 +578,26 @@ int qvault_log_append(struct qvault *v, struct qvault_anchor *next)
 	return 0;
 }
 
-void qvault_log_free(struct list_head *pages)
-{
-	struct qvault_page *page, *next;
-
-	list_for_each_entry_safe(page, next, pages, list) {
-		list_del(&page->list);
-		kfree(page);
-	}
-}
-
-/* Read the log block that @ptr names into @page; its header gives the next. */
-static int read_page(struct qvault *v, struct qvault_ptr *ptr, u64 sequence,
-		     void *cipher, struct qvault_page *page)
+/**
+ * qvault_log_open() - verify and decrypt a log block
+ * @v: vault
+ * @ptr: its pointer; set to that of the block before it
+ * @sequence: of the block
+ * @cipher: what the device gave for it
+ * @page: set: the entries and how many bytes of them
+ *
+ * Context: sleeps.
+ * Return: 0; -EILSEQ, which was reported, if it is not the block that was written;
+ * -EUCLEAN if it is authentic but makes no sense; or another negative errno.
+ */
+int qvault_log_open(struct qvault *v, struct qvault_ptr *ptr, u64 sequence,
+		    const void *cipher, struct qvault_page *page)
 {
 	u32 bytes;
 	int err;
 
 	if (ptr->where != sequence)
 		return -EUCLEAN;
-	err = qvault_dev_read(v->data, qvault_log_block(&v->geo, sequence),
-			      cipher);
-	if (err)
-		return err;
 	err = qvault_unseal(v, QVAULT_KIND_LOG, sequence, ptr, cipher, page, page);
 	if (err)
 		return err == -EILSEQ ?
@@ -593,44 +609,6 @@ static int read_page(struct qvault *v, struct qvault_ptr *ptr, u64 sequence,
 	qvault_ptr_from_disk(ptr, &page->head.prev);
 	page->bytes = bytes;
 	return 0;
-}
-
-/**
- * qvault_log_read() - read and verify the log that an anchor record names
- * @v: vault being attached
- * @anchor: the record
- * @pages: list that gets the pages, oldest first; free with qvault_log_free()
- *
- * From the newest block, which the record vouches for, back to the tail.
- *
- * Context: sleeps; nothing else uses the vault.
- * Return: 0; -EILSEQ if a block is not the one that was written; -EUCLEAN if
- * one is authentic but makes no sense; or another negative errno.
- */
-int qvault_log_read(struct qvault *v, const struct qvault_anchor *anchor,
-		    struct list_head *pages)
-{
-	struct qvault_ptr ptr = anchor->log;
-	void *cipher = qvault_buf_get(v, QVAULT_USE_COMMIT);
-	struct qvault_page *page;
-	u64 sequence;
-	int err = 0;
-
-	for (sequence = anchor->log_head; sequence >= anchor->log_tail;
-	     sequence--) {
-		page = kmalloc(sizeof(*page), GFP_NOIO);
-		if (!page) {
-			err = -ENOMEM;
-			break;
-		}
-		err = read_page(v, &ptr, sequence, cipher, page);
-		INIT_LIST_HEAD(&page->list);
-		list_add(&page->list, pages);
-		if (err)
-			break;
-	}
-	qvault_buf_put(cipher);
-	return err;
 }
 
 /**

@@ -13,7 +13,7 @@
  *	      buf_mutex		one reader of a node waits for buffers at a time
  *	      cache->lock	(spin) node cache
  *	      map_lock		(rw, spin) the mapping: deltas, roots, stream
- *	        alloc_lock	(spin) the bits of groups
+ *	        alloc_lock	(spin) fresh blocks, the bits of groups
  *
  * The mutexes may be held across I/O.  The spinlocks are taken in process
  * context only, so they leave interrupts on.
@@ -138,6 +138,7 @@ struct qvault {
 	 */
 	enum qvault_mode mode;
 	const char *reason;		/* why qvault_attach() refused, in words */
+	char words[128];		/* these, if there is a number in them */
 
 	struct mutex page_mutex;	/* See the lock order at the top. */
 	struct mutex checkpoint_mutex;	/* See there. */

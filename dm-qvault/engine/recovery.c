@@ -5,111 +5,15 @@
  * There is no state to repair: whatever the newest anchor record reaches is
  * intact by construction.  Attaching means reading it, and the log behind it.
  */
-#include "qvault.h"
+#include <linux/kernel.h>
 
-static struct qvault_delta *live(struct qvault *v)
-{
-	return &v->delta[v->live];
-}
+#include "qvault.h"
 
 static int refuse(struct qvault *v, const char *reason, int err)
 {
 	if (!v->reason)
 		v->reason = reason;
 	return err;
-}
-
-/* ---- Replay ---- */
-
-static int replay_map(struct qvault *v, const struct qvault_entry *entry)
-{
-	u32 nodes = qvault_leaves_of(entry->logical, entry->count);
-	struct qvault_ptr ptr = {};
-	u64 i;
-
-	if (!qvault_stock_promise(v, nodes))
-		return -ENOMEM;
-	write_lock(&v->map_lock);
-	qvault_delta_prepare(v, live(v), entry->logical, entry->count, true);
-	for (i = 0; i < entry->count; i++) {
-		ptr.version = entry->version + i;
-		ptr.where = entry->where + i;
-		ptr.gen = entry->gen;
-		memcpy(ptr.tag, entry->tags + i * QVAULT_TAG_SIZE,
-		       QVAULT_TAG_SIZE);
-		qvault_delta_insert(v, live(v), entry->logical + i, &ptr);
-	}
-	qvault_stock_release(v, nodes);
-	write_unlock(&v->map_lock);
-	return 0;
-}
-
-static int replay_unmap(struct qvault *v, const struct qvault_entry *entry)
-{
-	u64 logical = entry->logical, count = entry->count;
-	struct qvault_piece piece;
-
-	while (count) {
-		qvault_next_piece(&v->geo, logical, count, &piece);
-		if (!qvault_stock_promise(v, 1))
-			return -ENOMEM;
-		write_lock(&v->map_lock);
-		qvault_delta_unmap_piece(v, live(v), &piece);
-		qvault_stock_release(v, 1);
-		write_unlock(&v->map_lock);
-		logical += piece.count;
-		count -= piece.count;
-	}
-	return 0;
-}
-
-/* Apply entries in the order in which they took effect. */
-static int replay_entries(struct qvault *v, const u8 *pos, u32 left)
-{
-	struct qvault_entry entry;
-	int err;
-
-	while ((err = qvault_entry_next(&v->geo, &pos, &left, &entry)) > 0) {
-		err = entry.version ? replay_map(v, &entry) :
-				      replay_unmap(v, &entry);
-		if (err)
-			break;
-	}
-	return err;
-}
-
-static int replay_log(struct qvault *v)
-{
-	struct qvault_page *page;
-	LIST_HEAD(pages);
-	int err;
-
-	err = qvault_log_read(v, &v->anchor, &pages);
-	if (!err)
-		list_for_each_entry(page, &pages, list) {
-			err = replay_entries(v, page->payload, page->bytes);
-			if (err)
-				break;
-		}
-	qvault_log_free(&pages);
-	return err;
-}
-
-/* Every block that the delta names in the end is in use. */
-static int replay_alloc(struct qvault *v)
-{
-	struct qvault_delta_node *node;
-	int err;
-	u32 i;
-
-	list_for_each_entry(node, &live(v)->nodes, list) {
-		for (i = 0; i < node->used; i++) {
-			err = qvault_alloc_replay(v, node->ptr[i].where);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
 }
 
 /* ---- Attach ---- */
@@ -192,7 +96,8 @@ void qvault_set_limits(struct qvault *v)
 	v->delta_limit = (u64)max(v->memory_mib, 1u) * QVAULT_DELTA_BYTES;
 	/* Of 4 KiB each: a quarter. */
 	v->cache.limit = max(v->memory_mib * 64, 64u);
-	v->alloc.limit = max(v->memory_mib * 8, 8u);
+	qvault_alloc_set_limit(&v->alloc,
+			       qvault_alloc_limit(QVAULT_ALLOC_BYTES(max(v->memory_mib, 1u))));
 	/* Of 8 KiB each: a sixteenth. */
 	v->node_limit = max(v->memory_mib * 8, QVAULT_STOCK);
 }
@@ -236,27 +141,90 @@ static void drop_all(struct qvault *v)
 	qvault_line_exit(v);
 }
 
+/* With a number that makes it enough. */
+static int refuse_memory(struct qvault *v, struct qvault_replay *r, const char *what,
+			 int err)
+{
+	int mib = qvault_replay_needs(r);
+
+	if (mib < 0)
+		return mib;
+	snprintf(v->words, sizeof(v->words), "%s: memory_mib %d will do", what, mib);
+	return refuse(v, v->words, err);
+}
+
+/* All that the record names directly was verified: now something may be written. */
+static int begin(struct qvault *v, const struct qvault_disk_anchor *record)
+{
+	int err;
+
+	qvault_stream_restore(v, record->inline_entries,
+			      le32_to_cpu(record->inline_bytes));
+	err = begin_versions(v);
+	return err ?: begin_line(v, record);
+}
+
+/*
+ * There is not the memory for all that the log says.  So it must be merged first; and as
+ * that takes versions, the line must have begun before.
+ */
+static int recover_by_merge(struct qvault *v, const struct qvault_disk_anchor *record,
+			    struct qvault_replay *r)
+{
+	int err;
+
+	if (v->read_only)
+		return refuse_memory(v, r, "too little memory to attach it read-only",
+				     -ENOMEM);
+	err = begin(v, record);
+	if (err)
+		return err;
+	/* Whoever asks for a checkpoint from now on waits until this one has ended. */
+	mutex_lock(&v->checkpoint_mutex);
+	WRITE_ONCE(v->mode, QVAULT_MODE_WRITE);
+	err = qvault_checkpoint_replay(v, r);
+	mutex_unlock(&v->checkpoint_mutex);
+	if (err == -EILSEQ)
+		return refuse_memory(v, r, "too little memory to go on with a damaged tree",
+				     err);
+	return err ? refuse(v, "cannot merge the log into the tree", err) : 0;
+}
+
+static int recover_from(struct qvault *v, const struct qvault_disk_anchor *record,
+			struct qvault_replay *r)
+{
+	int err = qvault_replay_verify(r);
+
+	if (!err)
+		err = qvault_replay_part(r);
+	if (err < 0)
+		return err;
+	if (!qvault_replay_whole(r))
+		return recover_by_merge(v, record, r);
+	if (v->read_only)
+		return 0;
+	err = qvault_replay_blocks(r);
+	if (err == -ENOMEM)
+		return qvault_alloc_again(v) ?: recover_by_merge(v, record, r);
+	return err ?: begin(v, record);
+}
+
 static int recover(struct qvault *v, const struct qvault_disk_anchor *record)
 {
-	u32 inline_bytes = le32_to_cpu(record->inline_bytes);
+	struct qvault_replay *r;
 	int err;
 
 	err = check_roots(v);
-	if (!err)
-		err = replay_log(v);
-	if (!err)
-		err = replay_entries(v, record->inline_entries, inline_bytes);
-	if (!err)
-		err = replay_alloc(v);
+	if (!err) {
+		r = qvault_replay_begin(v, record);
+		err = r ? recover_from(v, record, r) : -ENOMEM;
+		qvault_replay_end(r);
+	}
 	if (err)
 		return refuse(v, err == -EILSEQ ?
 			      "the data device is not the one of this anchor, or was changed" :
 			      "cannot read the volume", err);
-	if (v->read_only)
-		return 0;
-	qvault_stream_restore(v, record->inline_entries, inline_bytes);
-	err = begin_versions(v);
-	return err ?: begin_line(v, record);
+	return 0;
 }
 
 static int attach(struct qvault *v, struct qvault_disk_anchor *record)
@@ -270,6 +238,17 @@ static int attach(struct qvault *v, struct qvault_disk_anchor *record)
 	if (err)
 		return refuse(v, "not enough memory", err);
 	return recover(v, record);
+}
+
+static void give_up(struct qvault *v)
+{
+	/* The machine may have asked for a checkpoint already. */
+	mutex_lock(&v->checkpoint_mutex);
+	mutex_lock(&v->commit_mutex);
+	WRITE_ONCE(v->mode, QVAULT_MODE_DETACHED);
+	mutex_unlock(&v->commit_mutex);
+	mutex_unlock(&v->checkpoint_mutex);
+	drop_all(v);
 }
 
 /**
@@ -299,26 +278,20 @@ int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 	v->good_slots = QVAULT_ANCHOR_SLOTS;
 	err = attach(v, record);
 	if (err) {
-		drop_all(v);
+		give_up(v);
 		return err;
 	}
 	/* Who writes has just written both. */
 	if (!v->read_only)
 		v->good_slots = QVAULT_ANCHOR_SLOTS;
-	WRITE_ONCE(v->mode, v->read_only ? QVAULT_MODE_READ_ONLY :
-					   QVAULT_MODE_WRITE);
+	/* If it was not before: who has stopped meanwhile, has stopped. */
+	cmpxchg(&v->mode, QVAULT_MODE_DETACHED, v->read_only ? QVAULT_MODE_READ_ONLY :
+							       QVAULT_MODE_WRITE);
 	if (v->read_only)
 		return 0;
 	err = qvault_grow_to_table(v);
-	if (err) {
-		/* The machine may have asked for a checkpoint already. */
-		mutex_lock(&v->checkpoint_mutex);
-		mutex_lock(&v->commit_mutex);
-		WRITE_ONCE(v->mode, QVAULT_MODE_DETACHED);
-		mutex_unlock(&v->commit_mutex);
-		mutex_unlock(&v->checkpoint_mutex);
-		drop_all(v);
-	}
+	if (err)
+		give_up(v);
 	return err;
 }
 

@@ -8,15 +8,17 @@
  */
 #include "qvault.h"
 
-/* The group and bit of a block that is fresh, or NULL. */
-static struct qvault_group *__find_block(struct qvault *v, u64 block, u32 *bit)
+/* The cell of a block that is fresh, and its bit there; or NULL. */
+static struct qvault_cell *__find_block(struct qvault *v, u64 block, u64 *mask)
 {
-	u64 index;
+	u64 group;
+	u32 bit;
 
 	lockdep_assert_held(&v->alloc_lock);
-	if (!qvault_locate(&v->geo, block, &index, bit))
+	if (!qvault_locate(&v->geo, block, &group, &bit))
 		return NULL;
-	return __qvault_group_find(v, index);
+	*mask = qvault_cell_mask(bit);
+	return __qvault_cell_find(v, group, bit);
 }
 
 /**
@@ -32,39 +34,34 @@ static struct qvault_group *__find_block(struct qvault *v, u64 block, u32 *bit)
  */
 void qvault_alloc_supersede(struct qvault *v, u64 block)
 {
-	struct qvault_group *g;
-	u32 bit;
+	struct qvault_alloc *a = &v->alloc;
+	struct qvault_cell *cell;
+	u64 mask;
 
 	spin_lock(&v->alloc_lock);
-	g = __find_block(v, block, &bit);
-	/* Not fresh: a map that was damaged holds it, as all of its group. */
-	if (g && test_bit(bit, g->fresh)) {
-		__set_bit(bit, g->superseded[0]);
-		if (list_empty(&g->release[0]))
-			list_add(&g->release[0], &v->alloc.release[0]);
+	cell = __find_block(v, block, &mask);
+	if (cell) {
+		if (cell->cut != a->cut) {
+			cell->superseded |= cell->lately;
+			cell->lately = 0;
+			cell->cut = a->cut;
+		}
+		cell->lately |= mask;
+		if (list_empty(&cell->release))
+			list_add_tail(&cell->release, &a->release);
 	}
 	spin_unlock(&v->alloc_lock);
 }
 
-/* The running commit covers what was superseded so far.  Context: map_lock. */
+/*
+ * The running commit covers what was superseded so far; also what one before it has
+ * left that failed.  Should the number come round to that of a cell, its blocks wait
+ * for one more commit.  Context: map_lock.
+ */
 void qvault_alloc_cut(struct qvault *v)
 {
-	struct qvault_alloc *a = &v->alloc;
-	struct qvault_group *g, *next;
-
 	spin_lock(&v->alloc_lock);
-	list_for_each_entry_safe(g, next, &a->release[0], release[0]) {
-		list_del_init(&g->release[0]);
-		if (list_empty(&g->release[1])) {
-			swap(g->superseded[0], g->superseded[1]);
-			list_add(&g->release[1], &a->release[1]);
-			continue;
-		}
-		/* The last commit failed, and has left its own. */
-		bitmap_or(g->superseded[1], g->superseded[1], g->superseded[0],
-			  QVAULT_MAP_BITS);
-		bitmap_zero(g->superseded[0], QVAULT_MAP_BITS);
-	}
+	v->alloc.cut++;
 	spin_unlock(&v->alloc_lock);
 }
 
@@ -76,20 +73,24 @@ struct aside {
 	u32 count;
 };
 
+/* These blocks of a cell are free. */
+static void __free_blocks(struct qvault *v, struct qvault_cell *cell, u64 mask)
+{
+	__qvault_group_freed(v, cell->group, cell->place, mask);
+	__qvault_cell_drop(v, cell, mask);
+}
+
 /* Free a run of fresh blocks that no pointer has ever named. */
 static void free_run(struct qvault *v, u64 block, u32 count)
 {
-	struct qvault_group *g;
-	u32 bit;
+	struct qvault_cell *cell;
+	u64 mask;
 
 	spin_lock(&v->alloc_lock);
-	g = __find_block(v, block, &bit);
-	if (!WARN_ON_ONCE(!g)) {
-		bitmap_clear(g->busy, bit, count);
-		bitmap_clear(g->fresh, bit, count);
-		g->nr_busy -= count;
-		__qvault_group_fresh(v, g, g->nr_fresh - count);
-		g->longest = g->nr_data;
+	for (; count; count--, block++) {
+		cell = __find_block(v, block, &mask);
+		if (!WARN_ON_ONCE(!cell))
+			__free_blocks(v, cell, mask);
 	}
 	spin_unlock(&v->alloc_lock);
 }
@@ -187,35 +188,77 @@ void qvault_alloc_forget_aside(struct qvault_alloc *a)
 	}
 }
 
-static void trim_runs(struct qvault *v, u64 index, const unsigned long *bits)
-{
-	u32 start, stop = 0;
+/* ---- After a commit ---- */
 
-	for (;;) {
-		start = find_next_bit(bits, QVAULT_MAP_BITS, stop);
-		if (start >= QVAULT_MAP_BITS)
-			return;
-		stop = find_next_zero_bit(bits, QVAULT_MAP_BITS, start);
-		__qvault_trim_now(v, qvault_block_of(&v->geo, index, start), stop - start);
+/* So many cells are freed without a pause. */
+#define CELLS_AT_ONCE	32u
+
+/* What a commit has covered, of some cells. */
+struct covered {
+	u32 nr;
+	struct {
+		u32 group;
+		u16 place;
+		u64 mask;
+	} cell[CELLS_AT_ONCE];
+};
+
+/* The first ones of the list; behind them are those that it does not cover. */
+static void gather(struct qvault *v, struct covered *covered)
+{
+	struct qvault_alloc *a = &v->alloc;
+	struct qvault_cell *cell;
+	u64 mask;
+
+	covered->nr = 0;
+	spin_lock(&v->alloc_lock);
+	list_for_each_entry(cell, &a->release, release) {
+		mask = cell->superseded;
+		if (cell->cut != a->cut)
+			mask |= cell->lately;
+		if ((cell->lately && !mask) || covered->nr == CELLS_AT_ONCE)
+			break;
+		covered->cell[covered->nr].group = cell->group;
+		covered->cell[covered->nr].place = cell->place;
+		covered->cell[covered->nr++].mask = mask;
+	}
+	spin_unlock(&v->alloc_lock);
+}
+
+/* They are free; what is so still when its turn comes is passed down. */
+static void trim_blocks(struct qvault *v, u64 block, u64 mask)
+{
+	u32 n;
+
+	while (v->allow_discards && mask) {
+		n = __ffs64(mask);
+		block += n;
+		mask >>= n;
+		n = ~mask ? __ffs64(~mask) : QVAULT_CELL_BLOCKS;
+		__qvault_trim_now(v, block, n);
+		block += n;
+		mask = n < QVAULT_CELL_BLOCKS ? mask >> n : 0;
 	}
 }
 
-static void release_group(struct qvault *v, struct qvault_group *g)
+static void free_covered(struct qvault *v, const struct covered *covered)
 {
-	unsigned long *bits = g->superseded[1];
-	u32 n;
+	struct qvault_alloc *a = &v->alloc;
+	struct qvault_cell *cell;
+	u32 i;
 
 	spin_lock(&v->alloc_lock);
-	if (v->allow_discards)
-		trim_runs(v, g->index, bits);
-	n = bitmap_weight(bits, QVAULT_MAP_BITS);
-	bitmap_andnot(g->busy, g->busy, bits, QVAULT_MAP_BITS);
-	bitmap_andnot(g->fresh, g->fresh, bits, QVAULT_MAP_BITS);
-	bitmap_zero(bits, QVAULT_MAP_BITS);
-	g->nr_busy -= n;
-	__qvault_group_fresh(v, g, g->nr_fresh - n);
-	g->longest = g->nr_data;
-	list_del_init(&g->release[1]);
+	for (i = 0; i < covered->nr; i++) {
+		cell = list_first_entry(&a->release, struct qvault_cell, release);
+		list_del_init(&cell->release);
+		/* There may be more since; behind all that the commit covers. */
+		if (cell->lately & ~covered->cell[i].mask)
+			list_add_tail(&cell->release, &a->release);
+		trim_blocks(v, qvault_block_of(&v->geo, cell->group,
+					       cell->place * QVAULT_CELL_BLOCKS),
+			    covered->cell[i].mask);
+		__free_blocks(v, cell, covered->cell[i].mask);
+	}
 	spin_unlock(&v->alloc_lock);
 }
 
@@ -227,62 +270,69 @@ static void release_group(struct qvault *v, struct qvault_group *g)
  */
 void qvault_alloc_release(struct qvault *v)
 {
-	struct qvault_alloc *a = &v->alloc;
+	struct covered covered;
 
 	lockdep_assert_held(&v->commit_mutex);
-	/* Only a commit adds to this list, and fresh groups stay in memory. */
-	while (!list_empty(&a->release[1]))
-		release_group(v, list_first_entry(&a->release[1],
-						  struct qvault_group,
-						  release[1]));
+	/* Only a commit takes cells from the list, and others come to its end. */
+	for (;;) {
+		gather(v, &covered);
+		if (!covered.nr)
+			break;
+		free_covered(v, &covered);
+		cond_resched();
+	}
 	qvault_trim_kick(v);
 }
 
-/* Bring one group up to the map that was just anchored. */
-static void refresh(struct qvault *v, struct qvault_group *g,
-		    const struct qvault_root *root, unsigned long *map)
-{
-	u64 version;
+/* ---- After a checkpoint ---- */
 
-	if (qvault_map_read(v, root, g->index, map, &version) ||
-	    version == g->version)
-		return;
-	spin_lock(&v->alloc_lock);
-	bitmap_andnot(g->fresh, g->fresh, map, QVAULT_MAP_BITS);
-	bitmap_and(g->superseded[0], g->superseded[0], g->fresh, QVAULT_MAP_BITS);
-	bitmap_and(g->superseded[1], g->superseded[1], g->fresh, QVAULT_MAP_BITS);
-	bitmap_or(g->busy, map, g->fresh, QVAULT_MAP_BITS);
-	__qvault_group_fresh(v, g, bitmap_weight(g->fresh, QVAULT_MAP_BITS));
-	g->nr_busy = bitmap_weight(g->busy, g->nr_data);
-	g->longest = g->nr_data;
-	g->version = version;
-	spin_unlock(&v->alloc_lock);
+/**
+ * qvault_alloc_merged() - the anchored tree names what this delta names
+ * @v: vault
+ * @delta: which was merged, and whose tree is anchored
+ *
+ * So the blocks are not fresh, but in use by the anchored map.  Searches go by
+ * that: it must be the new one.
+ *
+ * Context: checkpoint_mutex; sleeps.
+ */
+void qvault_alloc_merged(struct qvault *v, const struct qvault_delta *delta)
+{
+	const struct qvault_delta_node *node;
+	struct qvault_cell *cell;
+	u64 mask;
+	u32 i;
+
+	lockdep_assert_held(&v->checkpoint_mutex);
+	list_for_each_entry(node, &delta->nodes, list) {
+		/* Who searches has one idea of the map from beginning to end. */
+		mutex_lock(&v->alloc_mutex);
+		spin_lock(&v->alloc_lock);
+		for (i = 0; i < node->used; i++) {
+			cell = __find_block(v, node->ptr[i].where, &mask);
+			if (!WARN_ON_ONCE(!cell))
+				__qvault_cell_drop(v, cell, mask);
+		}
+		spin_unlock(&v->alloc_lock);
+		mutex_unlock(&v->alloc_mutex);
+		cond_resched();
+	}
 }
 
 /**
  * qvault_alloc_anchored() - a checkpoint is durable: free what it superseded
  * @v: vault
  *
- * A group whose map block cannot be read keeps what it knows, which is too much
- * in use but never too little.
- *
  * Context: checkpoint_mutex; sleeps.
  */
 void qvault_alloc_anchored(struct qvault *v)
 {
-	void *map = qvault_buf_get(v, QVAULT_USE_MAP);
-	struct qvault_group *g;
-	struct qvault_root root;
-
 	lockdep_assert_held(&v->checkpoint_mutex);
 	/* Nothing is allocated meanwhile: what is free now stays so. */
 	mutex_lock(&v->alloc_mutex);
-	qvault_map_root(v, &root);
-	list_for_each_entry(g, &v->alloc.lru, lru)
-		refresh(v, g, &root, map);
+	qvault_alloc_refresh(v);
 	take_aside_back(v);
 	v->alloc.told = QVAULT_NO_VERSION;
 	mutex_unlock(&v->alloc_mutex);
-	qvault_buf_put(map);
 	qvault_trim_anchored(v);
 }

@@ -116,46 +116,47 @@ static struct qvault_run *run_begin(struct qvault_span *span, u32 i)
 }
 
 /*
- * A page within the lane's budget, or NULL.  Who comes at the same time may
- * overdraw it by a page each, which is little.
+ * Memory of a block within the lane's budget, or NULL.  Who comes at the same time may
+ * overdraw it by one each, which is little.
  */
-static struct page *try_page(struct qvault_lane *lane, gfp_t gfp)
+static void *try_block(struct qvault_lane *lane, gfp_t gfp)
 {
-	struct page *page;
+	void *block;
 
-	if (atomic_read(&lane->nr_pages) >= lane->max_pages)
+	if (atomic_read(&lane->nr_blocks) >= lane->max_blocks)
 		return NULL;
-	page = mempool_alloc(&lane->pages, gfp);
-	if (page)
-		atomic_inc(&lane->nr_pages);
-	return page;
+	block = mempool_alloc(&lane->blocks, gfp);
+	if (block)
+		atomic_inc(&lane->nr_blocks);
+	return block;
 }
 
 /* The same, waiting for those that are out: the device gives them back. */
-static struct page *wait_page(struct qvault_lane *lane)
+static void *wait_block(struct qvault_lane *lane)
 {
-	struct page *page;
+	void *block;
 
 	do {
 		wait_event(lane->wait,
-			   atomic_read(&lane->nr_pages) < lane->max_pages);
-		page = try_page(lane, GFP_NOIO);
-	} while (!page);
-	return page;
+			   atomic_read(&lane->nr_blocks) < lane->max_blocks);
+		block = try_block(lane, GFP_NOIO);
+	} while (!block);
+	return block;
 }
 
-static void free_page_of(struct qvault_lane *lane, struct page *page)
+static void free_block_of(struct qvault_lane *lane, void *block)
 {
-	mempool_free(page, &lane->pages);
-	atomic_dec(&lane->nr_pages);
+	mempool_free(block, &lane->blocks);
+	atomic_dec(&lane->nr_blocks);
 }
 
-static void *run_add(struct qvault_span *span, struct page *page)
+static void *run_add(struct qvault_span *span, void *block)
 {
 	/* Unlike bio_add_page() this never merges: a vector is a block. */
-	__bio_add_page(&span->run->bio, page, QVAULT_BLOCK_SIZE, 0);
+	__bio_add_page(&span->run->bio, virt_to_page(block), QVAULT_BLOCK_SIZE,
+		       offset_in_page(block));
 	span->run->count++;
-	return page_address(page);
+	return block;
 }
 
 /**
@@ -165,8 +166,8 @@ static void *run_add(struct qvault_span *span, struct page *page)
  * @n: how many would be welcome, at least 1
  * @block: set to linear memory, part of @span->run, one for each block
  *
- * If there is no page at once, what there is so far is submitted before waiting
- * for one: pages come back only from the device.  With one in hand there is no
+ * If there is none at once, what there is so far is submitted before waiting
+ * for it: memory comes back only from the device.  With one in hand there is no
  * waiting for the next.
  *
  * Context: May sleep.
@@ -174,19 +175,19 @@ static void *run_add(struct qvault_span *span, struct page *page)
  */
 u32 qvault_span_add(struct qvault_span *span, u32 i, u32 n, void *block[])
 {
-	struct page *page;
+	void *next;
 	u32 got = 0;
 
 	while (got < n) {
-		page = span->run ? try_page(span->lane, GFP_NOWAIT | __GFP_NOWARN) : NULL;
-		if (!page && got)
+		next = span->run ? try_block(span->lane, GFP_NOWAIT | __GFP_NOWARN) : NULL;
+		if (!next && got)
 			break;
-		if (!page) {
+		if (!next) {
 			qvault_span_submit(span);
-			page = wait_page(span->lane);
+			next = wait_block(span->lane);
 			span->run = run_begin(span, i);
 		}
-		block[got++] = run_add(span, page);
+		block[got++] = run_add(span, next);
 	}
 	return got;
 }
@@ -222,7 +223,7 @@ void qvault_span_drop(struct qvault_span *span)
 }
 
 /**
- * qvault_run_free() - free a run and its pages
+ * qvault_run_free() - free a run and its memory
  * @lane: that it was made for
  * @run: ended or never submitted
  *
@@ -234,7 +235,7 @@ void qvault_run_free(struct qvault_lane *lane, struct qvault_run *run)
 	u32 i;
 
 	for (i = 0; i < run->count; i++)
-		free_page_of(lane, bio->bi_io_vec[i].bv_page);
+		free_block_of(lane, qvault_vec_block(&bio->bi_io_vec[i]));
 	bio_put(bio);
 	if (wq_has_sleeper(&lane->wait))
 		wake_up(&lane->wait);

@@ -68,6 +68,72 @@ int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf)
 	return single_block(dev, block, buf, REQ_OP_READ | REQ_SYNC | REQ_META);
 }
 
+struct reading {
+	struct bio bio;
+	struct bio_vec vec;
+	atomic_t *left;
+	struct completion *done;
+};
+
+static void one_less(struct bio *bio)
+{
+	struct reading *reading = container_of(bio, struct reading, bio);
+
+	if (atomic_dec_and_test(reading->left))
+		complete(reading->done);
+}
+
+/* Blocks that follow each other become one request: hence the plug. */
+static void read_all(struct qvault_dev *dev, struct reading *reading,
+		     struct qvault_read *read, u32 n)
+{
+	DECLARE_COMPLETION_ONSTACK(done);
+	atomic_t left = ATOMIC_INIT(n);
+	struct blk_plug plug;
+	u32 i;
+
+	blk_start_plug(&plug);
+	for (i = 0; i < n; i++) {
+		init_block(&reading[i].bio, &reading[i].vec, dev, read[i].block,
+			   read[i].buf, REQ_OP_READ | REQ_SYNC | REQ_META);
+		reading[i].left = &left;
+		reading[i].done = &done;
+		reading[i].bio.bi_end_io = one_less;
+		submit_bio(&reading[i].bio);
+	}
+	blk_finish_plug(&plug);
+	wait_for_completion_io(&done);
+	for (i = 0; i < n; i++) {
+		read[i].err = blk_status_to_errno(reading[i].bio.bi_status);
+		bio_uninit(&reading[i].bio);
+	}
+}
+
+/**
+ * qvault_dev_read_many() - read blocks, all at once
+ * @dev: from which device
+ * @read: which blocks, and where to; the result of each is set
+ * @n: how many, 1..QVAULT_READS
+ *
+ * When memory is short they are read one after the other.
+ *
+ * Context: May sleep.
+ */
+void qvault_dev_read_many(struct qvault_dev *dev, struct qvault_read *read, u32 n)
+{
+	struct reading *reading =
+		qvault_kmalloc(array_size(n, sizeof(*reading)),
+			       GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	u32 i;
+
+	if (likely(reading))
+		read_all(dev, reading, read, n);
+	else
+		for (i = 0; i < n; i++)
+			read[i].err = qvault_dev_read(dev, read[i].block, read[i].buf);
+	kfree(reading);
+}
+
 /**
  * qvault_dev_write_fua() - write a block; it is durable when this returns 0
  * @dev: to which device
@@ -245,7 +311,7 @@ static void batch_end_io(struct bio *bio)
 	unsigned long flags;
 
 	for (i = 0; i < blocks; i++)
-		qvault_buf_put(page_address(bio->bi_io_vec[i].bv_page));
+		qvault_buf_put(qvault_vec_block(&bio->bi_io_vec[i]));
 	bio_put(bio);
 
 	/* Under the lock to the end: who waits frees the batch. */
@@ -310,7 +376,7 @@ static void batch_add(struct qvault_batch *batch, void *buf)
 {
 	struct bio *bio = batch->bio;
 
-	__bio_add_page(bio, virt_to_page(buf), QVAULT_BLOCK_SIZE, 0);
+	__bio_add_page(bio, virt_to_page(buf), QVAULT_BLOCK_SIZE, offset_in_page(buf));
 	spin_lock_irq(&batch->lock);
 	batch->inflight++;
 	spin_unlock_irq(&batch->lock);

@@ -70,9 +70,9 @@ struct qvault_dev {
  */
 struct qvault_lane {
 	struct bio_set bios;		/* front pad: struct qvault_run */
-	mempool_t pages;		/* ciphertext on its way */
-	atomic_t nr_pages;		/* of them that are out */
-	u32 max_pages;			/* an eighth of the vault's memory */
+	mempool_t blocks;		/* ciphertext on its way */
+	atomic_t nr_blocks;		/* of them that are out */
+	u32 max_blocks;			/* an eighth of the vault's memory */
 	wait_queue_head_t wait;		/* until fewer are out */
 };
 
@@ -212,6 +212,12 @@ struct qvault_run {
 	u32 count;
 	struct bio bio;			/* last: see bioset_init() */
 };
+
+/* The memory of a block in a bio of ours, which is linear; a page may hold several. */
+static inline void *qvault_vec_block(const struct bio_vec *vec)
+{
+	return page_address(vec->bv_page) + vec->bv_offset;
+}
 
 static inline struct qvault_run *qvault_run_of(struct bio *bio)
 {

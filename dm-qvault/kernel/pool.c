@@ -8,7 +8,7 @@
 #include "platform.h"
 
 /* How many of each. */
-#define MIN_PAGES	QVAULT_LEAST_OR(64)	/* of a lane */
+#define MIN_BLOCKS	QVAULT_LEAST_OR(64)	/* of a lane */
 #define MIN_BIOS	QVAULT_LEAST_OR(8)	/* of a lane, and of a kind of batch */
 #define MIN_SCRATCH	QVAULT_LEAST_OR(2)
 #define MIN_CHUNKS	QVAULT_LEAST_OR(2)
@@ -26,21 +26,43 @@ static gfp_t no_search(gfp_t gfp)
 	return gfp & __GFP_IO ? gfp : gfp & ~__GFP_DIRECT_RECLAIM;
 }
 
-static struct page *try_page(gfp_t gfp)
+/*
+ * The memory of a block.  On kernels whose pages are larger a page for each would be up
+ * to 16 times as much as it holds, and as is counted; kmalloc() aligns such a piece to
+ * its size, so it never crosses the end of a page.
+ */
+static const bool in_pieces = PAGE_SIZE > QVAULT_BLOCK_SIZE;
+
+static void *alloc_block(gfp_t gfp)
 {
-	return qvault_no_memory(gfp) ? NULL : alloc_page(gfp);
+	if (qvault_no_memory(gfp))
+		return NULL;
+	if (in_pieces)
+		return kmalloc(QVAULT_BLOCK_SIZE, gfp);
+	return (void *)__get_free_page(gfp);
+}
+
+static void free_block(void *block)
+{
+	if (in_pieces)
+		kfree(block);
+	else
+		free_page((unsigned long)block);
 }
 
 /* ---- The engine's buffers ----------------------------------------------- */
 
 /*
  * A page of a reserve knows it, and comes back to it: what one user has taken
- * must not end up in the reserve of another.
+ * must not end up in the reserve of another.  A piece of a page cannot know, and so is in
+ * none.
  */
 static void *alloc_buffer(gfp_t gfp, void *pool)
 {
-	struct page *page = try_page(no_search(gfp));
+	struct page *page;
 
+	gfp = no_search(gfp);
+	page = qvault_no_memory(gfp) ? NULL : alloc_page(gfp);
 	if (page)
 		set_page_private(page, (unsigned long)pool);
 	return page;
@@ -63,8 +85,9 @@ static void free_buffer(void *page, void *pool)
 void *qvault_buf_get(struct qvault *v, enum qvault_use use)
 {
 	struct qvault_volume *vol = qvault_volume_of(v);
+	void *buf = in_pieces ? qvault_buf_try() : NULL;
 
-	return page_address(mempool_alloc(&vol->buffers[use], GFP_NOIO));
+	return buf ?: page_address(mempool_alloc(&vol->buffers[use], GFP_NOIO));
 }
 
 /**
@@ -75,12 +98,11 @@ void *qvault_buf_get(struct qvault *v, enum qvault_use use)
  */
 void *qvault_buf_try(void)
 {
-	struct page *page = try_page(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	void *buf = alloc_block(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 
-	if (!page)
-		return NULL;
-	set_page_private(page, 0);
-	return page_address(page);
+	if (buf && !in_pieces)
+		set_page_private(virt_to_page(buf), 0);
+	return buf;
 }
 
 /**
@@ -96,7 +118,11 @@ void qvault_buf_put(void *buf)
 
 	if (!buf)
 		return;
-	page = virt_to_page(buf);
+	page = virt_to_head_page(buf);
+	if (in_pieces && PageSlab(page)) {
+		kfree(buf);
+		return;
+	}
 	pool = (mempool_t *)page_private(page);
 	if (pool)
 		mempool_free(page, pool);
@@ -133,14 +159,14 @@ static void *alloc_bytes(gfp_t gfp, void *size)
 	return qvault_kmalloc((size_t)size, no_search(gfp));
 }
 
-static void *alloc_one_page(gfp_t gfp, void *unused)
+static void *alloc_one_block(gfp_t gfp, void *unused)
 {
-	return try_page(no_search(gfp));
+	return alloc_block(no_search(gfp));
 }
 
-static void free_one_page(void *page, void *unused)
+static void free_one_block(void *block, void *unused)
 {
-	__free_page(page);
+	free_block(block);
 }
 
 /**
@@ -157,9 +183,9 @@ int qvault_pool_init(mempool_t *pool, int min, size_t size)
 	return mempool_init(pool, min, alloc_bytes, mempool_kfree, (void *)size);
 }
 
-static int pool_of_pages(mempool_t *pool, int min)
+static int pool_of_blocks(mempool_t *pool, int min)
 {
-	return mempool_init(pool, min, alloc_one_page, free_one_page, NULL);
+	return mempool_init(pool, min, alloc_one_block, free_one_block, NULL);
 }
 
 static int lane_init(struct qvault_lane *lane)
@@ -169,12 +195,12 @@ static int lane_init(struct qvault_lane *lane)
 	init_waitqueue_head(&lane->wait);
 	err = bioset_init(&lane->bios, MIN_BIOS, offsetof(struct qvault_run, bio),
 			  BIOSET_NEED_BVECS);
-	return err ?: pool_of_pages(&lane->pages, MIN_PAGES);
+	return err ?: pool_of_blocks(&lane->blocks, MIN_BLOCKS);
 }
 
 static void lane_exit(struct qvault_lane *lane)
 {
-	mempool_exit(&lane->pages);
+	mempool_exit(&lane->blocks);
 	bioset_exit(&lane->bios);
 }
 
@@ -187,10 +213,11 @@ static void lane_exit(struct qvault_lane *lane)
  */
 void qvault_pools_limit(struct qvault_volume *vol, u32 memory_mib)
 {
-	u32 pages = max_t(u32, QVAULT_MAX_RUN, memory_mib << (20 - PAGE_SHIFT - 3));
+	u32 blocks = max_t(u32, QVAULT_MAX_RUN,
+			   memory_mib << (20 - QVAULT_BLOCK_SHIFT - 3));
 
-	WRITE_ONCE(vol->in.max_pages, pages);
-	WRITE_ONCE(vol->out.max_pages, pages);
+	WRITE_ONCE(vol->in.max_blocks, blocks);
+	WRITE_ONCE(vol->out.max_blocks, blocks);
 }
 
 /**

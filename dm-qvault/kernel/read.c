@@ -110,7 +110,7 @@ static int unseal_run(struct qvault_run *run)
 	for (i = 0; i < run->count && !err; i += n) {
 		n = min(run->count - i, QVAULT_MAX_SEAL);
 		for (k = 0; k < n; k++)
-			cipher[k] = page_address(run->bio.bi_io_vec[i + k].bv_page);
+			cipher[k] = qvault_vec_block(&run->bio.bi_io_vec[i + k]);
 		block = run->first + i;
 		err = unseal_into(io, block, n, &map->ptr[block], cipher, scratch);
 	}
@@ -193,7 +193,7 @@ static void run_again_work(struct work_struct *work)
 
 	for (i = 0; i < run->count && !err; i++)
 		err = read_again(run->owner, run->first + i,
-				 page_address(run->bio.bi_io_vec[i].bv_page));
+				 qvault_vec_block(&run->bio.bi_io_vec[i]));
 	run_put(run, err);
 	memalloc_noio_restore(noio);
 }

@@ -277,6 +277,33 @@ static void nothing_anchored_is_reused(struct kunit *test)
 	}
 }
 
+/* Each gets its own block and its own result, whatever becomes of the others. */
+static void many_blocks_are_read_at_once(struct kunit *test)
+{
+	struct world *w = world_new(test, 4000, QVAULT_MIN_LOG_BLOCKS);
+	struct qvault_read *read = kunit_kcalloc(test, QVAULT_READS, sizeof(*read),
+						 GFP_KERNEL);
+	u32 i, reads = w->data.reads;
+
+	KUNIT_ASSERT_NOT_NULL(test, read);
+	for (i = 0; i < QVAULT_READS; i++) {
+		read[i].block = 5 * (QVAULT_READS - i);
+		read[i].buf = kunit_kmalloc(test, QVAULT_BLOCK_SIZE, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, read[i].buf);
+		memset(w->data.data + (read[i].block << QVAULT_BLOCK_SHIFT), i + 1,
+		       QVAULT_BLOCK_SIZE);
+	}
+	read[7].block = 4000;
+	qvault_dev_read_many(&w->vol->data, read, QVAULT_READS);
+	for (i = 0; i < QVAULT_READS; i++) {
+		KUNIT_EXPECT_EQ(test, i == 7 ? -EIO : 0, read[i].err);
+		if (i != 7)
+			KUNIT_EXPECT_NULL(test, memchr_inv(read[i].buf, i + 1,
+							   QVAULT_BLOCK_SIZE));
+	}
+	KUNIT_EXPECT_EQ(test, reads + QVAULT_READS - 1, w->data.reads);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE_SLOW(merges_keep_everything),
 	KUNIT_CASE(a_commit_survives),
@@ -285,6 +312,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(blocks_in_order_go_home),
 	KUNIT_CASE_SLOW(a_full_volume_still_takes_writes),
 	KUNIT_CASE(nothing_anchored_is_reused),
+	KUNIT_CASE(many_blocks_are_read_at_once),
 	{}
 };
 

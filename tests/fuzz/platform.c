@@ -83,6 +83,13 @@ int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf)
 	return 0;
 }
 
+void qvault_dev_read_many(struct qvault_dev *dev, struct qvault_read *read, u32 n)
+{
+	FUZZ_CHECK(n && n <= QVAULT_READS);
+	for (; n; n--, read++)
+		read->err = qvault_dev_read(dev, read->block, read->buf);
+}
+
 /* A write there, though, is one that should not have been thought of. */
 static void write_block(struct qvault_dev *dev, u64 block, const void *buf)
 {

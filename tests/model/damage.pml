@@ -354,7 +354,7 @@ inline anchor()
 
 /* ---- Crash and attach --------------------------------------------------- */
 
-/* C: recover replay_log replay_alloc */
+/* C: recover replay_part qvault_replay_blocks */
 inline crash()
 {
 	crashes++;

@@ -1436,7 +1436,7 @@ inline replay_entry()
 }
 
 /*
- * C: qvault_log_read read_page replay_log
+ * C: qvault_replay_verify get_lot verify_lot qvault_log_open replay_part
  * From the newest block back to the tail each must be the one that is named;
  * then its entries are applied, oldest first.
  */
@@ -1473,7 +1473,7 @@ inline read_log()
 	}
 }
 
-/* C: replay_alloc qvault_alloc_replay qvault_map_read load */
+/* C: qvault_replay_blocks qvault_alloc_replay */
 inline replay_alloc()
 {
 	p = anchor.map_slot;

@@ -17,7 +17,7 @@
 struct chunk {
 	struct list_head list;
 	size_t size;
-	u64 pad;
+	struct sched *sched;		/* in whose heap it is, or NULL */
 };
 
 static struct list_head outside = LIST_HEAD_INIT(outside);
@@ -25,6 +25,28 @@ static struct list_head outside = LIST_HEAD_INIT(outside);
 static struct list_head *heap(void)
 {
 	return sched_current ? &sched_current->heap : &outside;
+}
+
+/* What a kernel would give: small pieces in sizes of powers of two, large ones in pages. */
+static size_t given(size_t size)
+{
+	size_t power = 8;
+
+	while (power < size && power < PAGE_SIZE)
+		power *= 2;
+	return size <= power ? power : DIV_ROUND_UP(size, PAGE_SIZE) * PAGE_SIZE;
+}
+
+static void count(struct chunk *chunk)
+{
+	struct sched *sched = sched_current;
+
+	chunk->sched = sched;
+	if (!sched)
+		return;
+	sched->heap_bytes += given(chunk->size);
+	if (sched->heap_peak < sched->heap_bytes)
+		sched->heap_peak = sched->heap_bytes;
 }
 
 /* May this allocation fail, and does it? */
@@ -87,6 +109,7 @@ static void *raw_alloc(size_t size, gfp_t gfp)
 	chunk = get_chunk(size);
 	chunk->size = size;
 	list_add_tail(&chunk->list, heap());
+	count(chunk);
 	/* What nobody has set must not look like zero. */
 	memset(chunk + 1, gfp & __GFP_ZERO ? 0 : 0xa5, size);
 	return chunk + 1;
@@ -108,12 +131,24 @@ void kfree(const void *p)
 		return;
 	chunk = (struct chunk *)p - 1;
 	list_del(&chunk->list);
+	if (chunk->sched)
+		chunk->sched->heap_bytes -= given(chunk->size);
 	put_chunk(chunk);
 }
 
 size_t ksize(const void *p)
 {
 	return ((const struct chunk *)p - 1)->size;
+}
+
+size_t shim_heap_bytes(void)
+{
+	const struct chunk *chunk;
+	size_t bytes = 0;
+
+	list_for_each_entry(chunk, heap(), list)
+		bytes += given(chunk->size);
+	return bytes;
 }
 
 void kfree_sensitive(const void *p)

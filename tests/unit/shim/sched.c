@@ -351,6 +351,7 @@ void shim_spin_lock(struct shim_lock *lock)
 	if (lock->owner || lock->readers)
 		shim_fail("%s was left locked", lock->name);
 	lock->owner = task_current;
+	lock->taken++;
 	task_current->nr_spin++;
 }
 

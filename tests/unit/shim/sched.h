@@ -54,6 +54,8 @@ struct sched {
 	void *arg;
 	/* Allocations of the tasks; see memory.c. */
 	struct list_head heap;
+	u64 heap_bytes;
+	u64 heap_peak;			/* most of them at once */
 	u64 nr_allocs;
 	u64 fail_alloc_at;		/* n-th allocation fails, 0: none */
 	u32 fail_alloc;			/* percent of those that may fail */

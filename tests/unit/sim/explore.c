@@ -290,6 +290,8 @@ static int attach(struct world *world)
 		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	int err = qvault_attach(&world->v, record);
 
+	if (world->sim)
+		err = attach_with_more(world, record, err);
 	kfree(record);
 	if (!err) {
 		world->attached = true;
@@ -366,6 +368,8 @@ static struct world *branch(struct world *world, struct rng *rng)
 	child->v.logical_blocks = child->sim ? ((struct sim *)child->sim)->p.logical_blocks :
 					       world->v.logical_blocks;
 	child->v.memory_mib = world->v.memory_mib;
+	if (child->sim)
+		give_memory(child, rng);
 	return child;
 }
 

@@ -41,8 +41,38 @@ void attach_caches(struct world *world)
 	if (!rng_chance(rng, sim->p.tight))
 		return;
 	world->v.cache.limit = rng_below(rng, 6);
-	world->v.alloc.limit = 1 + rng_below(rng, 2);
+	qvault_alloc_set_limit(&world->v.alloc, rng_below(rng, 2 * QVAULT_CELLS + 20));
 	world->v.delta_limit = rng_below(rng, 16) << 10;
+}
+
+/* Less than whoever wrote the log may have had, or more; with none all is in parts. */
+void give_memory(struct world *world, struct rng *rng)
+{
+	const struct params *p = &((struct sim *)world->sim)->p;
+	static const u32 mib[] = { 0, 1, 64 };
+
+	world->v.memory_mib = p->memory_mib;
+	if (rng_chance(rng, p->other_memory))
+		world->v.memory_mib = mib[rng_below(rng, ARRAY_SIZE(mib))];
+}
+
+/*
+ * An attach may have too little memory for what the log says, and not be able to merge
+ * it: then it says how much would do.
+ */
+int attach_with_more(struct world *world, struct qvault_disk_anchor *record, int err)
+{
+	struct qvault *v = &world->v;
+	const char *number = v->reason ? strstr(v->reason, "memory_mib ") : NULL;
+
+	totals.merged += !err && atomic64_read(&v->counters.checkpoints);
+	if (!err || !number)
+		return err;
+	if (err == -ENOMEM ? !v->read_only : err != -EILSEQ || !world->rotten)
+		return err;
+	totals.refused_memory++;
+	v->memory_mib = strtoul(number + strlen("memory_mib "), NULL, 10);
+	return qvault_attach(v, record);
 }
 
 /* The table asks for a volume as large as its device allows, or less. */
@@ -205,6 +235,7 @@ static int attach(struct life *life)
 				     chosen_mac(&life->sim->p), NULL);
 	}
 	err = qvault_attach(&world->v, record);
+	err = attach_with_more(world, record, err);
 	kfree(record);
 	return err;
 }
@@ -462,7 +493,7 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume,
 	crypto_unlock(&world->crypto, uuid);
 	keys_give(world, &sim->explore_rng);
 	world->slow = sim->p.slow;
-	world->v.memory_mib = sim->p.memory_mib;
+	give_memory(world, &sim->explore_rng);
 	world->v.allow_discards = sim->p.discards;
 	world->v.logical_blocks = sim->p.logical_blocks;
 	grow(life);

@@ -27,7 +27,7 @@ static const struct option {
 #define OPTION(f) { #f, offsetof(struct params, f), sizeof(((struct params *)0)->f) }
 	OPTION(data_blocks), OPTION(logical_blocks), OPTION(log_blocks),
 	OPTION(lives), OPTION(clients), OPTION(ops), OPTION(max_len),
-	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(generations), OPTION(keys), OPTION(holds), OPTION(reserve), OPTION(shortage),
+	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(other_memory), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(generations), OPTION(keys), OPTION(holds), OPTION(reserve), OPTION(shortage),
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
 	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile), OPTION(forks),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
@@ -164,6 +164,7 @@ static void choose(struct params *p, u64 seed)
 	/* The log that may be used: 16 blocks, 32, or all of it. */
 	if (rng_chance(&rng, 30))
 		p->memory_mib = rng_chance(&rng, 50) ? 1 : 8;
+	p->other_memory = rng_chance(&rng, 50) ? 30 : 0;
 	p->lazy = rng_chance(&rng, 50) ? 95 : 0;
 	p->slow = rng_chance(&rng, 30) ? 10 : 0;
 	p->commits = rng_chance(&rng, 25) ? 1 : 20;
@@ -387,6 +388,9 @@ static void report(double seconds)
 	       (unsigned long long)totals.faults,
 	       (unsigned long long)totals.ops,
 	       (unsigned long long)totals.blocks_read);
+	printf("%llu attaches merged a log that was too large, %llu had too little memory for it\n",
+	       (unsigned long long)totals.merged,
+	       (unsigned long long)totals.refused_memory);
 	printf("%llu anchor records, %llu of them followed to every block\n",
 	       (unsigned long long)totals.records,
 	       (unsigned long long)totals.walks);

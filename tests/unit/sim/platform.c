@@ -187,7 +187,29 @@ u64 qvault_dev_blocks(struct qvault_dev *dev)
 
 int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf)
 {
+	dev->world->read_rounds++;
 	return sync_io(dev, IO_READ, block, buf, false);
+}
+
+void qvault_dev_read_many(struct qvault_dev *dev, struct qvault_read *read, u32 n)
+{
+	struct io *io = kcalloc(n, sizeof(*io), GFP_NOIO | __GFP_NOFAIL);
+	u32 i;
+
+	if (!n || n > QVAULT_READS)
+		shim_fail("%u reads at once", n);
+	dev->world->read_rounds++;
+	for (i = 0; i < n; i++) {
+		io[i].kind = IO_READ;
+		io[i].dev = dev;
+		io[i].block = read[i].block;
+		io[i].buf = read[i].buf;
+		io[i].task = task_current;
+		world_submit(dev->world, &io[i]);
+	}
+	for (i = 0; i < n; i++)
+		read[i].err = world_io_wait(&io[i]);
+	kfree(io);
 }
 
 int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf)

@@ -22,6 +22,7 @@ struct params {
 	u32 reserve;			/* buffers more than the least, when memory is short */
 	u32 shortage;			/* percent of allocations that find no memory */
 	u32 memory_mib;
+	u32 other_memory;		/* percent of attaches with more or less of it */
 	u32 slow;			/* percent of reads that take very long */
 	u32 commits;			/* percent of operations */
 	u32 keys;			/* permille of operations: another master key */
@@ -66,6 +67,7 @@ struct totals {
 	u64 rotten, carried, overfull;	/* nodes, entries, checkpoints */
 	u64 half_rotten, healed;	/* nodes of which one copy was bad */
 	u64 grown, raised;		/* volumes; records with a higher root */
+	u64 merged, refused_memory;	/* attaches: see attach_with_more() */
 	u64 hits;			/* of fail_io_at or fail_alloc_at */
 	u64 limit;			/* of states; 0: none */
 };
@@ -167,6 +169,8 @@ void attack_all(struct world *volume);
 
 /* life.c */
 void attach_caches(struct world *world);
+void give_memory(struct world *world, struct rng *rng);
+int attach_with_more(struct world *world, struct qvault_disk_anchor *record, int err);
 void ask_to_grow(struct world *world, struct rng *rng, u32 percent);
 void run_seed(struct params *p);
 #endif

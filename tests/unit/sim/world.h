@@ -81,6 +81,7 @@ struct world {
 	struct io **inflight;
 	u32 nr_inflight, max_inflight;
 	u64 nr_ios;
+	u64 read_rounds;		/* times that the engine waited for reads */
 	bool faulted;			/* an I/O has failed or lied */
 	bool damaged;			/* writes may have gone astray, now or before */
 

@@ -162,5 +162,6 @@ static inline unsigned long hweight_long(unsigned long x)
 	return __builtin_popcountl(x);
 }
 static inline unsigned long __ffs(unsigned long x) { return __builtin_ctzl(x); }
+static inline unsigned long __ffs64(u64 x) { return __builtin_ctzll(x); }
 static inline unsigned long ffz(unsigned long x) { return __builtin_ctzl(~x); }
 #endif

@@ -9,6 +9,7 @@ struct shim_lock {
 	int rank;		/* place in the lock order, 0: none */
 	int readers;
 	void *owner;		/* task that holds it (exclusively) */
+	u64 taken;		/* how often, as a spinlock */
 };
 
 void shim_lock_init(struct shim_lock *lock, const char *name);

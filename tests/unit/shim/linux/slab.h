@@ -14,6 +14,8 @@ void *shim_realloc(const void *p, size_t size, gfp_t gfp);
 void kfree(const void *p);
 void kfree_sensitive(const void *p);
 size_t ksize(const void *p);
+/* What a kernel would have given for all that is allocated now. */
+size_t shim_heap_bytes(void);
 #define kmalloc(s, gfp) shim_alloc(s, gfp, false)
 #define kzalloc(s, gfp) shim_alloc(s, gfp, true)
 #define kcalloc(n, s, gfp) shim_alloc(size_mul(n, s), gfp, true)
