@@ -6,6 +6,7 @@
  *                several moments
  *   judge.c      attach, read, compare: right, refused, or wrong
  *   attack.c     every structure, every forgery
+ *   damage.c     every kind of block, and what must come of it
  *   scenes.c     when: suspended, resized, with other anchors, two-faced
  *   history.c    the whole device at every earlier commit
  *   adversary.c  the scenes, the count
@@ -33,6 +34,7 @@ struct snapshot {
 struct world {
 	struct vault_params params;
 	struct vault_keys keys;
+	const char *key;		/* its name in a table line */
 	struct qvault_geometry geo;
 	struct dm_dev data, anchor, vault;
 	int data_fd, anchor_fd;
@@ -49,6 +51,9 @@ struct world {
 	/* A clone of snap[cloned], with its anchor, lived on by itself. */
 	struct snapshot clone[2];
 	u32 cloned;
+	/* Another, made as the tool does: own UUID, own key, a generation of its own. */
+	struct snapshot child[2];
+	struct vault_params child_params;
 	u32 sample;			/* percent of structures that are attacked */
 	struct snapshot other;		/* another vault under the same key */
 };
@@ -60,6 +65,8 @@ void world_write_some(struct world *w, int fd, u32 percent);
 void world_write_few(struct world *w, int fd);
 void world_detach(struct world *w, int fd);
 void put_back(struct world *w, const struct snapshot *s);
+/* Whose keys are used: the child's or the parent's. */
+void world_is_child(struct world *w, bool child);
 
 struct verdict {
 	u64 attacks, refused, harmless, bad;
@@ -74,8 +81,9 @@ enum outcome {
 
 /* What was done, for the count. */
 enum forgery {
-	FLIP, FILL, SIBLING, ELSEWHERE, EARLIER, CLONED, OTHER_VAULT, TORN, SLOTS,
-	SEVERAL, RACE, TWO_FACES, RESIZED, ANCHOR, WHOLE, NR_FORGERIES,
+	FLIP, FILL, SIBLING, ELSEWHERE, EARLIER, GENERATION, CLONED, CHILD, PARENT,
+	OTHER_VAULT, TORN, SLOTS, SEVERAL, RACE, TWO_FACES, RESIZED, ANCHOR, DAMAGE,
+	WHOLE, NR_FORGERIES,
 };
 
 extern struct verdict by_forgery[NR_FORGERIES];
@@ -139,6 +147,10 @@ void attack_anchor(struct world *w, const struct snapshot *scene,
 		   struct verdict *v);
 void attack_two_faced(struct world *w, const struct snapshot *scene,
 		      struct verdict *v);
+void attack_child(struct world *w, struct verdict *v);
+void attack_damage(struct world *w, u32 most, struct verdict *v);
+/* Did each row of what must come of damage have its turn? */
+bool damage_complete(void);
 void attack_history(struct world *w, u32 commits, struct verdict *v);
 
 #endif

@@ -23,12 +23,16 @@ const char *const forgery_name[NR_FORGERIES] = {
 	[FLIP] = "bit flips", [FILL] = "zeros, ones, noise",
 	[SIBLING] = "swaps and copies of siblings",
 	[ELSEWHERE] = "copies from elsewhere",
-	[EARLIER] = "earlier versions", [CLONED] = "from a clone",
+	[EARLIER] = "earlier versions", [GENERATION] = "of an older generation",
+	[CLONED] = "from a copy with its anchor",
+	[CHILD] = "from a clone, into its parent",
+	[PARENT] = "from the parent, into its clone",
 	[OTHER_VAULT] = "from another vault under the key", [TORN] = "torn",
 	[SLOTS] = "slots swapped", [SEVERAL] = "several, then written to",
 	[RACE] = "changed while read", [TWO_FACES] = "two reads differ",
 	[RESIZED] = "device truncated or extended",
-	[ANCHOR] = "other anchors", [WHOLE] = "whole devices",
+	[ANCHOR] = "other anchors", [DAMAGE] = "damage by the table",
+	[WHOLE] = "whole devices",
 };
 struct verdict by_forgery[NR_FORGERIES];
 
@@ -238,6 +242,11 @@ static const struct vault_item *twin_of(const struct snapshot *s,
 	return NULL;
 }
 
+static u32 generation_of(const struct vault_item *item)
+{
+	return le(item->ptr.where) >> QVAULT_WHERE_GEN_SHIFT & 0xf;
+}
+
 /* What stood in this block, or in this structure, at another moment. */
 static void replay(struct attacker *a, enum forgery forgery,
 		   const struct vault_item *item, const struct snapshot *s,
@@ -246,6 +255,8 @@ static void replay(struct attacker *a, enum forgery forgery,
 	const struct vault_item *twin = twin_of(s, item);
 	char what[60];
 
+	if (forgery == EARLIER && twin && generation_of(twin) != generation_of(item))
+		forgery = GENERATION;
 	snprintf(what, sizeof(what), "block of %s %u", when, number);
 	forge(a, item->block, s->data + item->block * BLOCK);
 	strike(a, forgery, item, what);
@@ -260,10 +271,13 @@ static void replay_all(struct attacker *a, const struct vault_item *item)
 {
 	u32 i;
 
+	for (i = 0; i < 2; i++)
+		replay(a, CHILD, item, &a->w->child[i], "clone", i);
+
 	for (i = 0; i < a->w->nr_snaps; i++)
 		replay(a, EARLIER, item, &a->w->snap[i], "moment", i);
 	for (i = 0; i < 2; i++)
-		replay(a, CLONED, item, &a->w->clone[i], "clone", i);
+		replay(a, CLONED, item, &a->w->clone[i], "copy", i);
 	replay(a, OTHER_VAULT, item, &a->w->other, "another vault", 0);
 }
 
@@ -419,10 +433,38 @@ void attack_at_rest(struct world *w, const struct snapshot *scene,
 		roll_back_all(&a, &w->snap[i], what);
 	}
 	for (i = 0; i < 2; i++)
-		roll_back_all(&a, &w->clone[i], "whole device of a clone");
+		roll_back_all(&a, &w->clone[i], "whole device of a copy");
+	for (i = 0; i < 2; i++)
+		roll_back_all(&a, &w->child[i], "whole device of a clone");
 	roll_back_all(&a, &w->other, "whole device of another vault");
 	must_be_right(&a);
 	attack_end(&a);
+}
+
+/* The other way round: the clone is attacked with what its parent has written. */
+void attack_child(struct world *w, struct verdict *v)
+{
+	const struct snapshot *scene = &w->child[1];
+	struct attacker a;
+	u32 i, k;
+
+	world_is_child(w, true);
+	attack_begin(&a, w, scene, "clone", v);
+	must_be_right(&a);
+	for (i = 0; i < scene->walk.nr; i++) {
+		const struct vault_item *item = &scene->walk.item[i];
+
+		if (!attack_sampled(w, item, 50))
+			continue;
+		attack_affect(&a, item);
+		for (k = 0; k < w->nr_snaps; k++)
+			replay(&a, PARENT, item, &w->snap[k], "parent", k);
+	}
+	for (k = 0; k < w->nr_snaps; k++)
+		roll_back_all(&a, &w->snap[k], "whole device of the parent");
+	must_be_right(&a);
+	attack_end(&a);
+	world_is_child(w, false);
 }
 
 /* While the vault is attached: what is cached is out of reach, data is not. */

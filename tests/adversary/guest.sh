@@ -23,7 +23,7 @@ ramdisks 3 256
 insmod "$TWOFACE"
 attack "${@:2}"
 # The short run is that under sanitizers, where one MAC has to do.
-[ "$1" -lt 100 ] || QVAULT_MAC=nhpoly-aes attack --seed 2 --flips 8 --in-use 20 --sample 20
+[ "$1" -lt 100 ] || QVAULT_MAC=nhpoly-aes attack --seed 2 --flips 8 --in-use 20 --sample 20 --damage 1
 [ "$1" = 0 ] || attack --blocks 2600 --history "$1"
 rmmod twoface
 awk '{ a += $2; r += $4; h += $6; w += $8 }

@@ -154,11 +154,22 @@ static void older_anchors(struct attacker *a)
 		with_anchor(a, w->snap[i].anchor, &w->snap[i], true);
 	}
 	for (i = 0; i < 2; i++) {
-		name(a, "anchor of clone", i);
+		name(a, "anchor of copy", i);
 		with_anchor(a, w->clone[i].anchor, &w->clone[i], true);
 	}
 	name(a, "anchor of another vault", 0);
 	with_anchor(a, w->other.anchor, &w->other, false);
+}
+
+/* It is of another key; and under that one, see attack_child(). */
+static void anchors_of_clones(struct attacker *a)
+{
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		name(a, "anchor of clone", i);
+		with_anchor(a, a->w->child[i].anchor, &a->w->child[i], false);
+	}
 }
 
 static void broken_anchors(struct attacker *a)
@@ -199,6 +210,7 @@ void attack_anchor(struct world *w, const struct snapshot *scene,
 	attack_affect(&a, NULL);
 	older_anchors(&a);
 	also(ENODATA, EKEYREJECTED, EPROTONOSUPPORT, EUCLEAN);
+	anchors_of_clones(&a);
 	broken_anchors(&a);
 	also(0, 0, 0, 0);
 	put_back(w, scene);

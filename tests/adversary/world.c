@@ -24,7 +24,7 @@ int world_attach(struct world *w, bool read_only)
 	int err = dm_create1(&w->vault, "qvadv",
 			     w->geo.logical_blocks * QVAULT_SECTORS, "qvault",
 			     read_only, "%s %s %s", w->data.number,
-			     w->anchor.number, vault_key_name);
+			     w->anchor.number, w->key);
 
 	if (err)
 		return err;
@@ -71,6 +71,7 @@ static void *sparse(u64 blocks)
 static void take(struct world *w, struct snapshot *s)
 {
 	u8 *buf = block_buffer(MAX_IO);
+	struct vault_keys keys = w->keys;
 	u64 at, n, i;
 
 	s->data = sparse(w->geo.data_blocks);
@@ -102,13 +103,14 @@ static void take(struct world *w, struct snapshot *s)
 	if (s->walk.bad)
 		die("adversary: %zu structures do not open: %s", s->walk.bad,
 		    s->walk.first_bad);
+	vault_generations(&keys, vault_newest(&keys, s->anchor));
 	for (i = 0; i < s->walk.nr; i++) {
 		const struct vault_item *item = &s->walk.item[i];
 		u8 plain[BLOCK];
 
 		if (item->kind != QVAULT_KIND_DATA)
 			continue;
-		vault_open(&w->keys, item->kind, item->id, &item->ptr,
+		vault_open(&keys, item->kind, item->id, &item->ptr,
 			   s->data + item->block * BLOCK, plain);
 		if (memcmp(plain, s->logical + item->id * BLOCK, BLOCK))
 			die("adversary: block %llu decrypts to something else",
@@ -225,6 +227,11 @@ static void checkpoint(struct world *w)
 	check(dm_message(&w->vault, "checkpoint"), "checkpoint");
 }
 
+static void new_generation(struct world *w, const char *mac)
+{
+	check(dm_message(&w->vault, "generation %s", mac), "generation");
+}
+
 static void live_a_life(struct world *w)
 {
 	int fd = attach_or_die(w);
@@ -236,6 +243,7 @@ static void live_a_life(struct world *w)
 	snap(w);
 	checkpoint(w);
 	snap(w);
+	new_generation(w, "nhpoly-aes");
 	world_write_some(w, fd, 30);
 	discard_some(w, fd);
 	snap(w);
@@ -243,6 +251,8 @@ static void live_a_life(struct world *w)
 	w->cloned = w->nr_snaps;
 	snap(w);
 	fd = attach_or_die(w);
+	/* As whoever gives a clone away does. */
+	new_generation(w, "hmac-sha256");
 	world_write_few(w, fd);
 	snap(w);
 	world_write_some(w, fd, 60);
@@ -263,27 +273,76 @@ static void live_a_life(struct world *w)
 	world_detach(w, fd);
 }
 
+static void go_back(struct world *w, const struct snapshot *s)
+{
+	u32 i;
+
+	put_back(w, s);
+	for (i = 0; i < w->nr_lba; i++)
+		memcpy(w->logical + (u64)w->lba[i] * BLOCK,
+		       s->logical + (u64)w->lba[i] * BLOCK, BLOCK);
+}
+
+static void live_on(struct world *w, struct snapshot *snap)
+{
+	int fd = attach_or_die(w);
+
+	world_write_few(w, fd);
+	world_write_some(w, fd, 70);
+	take(w, &snap[0]);
+	checkpoint(w);
+	world_write_some(w, fd, 50);
+	take(w, &snap[1]);
+	world_detach(w, fd);
+}
+
 /*
  * Somebody has copied data and anchor, and lives on with the copy: the same key,
  * the same UUID, and the same versions for other contents.
  */
+static void live_as_a_copy(struct world *w)
+{
+	go_back(w, &w->snap[w->cloned]);
+	live_on(w, w->clone);
+}
+
+/* What `qvault-ctl clone --new-key-file` makes of a copy. */
 static void live_as_a_clone(struct world *w)
 {
-	u32 i;
-	int fd;
+	const struct snapshot *parent = &w->snap[w->cloned];
+	struct qvault_disk_anchor record = *vault_newest(&w->keys, parent->anchor);
+	u8 *anchor = block_buffer(QVAULT_ANCHOR_BLOCKS);
 
-	put_back(w, &w->snap[w->cloned]);
-	for (i = 0; i < w->nr_lba; i++)
-		memcpy(w->logical + (u64)w->lba[i] * BLOCK,
-		       w->snap[w->cloned].logical + (u64)w->lba[i] * BLOCK, BLOCK);
-	fd = attach_or_die(w);
-	world_write_few(w, fd);
-	world_write_some(w, fd, 70);
-	take(w, &w->clone[0]);
-	checkpoint(w);
-	world_write_some(w, fd, 50);
-	take(w, &w->clone[1]);
-	world_detach(w, fd);
+	go_back(w, parent);
+	vault_clone(&w->params, &w->child_params, &record);
+	memset(anchor, 0, QVAULT_ANCHOR_BLOCKS * BLOCK);
+	memcpy(vault_slot(anchor, le(record.sequence) & 1), &record, BLOCK);
+	check(write_blocks(w->anchor_fd, 0, anchor, QVAULT_ANCHOR_BLOCKS), "clone");
+	free(anchor);
+	world_is_child(w, true);
+	live_on(w, w->child);
+	world_is_child(w, false);
+}
+
+static const char child_key_name[] = ":64:logon:qvault:child";
+
+void world_is_child(struct world *w, bool child)
+{
+	w->key = child ? child_key_name : vault_key_name;
+	vault_derive(child ? &w->child_params : &w->params, &w->keys);
+}
+
+static void name_child(struct world *w)
+{
+	u32 i;
+
+	w->child_params = w->params;
+	w->child_params.uuid[1] ^= 0x55;
+	for (i = 0; i < sizeof(w->child_params.master); i++)
+		w->child_params.master[i] ^= 0x33;
+	for (i = 0; i < sizeof(w->child_params.secret); i++)
+		w->child_params.secret[i] ^= 0x77;
+	vault_add_key_named(&w->child_params, child_key_name);
 }
 
 static void format(struct world *w)
@@ -333,6 +392,8 @@ void world_build(struct world *w, u64 data_blocks, u64 seed)
 	vault_default_params(&w->params, data_blocks, QVAULT_MIN_LOG_BLOCKS * 4,
 			     &w->geo);
 	vault_add_key(&w->params);
+	w->key = vault_key_name;
+	name_child(w);
 	slices(w);
 	choose_blocks(w);
 
@@ -348,6 +409,7 @@ void world_build(struct world *w, u64 data_blocks, u64 seed)
 	zero_device(w);
 	format(w);
 	live_a_life(w);
+	live_as_a_copy(w);
 	live_as_a_clone(w);
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # about: a storage that knows everything but the key forges every structure
-# minutes: 1
+# minutes: 2
 # processors: 1
 # limit: 200
 # usage: adversary [ARG...]     see tests/adversary/adversary.c

@@ -21,7 +21,8 @@ here=$check_top/tests/coverage
 # One for each tree.
 build=$QVAULT_CACHE/coverage/$(cksum <<<"$check_top" | cut -d " " -f 1)
 # The first is the module as it is, and says which lines there are; the second takes long.
-parts=(kunit allocations unit functional/{basic,corners,counters,faults,fio,life,space,swap,tool}
+parts=(kunit allocations unit
+	functional/{basic,corners,counters,damage,faults,fio,keys,life,resize,space,suspend,swap,tool}
 	known-bugs crash adversary)
 wanted=90	# percent of the lines
 
@@ -103,7 +104,7 @@ run_part() {
 	crash) options=(--fast --env "$(program crash)") && guest crash/guest.sh debug ;;
 	adversary)
 		options=(--fast --env "$(program adversary)" --env "TWOFACE=$(twoface)")
-		guest adversary/guest.sh 5 --flips 1 --in-use 5 --sample 25
+		guest adversary/guest.sh 5 --flips 1 --in-use 5 --sample 25 --damage 1
 		;;
 	allocations)
 		flavour=debug

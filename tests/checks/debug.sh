@@ -36,7 +36,7 @@ for part in "$@"; do
 			--source "$check_top/tests/lab/twoface" \
 			"$("$check_top/tests/lab/uml-kernel" debug)" ARCH=um)
 		guest --env "$(program ADVERSARY)" --env "TWOFACE=$twoface" \
-			"$check_top/tests/adversary/guest.sh" 5 --flips 1 --in-use 5 --sample 25
+			"$check_top/tests/adversary/guest.sh" 5 --flips 1 --in-use 5 --sample 25 --damage 1
 		;;
 	*) fail "$part" "no such part" ;;
 	esac

@@ -6,7 +6,10 @@
  *              [--seconds S] [--blocks N] [--log N] [--only POINT]
  *              [--target NAME] [--options WORDS] [--base DEVICE]
  *              [--files ext4|xfs|sqlite] [--steps N] [--save FILE] [--load FILE]
+ *              [--grow BLOCKS]
  *
+ * --grow: the data device gains so many blocks, twice each round, and the vault with
+ * it; it also gets another key, other generations, and moments that stay.
  * --save keeps the recording if a point of it is bad; --load replays it.
  */
 #define _GNU_SOURCE
@@ -29,6 +32,7 @@ static const struct option options[] = {
 	{ "options", 1, NULL, 'O' },	{ "base", 1, NULL, 'B' },
 	{ "files", 1, NULL, 'f' },	{ "steps", 1, NULL, 'n' },
 	{ "save", 1, NULL, 'k' },	{ "load", 1, NULL, 'L' },
+	{ "grow", 1, NULL, 'g' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -55,9 +59,25 @@ static void parse(struct setup *s, int argc, char **argv, u64 *blocks,
 		case 'n': s->steps = atoi(optarg); break;
 		case 'k': s->save = optarg; break;
 		case 'L': s->load = optarg; break;
+		case 'g': s->grow = atoi(optarg); break;
 		default: die("see the head of crash.c");
 		}
 	}
+}
+
+/* A scene of changes in which one of the cases never came up shows nothing. */
+static bool show_changes(const struct tally *t)
+{
+	printf("crash: %llu points within a change of the key: opened by the old one %llu, by either %llu, by the new one %llu; %llu within a growth: as it was %llu, grown %llu\n",
+	       (unsigned long long)(t->by_key[0] + t->by_key[1] + t->by_key[2]),
+	       (unsigned long long)t->by_key[0], (unsigned long long)t->by_key[1],
+	       (unsigned long long)t->by_key[2],
+	       (unsigned long long)(t->by_size[0] + t->by_size[1]),
+	       (unsigned long long)t->by_size[0], (unsigned long long)t->by_size[1]);
+	printf("crash: %llu attaches with another key or a larger table refused; %llu copies of a moment that stayed\n",
+	       (unsigned long long)t->refused, (unsigned long long)t->copies);
+	return t->by_key[0] && t->by_key[1] && t->by_key[2] && t->by_size[0] &&
+	       t->by_size[1] && t->refused && t->copies;
 }
 
 int main(int argc, char **argv)
@@ -75,14 +95,15 @@ int main(int argc, char **argv)
 	struct oracle o;
 	struct log log;
 	double start = now(), recorded;
+	bool complete = true;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	/* A page fault is dear in UML: keep what was freed. */
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	parse(&s, argc, argv, &blocks, &log_blocks);
-	vault_default_params(&s.params, blocks, log_blocks, &s.geo);
-	vault_add_key(&s.params);
+	setup_sizes(&s, blocks, log_blocks);
+	setup_keys(&s);
 	if (s.load) {
 		keep_load(s.load, &s, &o, &log);
 	} else {
@@ -99,10 +120,14 @@ int main(int argc, char **argv)
 	       (unsigned long long)t.torn, (unsigned long long)t.second,
 	       (unsigned long long)t.used, t.masks,
 	       t.points ? (now() - recorded) / t.points : 0);
+	if (s.grow)
+		complete = show_changes(&t);
+	if (!complete)
+		printf("crash: a case of these changes never came up\n");
 	printf("crash: %llu crash points, %llu bad%s\n",
 	       (unsigned long long)t.points, (unsigned long long)t.bad,
 	       t.bad && s.save && !s.files ? "; again with --load and --only POINT" : "");
 	if (t.bad && s.save && !s.files)
 		keep_save(s.save, &s, &o, &log);
-	return t.bad || !t.points;
+	return t.bad || !t.points || !complete;
 }

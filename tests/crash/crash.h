@@ -5,6 +5,7 @@
  *
  *   oracle.c   what was written when, and whether a state is one that is allowed
  *   record.c   the workload
+ *   change.c   other keys, other sizes, moments that stay: of the vault itself
  *   logfile.c  the log that dm-log-writes makes of it
  *   stack.c    the devices that a replayed vault stands on
  *   replay.c   from log to crash points
@@ -36,6 +37,15 @@ struct op {
 };
 
 #define MAX_OPS	(1u << 22)
+#define MAX_HELD	32u
+
+/* A moment that the vault was told to keep for who copies its data device. */
+struct held {
+	struct qvault_disk_anchor record;
+	u64 time;		/* all that had ended before this tick is in it */
+	u32 kept;		/* until it was released */
+	u32 key, size;
+};
 
 struct oracle {
 	struct op *op;
@@ -43,6 +53,8 @@ struct oracle {
 	u64 clock;		/* atomic */
 	u64 volume;		/* goes into each block */
 	u32 blocks;
+	struct held held[MAX_HELD];
+	u32 nr_held;
 	/* For each block, its operations: index[first[lba]] ... */
 	u32 *first, *index;
 	u32 *touched, nr_touched;	/* blocks that have any, ascending */
@@ -101,6 +113,14 @@ void log_free(struct log *log);
 
 /* ---- record.c ----------------------------------------------------------- */
 
+#define MAX_SIZES	9u
+#define KEYS		2u
+
+/* What a vault is opened with: which key, and a table of which size. */
+struct way {
+	u32 key, size;
+};
+
 struct setup {
 	u64 seed;
 	const char *record_base, *record_log, *replay_base, *replay_log;
@@ -115,14 +135,53 @@ struct setup {
 	const char *files;	/* ext4, xfs, sqlite; NULL: blocks */
 	u32 steps;		/* of files, in each round */
 	const char *save, *load;	/* a recording to keep if it is bad, to take */
+	u32 grow;		/* blocks that the data device gains each time; 0: no changes */
 	struct vault_params params;
-	struct qvault_geometry geo;
+	struct qvault_geometry size[MAX_SIZES];
+	u32 sizes;
+	struct qvault_geometry geo;	/* the largest */
 };
 
+struct recorder {
+	struct setup *s;
+	struct oracle *o;
+	struct dm_dev log, data, anchor, vault;
+	struct way now;
+};
+
+/* Words of a table line; the options are those of @s and @more, one word or none. */
+void table_line(const struct setup *s, const struct way *way, const char *data,
+		const char *anchor, const char *more, char *out, size_t size);
 int attach(const struct setup *s, struct dm_dev *vault, const char *name,
 	   const struct dm_dev *data, const struct dm_dev *anchor,
-	   bool read_only);
+	   const struct way *way, bool read_only);
 void record(struct setup *s, struct oracle *o, struct log *log);
+/* All that had ended before @time is promised. */
+void mark_time(struct recorder *r, u64 time);
+
+/* ---- change.c ----------------------------------------------------------- */
+
+void setup_sizes(struct setup *s, u64 data_blocks, u32 log_blocks);
+void setup_keys(const struct setup *s);
+const char *key_name(u32 key);
+
+void change_key(struct recorder *r);
+void change_size(struct recorder *r);
+void change_generation(struct recorder *r);
+/* Keep this moment; the returned one is then released. */
+u32 hold(struct recorder *r);
+void release(struct recorder *r, u32 number);
+
+/* What may open the vault at some moment of the log: bits by number. */
+struct ways {
+	u32 keys, sizes;
+};
+
+void ways_begin(struct ways *w);
+/* Is this mark about them? */
+bool ways_note(struct ways *w, const char *mark);
+/* More than one does: then every write is tried. */
+bool ways_changing(const struct ways *w);
 
 /* ---- files.c ------------------------------------------------------------ */
 
@@ -163,7 +222,7 @@ struct stack {
 void stack_make(struct stack *stack, const struct setup *s, u64 sectors);
 void stack_remove(struct stack *stack);
 /* Returns an open vault, or a negative errno. */
-int stack_attach(struct stack *stack, bool read_only);
+int stack_attach(struct stack *stack, const struct way *way, bool read_only);
 void stack_detach(struct stack *stack, bool read_only);
 /* All that was written since the last call. */
 void stack_wrote(struct stack *stack, struct log *wrote);
@@ -173,6 +232,12 @@ void stack_wrote(struct stack *stack, struct log *wrote);
 struct tally {
 	u64 points, prefixes, subsets, torn, second, used, bad;
 	u32 masks;		/* of 254 by which an anchor can be torn */
+	/* While the key changed: opened by the old one, by either, by the new one. */
+	u64 by_key[3];
+	/* While it grew: as it was, or grown. */
+	u64 by_size[2];
+	u64 refused;		/* another key, a larger table: as it must be */
+	u64 copies;		/* of moments that stayed */
 };
 
 void replay(struct setup *s, struct oracle *o, struct log *log,

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The crash runs inside a guest: guest.sh short|few|debug [SEED] | long POINTS SEED
+# The crash runs inside a guest: guest.sh short|few|debug|changes|groups [SEED] | long POINTS SEED
 # $CRASH is the program of crash.c.
 set -euo pipefail
 # shellcheck source=tests/lib/guest.sh
@@ -58,6 +58,18 @@ files() {
 		--points $((points / 2))
 }
 
+# changes SEED POINTS: other keys, sizes, generations, and moments that are copied.  While
+# the key or the size changes every write is a point; elsewhere there are POINTS.
+changes() {
+	crash "keys and sizes, seed $1" --seed "$1" --rounds 2 --grow 150 --points "$2"
+}
+
+# groups SEED POINTS: the same, and from one group to two.
+groups() {
+	crash "keys and groups, seed $1" --seed "$1" --rounds 1 --grow 17000 --threads 2 \
+		--points "$2"
+}
+
 # Every candidate of one recording after the other, of four kinds, until there
 # are as many points as wanted.
 long() {
@@ -72,8 +84,10 @@ long() {
 		# Not filled up: UML has no room for a process that maps so many pages.
 		crash "two groups, seed $((seed + 3))" --seed $((seed + 3)) --rounds 1 \
 			--blocks 34500 --log 64 --points 300
+		changes $((seed + 4)) 2000
+		groups $((seed + 5)) 40
 		files "$seed" 40
-		seed=$((seed + 4))
+		seed=$((seed + 6))
 	done
 }
 
@@ -92,8 +106,12 @@ short)
 		--points 1000 --base "$disk" --threads 6
 	crash "two groups, three levels" --seed $((seed + 3)) --rounds 1 \
 		--points 80 --blocks 34500 --log 64
+	changes $((seed + 4)) 300
+	groups $((seed + 5)) 20
 	files "$seed" 16
 	;;
+changes) changes "${2:-1}" "${3:-300}" ;;
+groups) groups "${2:-1}" "${3:-20}" ;;
 few)
 	crash "small volume" --seed "${2:-1}" --rounds 2 --points 300
 	slow_base

@@ -54,6 +54,7 @@ void keep_save(const char *path, const struct setup *s, const struct oracle *o,
 		die("cannot write %s", path);
 	put(file, &head, sizeof(head));
 	put(file, o->op, o->nr * sizeof(*o->op));
+	put(file, o->held, sizeof(o->held));
 	for (i = 0; i < log->nr; i++) {
 		put(file, &log->entry[i], sizeof(log->entry[i]));
 		put(file, log->entry[i].data, payload(&log->entry[i]));
@@ -76,11 +77,11 @@ void keep_load(const char *path, struct setup *s, struct oracle *o,
 	if (head.magic != KEEP_MAGIC || head.ops > MAX_OPS)
 		die("%s is no recording", path);
 	s->seed = head.seed;
-	vault_default_params(&s->params, head.data_blocks, head.log_blocks,
-			     &s->geo);
+	setup_sizes(s, head.data_blocks, head.log_blocks);
 	oracle_init(o, s->geo.logical_blocks, s->seed);
 	o->nr = head.ops;
 	get(file, o->op, o->nr * sizeof(*o->op));
+	get(file, o->held, sizeof(o->held));
 	memset(log, 0, sizeof(*log));
 	log->nr = head.entries;
 	log->entry = calloc(log->nr + 1, sizeof(*log->entry));

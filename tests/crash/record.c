@@ -17,12 +17,6 @@
 
 #include "crash.h"
 
-struct recorder {
-	struct setup *s;
-	struct oracle *o;
-	struct dm_dev log, data, anchor, vault;
-};
-
 struct worker {
 	struct recorder *r;
 	struct prng prng;
@@ -31,6 +25,8 @@ struct worker {
 	u32 steps;
 	u32 burst;		/* most blocks of a write */
 	u32 sync_percent;
+	const bool *go_on;	/* before its steps, as long as this is so */
+	u32 most;		/* but no more than so many: the log has an end */
 };
 
 static void check(int err, const char *what)
@@ -39,8 +35,7 @@ static void check(int err, const char *what)
 		die("record: %s: %s", what, strerrorname_np(-err));
 }
 
-/* All that had ended before @time is promised. */
-static void mark_time(struct recorder *r, u64 time)
+void mark_time(struct recorder *r, u64 time)
 {
 	check(dm_message(&r->log, "mark F:%llu", (unsigned long long)time),
 	      "mark");
@@ -81,10 +76,15 @@ static void do_discard(struct worker *w, u32 lba, u32 count)
 	oracle_end(o, op, count);
 }
 
+static u32 blocks_now(const struct recorder *r)
+{
+	return r->s->size[__atomic_load_n(&r->now.size, __ATOMIC_ACQUIRE)].logical_blocks;
+}
+
 /* Most writes go where writes went before: overwriting is what can go wrong. */
 static u32 pick(struct worker *w, u32 count)
 {
-	u32 blocks = w->r->o->blocks, span = blocks;
+	u32 blocks = blocks_now(w->r), span = blocks;
 
 	if (prng_chance(&w->prng, 70))
 		span = blocks / 4 + count;
@@ -115,6 +115,8 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 
+	while (w->go_on && __atomic_load_n(w->go_on, __ATOMIC_RELAXED) && w->most--)
+		step(w);
 	while (w->steps--)
 		step(w);
 	return NULL;
@@ -148,18 +150,26 @@ static void alone(struct recorder *r, u32 steps, u64 salt)
 	close_worker(&w);
 }
 
-static void together(struct recorder *r, u32 steps, u64 salt)
+/* @beside: what is done to the vault meanwhile; or NULL. */
+static void together(struct recorder *r, u32 steps, u64 salt,
+		     void (*beside)(struct recorder *r))
 {
 	u32 n = r->s->threads, i;
 	struct worker w[n];
 	pthread_t thread[n];
+	bool go_on = beside;
 
 	for (i = 0; i < n; i++) {
 		open_worker(&w[i], r, salt + i);
 		w[i].steps = steps;
+		w[i].go_on = &go_on;
+		w[i].most = 300;
 		if (pthread_create(&thread[i], NULL, work, &w[i]))
 			die("no thread");
 	}
+	if (beside)
+		beside(r);
+	__atomic_store_n(&go_on, false, __ATOMIC_RELAXED);
 	for (i = 0; i < n; i++) {
 		pthread_join(thread[i], NULL);
 		close_worker(&w[i]);
@@ -169,7 +179,7 @@ static void together(struct recorder *r, u32 steps, u64 salt)
 /* Every block mapped: what is written now lives on the spare space alone. */
 static void fill_up(struct recorder *r, u64 salt)
 {
-	u32 lba, n, blocks = r->o->blocks;
+	u32 lba, n, blocks = blocks_now(r);
 	struct worker w;
 
 	open_worker(&w, r, salt);
@@ -191,16 +201,15 @@ static void fill_up(struct recorder *r, u64 salt)
  */
 static void rest(struct recorder *r, bool reload)
 {
-	u64 sectors = r->s->geo.logical_blocks * QVAULT_SECTORS;
+	u64 sectors = (u64)blocks_now(r) * QVAULT_SECTORS;
 	u64 time = oracle_tick(r->o);
 	char args[1024];
 	struct dm_line line = { 0, sectors, r->s->target, args };
 
 	if (strcmp(r->s->target, "qvault"))
 		return;
-	snprintf(args, sizeof(args), "%s %s %s%s%s", r->data.number,
-		 r->anchor.number, vault_key_name, *r->s->options ? " " : "",
-		 r->s->options);
+	table_line(r->s, &r->now, r->data.number, r->anchor.number, "", args,
+		   sizeof(args));
 	if (reload)
 		check(dm_reload(&r->vault, &line, 1, false), "reload");
 	check(dm_suspend(&r->vault, false), "suspend");
@@ -214,24 +223,36 @@ static void detach(struct recorder *r)
 	mark_time(r, oracle_tick(r->o));
 }
 
+void table_line(const struct setup *s, const struct way *way, const char *data,
+		const char *anchor, const char *more, char *out, size_t size)
+{
+	u32 options = strtoul(s->options, NULL, 10) + !!*more;
+	const char *words = strchr(s->options, ' ');
+
+	snprintf(out, size, "%s %s %s", data, anchor, key_name(way->key));
+	if (options)
+		snprintf(out + strlen(out), size - strlen(out), " %u%s%s%s", options,
+			 words ? words : "", *more ? " " : "", more);
+}
+
 int attach(const struct setup *s, struct dm_dev *vault, const char *name,
 	   const struct dm_dev *data, const struct dm_dev *anchor,
-	   bool read_only)
+	   const struct way *way, bool read_only)
 {
-	u64 sectors = s->geo.logical_blocks * QVAULT_SECTORS;
+	u64 sectors = s->size[way->size].logical_blocks * QVAULT_SECTORS;
+	char args[1024];
 
 	if (!strcmp(s->target, "linear"))
 		return dm_create1(vault, name, sectors, "linear", read_only,
 				  "%s 0", data->number);
-	return dm_create1(vault, name, sectors, s->target, read_only,
-			  "%s %s %s%s%s", data->number, anchor->number,
-			  vault_key_name, *s->options ? " " : "", s->options);
+	table_line(s, way, data->number, anchor->number, "", args, sizeof(args));
+	return dm_create1(vault, name, sectors, s->target, read_only, "%s", args);
 }
 
 static void attach_recorded(struct recorder *r)
 {
-	check(attach(r->s, &r->vault, "qvrec", &r->data, &r->anchor, false),
-	      "attach");
+	check(attach(r->s, &r->vault, "qvrec", &r->data, &r->anchor, &r->now,
+		     false), "attach");
 }
 
 static void stack(struct recorder *r)
@@ -243,7 +264,8 @@ static void stack(struct recorder *r)
 			 "log-writes", false, "%s %s",
 			 device_number(r->s->record_base, base),
 			 device_number(r->s->record_log, log)), "log-writes");
-	check(dm_create1(&r->data, "qvrdata", blocks * QVAULT_SECTORS,
+	check(dm_create1(&r->data, "qvrdata",
+			 r->s->size[0].data_blocks * QVAULT_SECTORS,
 			 "linear", false, "%s 0", r->log.number), "data slice");
 	check(dm_create1(&r->anchor, "qvranchor",
 			 QVAULT_ANCHOR_BLOCKS * QVAULT_SECTORS, "linear", false, "%s %llu", r->log.number,
@@ -272,6 +294,44 @@ static void format_base(struct setup *s)
 	free(anchor);
 }
 
+static void changes_beside(struct recorder *r)
+{
+	change_generation(r);
+	change_key(r);
+	change_size(r);
+}
+
+/* Other threads write all the time, and so between its checkpoint and its record. */
+static void hold_beside(struct recorder *r)
+{
+	u32 held, i;
+
+	for (i = 0; i < 3; i++) {
+		usleep(2000);
+		held = hold(r);
+		usleep(4000);
+		release(r, held);
+	}
+}
+
+/* Its key and its size change, while nobody uses it and while many do. */
+static void round_of_changes(struct recorder *r, u64 salt)
+{
+	u32 held;
+
+	alone(r, 20, salt + 40);
+	change_key(r);
+	alone(r, 10, salt + 41);
+	change_size(r);
+	alone(r, 10, salt + 42);
+	held = hold(r);
+	alone(r, 12, salt + 43);
+	release(r, held);
+	change_generation(r);
+	together(r, 10, salt + 50, changes_beside);
+	together(r, 10, salt + 60, hold_beside);
+}
+
 void record(struct setup *s, struct oracle *o, struct log *log)
 {
 	struct recorder r = { .s = s, .o = o };
@@ -290,7 +350,9 @@ void record(struct setup *s, struct oracle *o, struct log *log)
 		rest(&r, round % 2);
 		if (round % 3 == 1)
 			fill_up(&r, 100 * round + 2);
-		together(&r, 40, 100 * round + 10);
+		if (s->grow)
+			round_of_changes(&r, 100 * round);
+		together(&r, 40, 100 * round + 10, NULL);
 		if (round % 4 == 3)
 			alone(&r, 30, 100 * round + 3);
 		detach(&r);

@@ -23,6 +23,11 @@
 
 #define MAX_DEPTH	2
 #define SHOWN		15
+/*
+ * Candidates that are tried of a change, which is more than it has by itself.  What
+ * others write meanwhile is much more; of that all records are tried.
+ */
+#define WINDOW		100
 
 struct undo {
 	u64 sector, sectors;
@@ -35,6 +40,11 @@ struct replayer {
 	struct log *log;
 	struct tally *tally;
 	struct promise promise;
+	struct ways ways;	/* that may open the vault at this point */
+	struct way way;		/* that does */
+	u32 next_key;		/* to which it was changed last */
+	const struct held *held;	/* a moment that stays at this point, or NULL */
+	u32 window;		/* so many candidates are tried, whatever the dice say */
 	struct prng prng;
 
 	int fd;
@@ -44,8 +54,9 @@ struct replayer {
 	u32 nr_undo, room_undo;
 
 	/* What was read, by depth: the blocks that the workload touched. */
-	u8 *contents[MAX_DEPTH + 2];
+	u8 *contents[MAX_DEPTH + 3];
 	struct stack stack;
+	u8 *first_copy;		/* what a copy of that moment was read as, or NULL */
 	u8 masks[256];		/* with which an anchor was torn */
 
 	u64 candidate, candidates;
@@ -203,13 +214,21 @@ static bool all_zero(const u8 *buf, u32 blocks)
 	return !buf[0] && !memcmp(buf, buf + 1, (size_t)blocks * BLOCK - 1);
 }
 
-/* How many touched blocks follow each other from the @i-th on. */
-static u32 run_length(const struct oracle *o, u32 i)
+/* Of the vault as it is opened now. */
+static u32 blocks_here(const struct replayer *r)
 {
+	return r->s->size[r->way.size].logical_blocks;
+}
+
+/* How many touched blocks of the vault follow each other from the @i-th on. */
+static u32 run_length(const struct replayer *r, u32 i)
+{
+	const struct oracle *o = r->o;
 	u32 n = 1;
 
 	while (n < MAX_IO && i + n < o->nr_touched &&
-	       o->touched[i + n] == o->touched[i] + n)
+	       o->touched[i + n] == o->touched[i] + n &&
+	       o->touched[i + n] != blocks_here(r))
 		n++;
 	return n;
 }
@@ -240,16 +259,22 @@ static bool read_all(struct replayer *r, int fd, u8 *out)
 
 	for (i = 0; i < o->nr_touched; i += n) {
 		lba = o->touched[i];
+		/* What the vault has not grown to was never written. */
+		if (lba >= blocks_here(r)) {
+			memset(out + (size_t)i * BLOCK, 0,
+			       (size_t)(o->nr_touched - i) * BLOCK);
+			break;
+		}
 		if (!read_untouched(r, fd, after, lba))
 			return false;
-		n = run_length(o, i);
+		n = run_length(r, i);
 		err = read_blocks(fd, lba, out + (size_t)i * BLOCK, n);
 		if (err)
 			return bad(r, "reading block %u and on: %s", lba,
 				   strerrorname_np(-err));
 		after = lba + n;
 	}
-	return read_untouched(r, fd, after, o->blocks);
+	return read_untouched(r, fd, after, blocks_here(r));
 }
 
 static bool same(struct replayer *r, const u8 *got, const u8 *wanted,
@@ -267,7 +292,7 @@ static bool same(struct replayer *r, const u8 *got, const u8 *wanted,
 
 static int attach_here(struct replayer *r, bool read_only)
 {
-	int fd = stack_attach(&r->stack, read_only);
+	int fd = stack_attach(&r->stack, &r->way, read_only);
 
 	if (fd < 0)
 		bad(r, "attach%s: %s", read_only ? " read-only" : "",
@@ -292,7 +317,9 @@ static void use(struct replayer *r, int *fd, u8 *contents)
 
 	for (writes = 0; writes < 24; writes++) {
 		at = prng_below(&r->prng, r->o->nr_touched);
-		n = run_length(r->o, at);
+		if (r->o->touched[at] >= blocks_here(r))
+			continue;
+		n = run_length(r, at);
 		n = 1 + prng_below(&r->prng, n < 8 ? n : 8);
 		prng_fill(&r->prng, contents + (size_t)at * BLOCK, n * BLOCK);
 		memcpy(again, contents + (size_t)at * BLOCK, n * BLOCK);
@@ -331,6 +358,154 @@ static void look_only(struct replayer *r, u8 *contents)
 	log_free(&wrote);
 }
 
+/* ---- Which key, which size ---------------------------------------------- */
+
+static bool has(u32 set, u32 number)
+{
+	return set >> number & 1;
+}
+
+/*
+ * With this key, and the largest table that it takes: 1, and r->way says which; 0 if
+ * it is not the key; or negative if that is bad.
+ */
+static int try_key(struct replayer *r, u32 key, u8 *contents)
+{
+	u32 size = r->s->sizes;
+	int fd = -EMSGSIZE;
+
+	while (fd == -EMSGSIZE && size--) {
+		r->way = (struct way){ key, size };
+		fd = stack_attach(&r->stack, &r->way, true);
+		if (fd == -EMSGSIZE && !has(r->ways.sizes, size))
+			r->tally->refused++;
+	}
+	if (fd == -EKEYREJECTED)
+		return 0;
+	if (fd < 0) {
+		bad(r, "attach with key %u: %s", key, strerrorname_np(-fd));
+		return -1;
+	}
+	if (!has(r->ways.sizes, size))
+		bad(r, "it has size %u, of %x that it may have", size, r->ways.sizes);
+	else if (!has(r->ways.keys, key))
+		bad(r, "key %u opens it, of %x that may", key, r->ways.keys);
+	else if (read_all(r, fd, contents))
+		fd = 0;
+	detach_here(r, true);
+	return fd ? -1 : 1;
+}
+
+static void count_way(struct replayer *r, u32 opens)
+{
+	u32 before = r->s->sizes;
+
+	if (opens != 3 && ways_changing(&(struct ways){ r->ways.keys, 0 }))
+		/* The new one is the one that was marked last. */
+		r->tally->by_key[has(opens, r->next_key) ? 2 : 0]++;
+	else if (opens == 3)
+		r->tally->by_key[1]++;
+	else if (ways_changing(&r->ways)) {
+		while (before && !has(r->ways.sizes, before - 1))
+			before--;
+		r->tally->by_size[r->way.size == before - 1]++;
+	}
+}
+
+/*
+ * One key at least opens it, and if both do they show the same.  Leaves in r->way
+ * how it is to be opened.
+ */
+static bool find_way(struct replayer *r, u32 *opens)
+{
+	u8 *contents[KEYS] = { r->contents[MAX_DEPTH + 1], r->contents[MAX_DEPTH + 2] };
+	struct way way[KEYS];
+	u32 key;
+	int found;
+
+	*opens = 0;
+	for (key = 0; key < KEYS; key++) {
+		found = try_key(r, key, contents[key]);
+		if (found < 0)
+			return false;
+		way[key] = r->way;
+		if (found)
+			*opens |= 1u << key;
+		else if (!has(r->ways.keys, key))
+			r->tally->refused++;
+	}
+	if (!*opens)
+		return bad(r, "no key opens it, of %x that may", r->ways.keys);
+	if (*opens == 3 && !same(r, contents[0], contents[1], "with the other key"))
+		return false;
+	key = *opens == 3 ? prng_below(&r->prng, KEYS) : *opens >> 1;
+	r->way = way[key];
+	count_way(r, *opens);
+	return true;
+}
+
+/* Who has attached for writing has settled it. */
+static void other_key_is_gone(struct replayer *r)
+{
+	struct way way = { !r->way.key, r->way.size };
+	int fd = stack_attach(&r->stack, &way, true);
+
+	if (fd == -EKEYREJECTED) {
+		r->tally->refused++;
+		return;
+	}
+	bad(r, "key %u after an attach with the other: %s", way.key,
+	    fd < 0 ? strerrorname_np(-fd) : "opens it");
+	if (fd >= 0)
+		detach_here(r, true);
+}
+
+/* ---- A copy of the data device, with the record that was held ----------- */
+
+static void put_anchor(struct replayer *r, const struct held *h)
+{
+	u8 *anchor = block_buffer(QVAULT_ANCHOR_BLOCKS);
+
+	memset(anchor, 0, QVAULT_ANCHOR_BLOCKS * BLOCK);
+	memcpy(vault_slot(anchor, le(h->record.sequence) & 1), &h->record, BLOCK);
+	if (write_blocks(r->fd, r->s->geo.data_blocks, anchor, QVAULT_ANCHOR_BLOCKS))
+		die("replay device: %s", strerror(errno));
+	free(anchor);
+}
+
+/* The first copy is compared with the oracle, all others with it. */
+static void look_at_copy(struct replayer *r)
+{
+	struct promise promise = { r->held->time, calloc(r->o->blocks, sizeof(u32)) };
+	u8 *contents = r->contents[MAX_DEPTH + 1];
+	struct way way = r->way;
+	char why[256];
+	int fd;
+
+	if (!promise.kept)
+		die("out of memory");
+	put_anchor(r, r->held);
+	r->way = (struct way){ r->held->key, r->held->size };
+	fd = attach_here(r, true);
+	if (fd >= 0 && read_all(r, fd, contents)) {
+		if (r->first_copy)
+			same(r, contents, r->first_copy, "in another copy of one moment");
+		else if (!oracle_allows(r->o, contents, &promise, why, sizeof(why)))
+			bad(r, "a copy: %s", why);
+	}
+	if (fd >= 0)
+		detach_here(r, true);
+	if (!r->failed && !r->first_copy) {
+		r->first_copy = block_buffer(r->o->nr_touched);
+		memcpy(r->first_copy, contents, (size_t)r->o->nr_touched * BLOCK);
+	}
+	put(r, r->s->geo.data_blocks * QVAULT_SECTORS,
+	    QVAULT_ANCHOR_BLOCKS * QVAULT_SECTORS);
+	r->way = way;
+	r->tally->copies++;
+	free(promise.kept);
+}
+
 /* ---- One point ---------------------------------------------------------- */
 
 static void crash_in_recovery(struct replayer *r, const struct log *wrote,
@@ -343,13 +518,18 @@ static void point(struct replayer *r, u32 depth)
 	bool look = !depth && !r->s->files && prng_chance(&r->prng, 5), reuse;
 	struct log wrote;
 	char why[256];
-	int fd;
+	u32 opens = 0;
+	int fd = -1;
 
 	r->failed = false;
 	r->tally->points++;
-	if (look)
-		look_only(r, looked);
-	fd = attach_here(r, false);
+	if (r->held && !depth)
+		look_at_copy(r);
+	if (!r->s->grow || find_way(r, &opens)) {
+		if (look)
+			look_only(r, looked);
+		fd = attach_here(r, false);
+	}
 	reuse = fd >= 0 && !r->s->files && prng_chance(&r->prng, 12);
 	if (fd >= 0 && r->s->files) {
 		if (!files_judge(r->s, r->stack.leg[0].vault.path, why, sizeof(why)))
@@ -370,6 +550,8 @@ static void point(struct replayer *r, u32 depth)
 	}
 	if (fd >= 0)
 		detach_here(r, false);
+	if (fd >= 0 && opens == 3)
+		other_key_is_gone(r);
 	stack_wrote(&r->stack, &wrote);
 	undo_attach(r, &wrote);
 	if (!reuse && !r->failed && depth < MAX_DEPTH &&
@@ -435,8 +617,8 @@ static void show_progress(struct replayer *r)
 	       (unsigned long long)r->candidates);
 }
 
-/* Shall this candidate be tried?  The choice depends on its number alone. */
-static bool chosen(struct replayer *r)
+/* Shall this candidate be tried?  Its number and what the vault is told decide. */
+static bool chosen(struct replayer *r, bool to_anchor)
 {
 	const struct setup *s = r->s;
 
@@ -447,12 +629,23 @@ static bool chosen(struct replayer *r)
 		return (u64)s->only == r->candidate;
 	if (out_of_time(r))
 		return false;
+	if (r->window && r->window--)
+		return true;
+	if (ways_changing(&r->ways) && (to_anchor || prng_chance(&r->prng, 5)))
+		return true;
+	if (r->held && prng_chance(&r->prng, 30))
+		return true;
 	return !s->points || prng_below(&r->prng, r->candidates) < s->points;
+}
+
+static bool is_record(const struct replayer *r, const struct entry *e)
+{
+	return e->sector >= r->s->geo.data_blocks * QVAULT_SECTORS;
 }
 
 static void try_prefix(struct replayer *r, u32 at)
 {
-	if (!chosen(r))
+	if (!chosen(r, is_record(r, &r->log->entry[at])))
 		return;
 	snprintf(r->what, sizeof(r->what), "after entry %u of %u", at,
 		 r->log->nr);
@@ -464,7 +657,7 @@ static void try_torn(struct replayer *r, u32 at)
 {
 	u32 mark = r->nr_undo;
 
-	if (!chosen(r))
+	if (!chosen(r, is_record(r, &r->log->entry[at])))
 		return;
 	snprintf(r->what, sizeof(r->what), "FUA entry %u torn", at);
 	apply_torn(r, &r->log->entry[at]);
@@ -477,7 +670,7 @@ static void try_subset(struct replayer *r, u32 from, u32 to)
 {
 	u32 mark = r->nr_undo, percent;
 
-	if (!chosen(r))
+	if (!chosen(r, false))
 		return;
 	percent = 25 * prng_below(&r->prng, 5);
 	snprintf(r->what, sizeof(r->what),
@@ -490,6 +683,19 @@ static void try_subset(struct replayer *r, u32 from, u32 to)
 
 /* ---- The walk ----------------------------------------------------------- */
 
+static bool note_held(struct replayer *r, const char *text)
+{
+	char kind;
+	u32 number;
+
+	if (sscanf(text, "%c:%u", &kind, &number) != 2 || (kind != 'h' && kind != 'H'))
+		return false;
+	r->held = kind == 'h' && r->o->held[number].kept ? &r->o->held[number] : NULL;
+	free(r->first_copy);
+	r->first_copy = NULL;
+	return true;
+}
+
 static void note_mark(struct replayer *r, const struct entry *e)
 {
 	char text[64] = "";
@@ -499,6 +705,15 @@ static void note_mark(struct replayer *r, const struct entry *e)
 	memcpy(text, e->data, sizeof(text) - 1);
 	if (r->s->files)
 		files_mark(text);
+	if (ways_note(&r->ways, text)) {
+		if (*text == 'k')
+			r->next_key = text[2] - '0';
+		r->window = !ways_changing(&r->ways) ? 0 :
+			r->s->points && r->s->points < WINDOW ? r->s->points : WINDOW;
+		return;
+	}
+	if (note_held(r, text))
+		return;
 	if (sscanf(text, "F:%llu", &time) == 1) {
 		if (time > r->promise.time)
 			r->promise.time = time;
@@ -570,7 +785,7 @@ static void prepare(struct replayer *r)
 	r->state = block_buffer(blocks);
 	vault_format(&r->s->params, r->state + data * BLOCK);
 	r->promise.kept = calloc(r->o->blocks, sizeof(*r->promise.kept));
-	for (i = 0; i < MAX_DEPTH + 2; i++)
+	for (i = 0; i < MAX_DEPTH + 3; i++)
 		r->contents[i] = block_buffer(r->o->nr_touched);
 	r->fd = open_direct(r->s->replay_base, O_RDWR);
 	if (r->fd < 0)
@@ -590,6 +805,7 @@ void replay(struct setup *s, struct oracle *o, struct log *log,
 	u32 i;
 
 	prepare(&r);
+	ways_begin(&r.ways);
 	if (s->files)
 		files_start();
 	count_candidates(&r);
@@ -601,6 +817,6 @@ void replay(struct setup *s, struct oracle *o, struct log *log,
 	free(r.state);
 	free(r.undo);
 	free(r.promise.kept);
-	for (i = 0; i < MAX_DEPTH + 2; i++)
+	for (i = 0; i < MAX_DEPTH + 3; i++)
 		free(r.contents[i]);
 }

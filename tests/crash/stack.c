@@ -100,11 +100,11 @@ void stack_remove(struct stack *st)
 	check(dm_remove(&st->log), "removal");
 }
 
-int stack_attach(struct stack *st, bool read_only)
+int stack_attach(struct stack *st, const struct way *way, bool read_only)
 {
 	struct leg *leg = &st->leg[read_only];
 	int err = attach(st->s, &leg->vault, read_only ? "qvpvault-ro" : "qvpvault",
-			 &leg->data, &leg->anchor, read_only);
+			 &leg->data, &leg->anchor, way, read_only);
 
 	if (err)
 		return err;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each allocation, or each request to a device, of an attach, commit,
- * checkpoint, write, read, suspend and so on fails once; and requests to both
+ * Each allocation, or each request to a device, of an attach, commit, checkpoint,
+ * write, read, suspend, key change, growth and so on fails once; and requests to both
  * devices, or allocations, fail at random.
  *
  * usage: faults DATA ANCHOR nth          two slices, the program formats them
@@ -27,41 +27,38 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "../lib/qvtest.h"
+#include "faults.h"
 
-#define BLOCKS	64		/* that the tests use */
-
-struct lab {
-	struct vault_params params;
-	struct qvault_geometry geo;
-	char data[32], anchor[32];
-	const char *data_path, *anchor_path;
-	struct dm_dev vault;
-	struct prng prng;
-	int fd;
-	u8 *buf;
-	/* Number that a block's contents carry: of the last write that was
-	 * acknowledged by a flush, that ended well, and that was tried.
-	 */
-	u32 durable[BLOCKS], written[BLOCKS], tried[BLOCKS];
-	u32 number;
-	u64 injected, failed, went_on, stopped;
-	/* The device whose n-th request fails; NULL: the n-th allocation does. */
-	struct dm_dev *probe, probes[2];	/* of data and of the anchor */
-	const char *when;
-	u64 failed_before, flushes_before;
-	const struct operation *operation;
-};
-
-static void check(int err, const char *what)
+void check(int err, const char *what)
 {
 	if (err)
 		die("faults: %s: %s", what, strerror(-err));
 }
 
-static void setup(struct lab *l, const char *data, const char *anchor)
+const char *key_name(u32 key)
+{
+	return key ? ":64:logon:qvault:other" : vault_key_name;
+}
+
+/* A vault that holds nothing. */
+void begin_anew(struct lab *l, u64 data_blocks)
 {
 	void *image = block_buffer(QVAULT_ANCHOR_BLOCKS);
+	int fd = open_direct(l->anchor_path, O_RDWR);
+
+	vault_default_params(&l->params, data_blocks, 16, &l->geo);
+	vault_format(&l->params, image);
+	check(write_blocks(fd, 0, image, QVAULT_ANCHOR_BLOCKS), "format");
+	close(fd);
+	free(image);
+	l->key = 0;
+	memset(l->durable, 0, sizeof(l->durable));
+	memset(l->written, 0, sizeof(l->written));
+	memset(l->tried, 0, sizeof(l->tried));
+}
+
+static void setup(struct lab *l, const char *data, const char *anchor)
+{
 	int fd = open_direct(data, O_RDWR);
 
 	memset(l, 0, sizeof(*l));
@@ -72,36 +69,43 @@ static void setup(struct lab *l, const char *data, const char *anchor)
 	l->buf = block_buffer(BLOCKS);
 	l->fd = -1;
 	prng_seed(&l->prng, 3);
-	vault_default_params(&l->params, device_blocks(fd), 16, &l->geo);
+	l->device_blocks = device_blocks(fd);
+	close(fd);
+	begin_anew(l, l->device_blocks);
 	vault_add_key(&l->params);
-	close(fd);
-	fd = open_direct(anchor, O_RDWR);
-	vault_format(&l->params, image);
-	check(write_blocks(fd, 0, image, QVAULT_ANCHOR_BLOCKS), "format");
-	close(fd);
-	free(image);
+	l->params.master[0] ^= 1;
+	vault_add_key_named(&l->params, key_name(1));
+	l->params.master[0] ^= 1;
 }
 
-static void line_of(struct lab *l, struct dm_line *line, char *args, size_t size)
+void line_of(struct lab *l, struct dm_line *line, char *args, size_t size)
 {
 	snprintf(args, size, "%s %s %s 2 commit_seconds 0", l->data, l->anchor,
-		 vault_key_name);
+		 key_name(l->key));
 	*line = (struct dm_line){ 0, l->geo.logical_blocks * QVAULT_SECTORS,
 				  "qvault", args };
 }
 
-static void attach(struct lab *l)
+void attach(struct lab *l)
 {
 	char args[256];
 	struct dm_line line;
+	int err;
 
 	line_of(l, &line, args, sizeof(args));
-	check(dm_create(&l->vault, "faulty", &line, 1, false), "attach");
+	err = dm_create(&l->vault, "faulty", &line, 1, false);
+	if (err == -EKEYREJECTED && l->either) {
+		l->key = !l->key;
+		line_of(l, &line, args, sizeof(args));
+		err = dm_create(&l->vault, "faulty", &line, 1, false);
+	}
+	l->either = false;
+	check(err, "attach");
 	l->fd = open_direct(l->vault.path, O_RDWR);
 	check(l->fd < 0 ? l->fd : 0, "open");
 }
 
-static void detach(struct lab *l)
+void detach(struct lab *l)
 {
 	if (l->fd >= 0)
 		close(l->fd);
@@ -120,7 +124,7 @@ static void fill(u8 *block, u32 lba, u32 number)
 	memcpy(block, &number, sizeof(number));
 }
 
-static int put(struct lab *l, u32 lba)
+int put(struct lab *l, u32 lba)
 {
 	int err;
 
@@ -157,7 +161,7 @@ static u32 number_in(struct lab *l, u32 lba, const u8 *block)
  * After a re-attach: nothing older than what a flush promised, nothing that was
  * never tried.  From here on that is what is there.
  */
-static void verify(struct lab *l, const char *after)
+void verify(struct lab *l, const char *after)
 {
 	u32 lba, n;
 
@@ -172,7 +176,7 @@ static void verify(struct lab *l, const char *after)
 }
 
 /* While attached: a read gives the last write that ended well. */
-static void verify_live(struct lab *l, const char *after)
+void verify_live(struct lab *l, const char *after)
 {
 	u32 lba, n;
 
@@ -233,7 +237,7 @@ static u64 failed_requests(struct dm_dev *probe, u64 *flushes)
 	return failed;
 }
 
-static void arm(struct lab *l, u32 n)
+void arm(struct lab *l, u32 n)
 {
 	if (!l->probe) {
 		arm_allocation(n);
@@ -254,15 +258,7 @@ static bool disarm(struct lab *l)
 	return failed_requests(l->probe, &flushes) != l->failed_before;
 }
 
-struct operation {
-	const char *name;
-	bool (*run)(struct lab *l, u32 n);	/* true: a fault was injected */
-	bool silent;	/* it may end well although a request failed */
-	bool heals;	/* or if it was for a node that stands twice */
-	bool commits;	/* it is no more than a commit */
-};
-
-static bool result(struct lab *l, int err)
+bool result(struct lab *l, int err)
 {
 	bool injected = disarm(l);
 
@@ -306,23 +302,29 @@ static void must_go_on(struct lab *l)
 	flushed(l);
 }
 
-/* The request was for the first copy of a node: the next checkpoint writes it anew. */
-static void must_have_healed(struct lab *l)
+void must_have_written_anew(struct lab *l)
 {
 	char status[512], *word;
 	u32 n;
 
-	check(dm_message(&l->vault, "checkpoint"), "checkpoint");
 	check(dm_status(&l->vault, false, status, sizeof(status)), "status");
 	/* The 19th word; see qvault.rst. */
 	for (n = 1, word = strtok(status, " "); word && n < 19; n++)
 		word = strtok(NULL, " ");
 	if (!word || !atoi(word))
-		die("faults: a request failed, and nobody said so: %s healed", word ?: "none");
+		die("faults: a first copy was bad, and nobody said so: %s healed",
+		    word ?: "none");
+}
+
+/* The request was for the first copy of a node: the next checkpoint writes it anew. */
+static void must_have_healed(struct lab *l)
+{
+	check(dm_message(&l->vault, "checkpoint"), "checkpoint");
+	must_have_written_anew(l);
 }
 
 /* Only a flush that failed may have lost what nobody can say. */
-static void must_be_right(struct lab *l)
+void must_be_right(struct lab *l)
 {
 	u64 flushes;
 
@@ -337,7 +339,7 @@ static void must_be_right(struct lab *l)
 }
 
 /* Something to commit; where requests are counted, more than one record holds. */
-static void dirty(struct lab *l)
+void dirty(struct lab *l)
 {
 	u32 i;
 
@@ -389,7 +391,7 @@ static bool run_attach(struct lab *l, u32 n)
 }
 
 /* Write, then one more operation under the fault, then a re-attach. */
-static bool with_data(struct lab *l, u32 n, const char *name,
+bool with_data(struct lab *l, u32 n, const char *name,
 		      int (*operation)(struct lab *l))
 {
 	bool injected;
@@ -419,7 +421,7 @@ static int do_commit(struct lab *l)
 	return err;
 }
 
-static int do_checkpoint(struct lab *l)
+int do_checkpoint(struct lab *l)
 {
 	int err = dm_message(&l->vault, "checkpoint");
 
@@ -428,7 +430,7 @@ static int do_checkpoint(struct lab *l)
 	return err;
 }
 
-static int do_fsync(struct lab *l)
+int do_fsync(struct lab *l)
 {
 	int err = fsync(l->fd) ? -errno : 0;
 
@@ -566,6 +568,13 @@ static const struct operation operations[] = {
 	/* The roots stand twice. */
 	{ .name = "attach", .run = run_attach, .heals = true },
 	{ .name = "recovery", .run = run_recovery, .heals = true },
+	{ .name = "generation", .run = run_generation },
+	{ .name = "key change", .run = run_key_change },
+	{ .name = "hold and release", .run = run_hold },
+	{ .name = "keys wiped and set", .run = run_wipe },
+	{ .name = "growth", .run = run_growth },
+	{ .name = "attach that grows", .run = run_attach_grows, .heals = true },
+	{ .name = "healing", .run = run_heal, .heals = true },
 };
 
 #define OPERATIONS	(sizeof(operations) / sizeof(*operations))

@@ -151,18 +151,44 @@ int dm_remove_deferred(struct dm_dev *dev)
 	return simple(DM_DEV_REMOVE, dev->name, DM_DEFERRED_REMOVE);
 }
 
+static int send_message(union dm_buffer *b, const struct dm_dev *dev,
+			const char *format, va_list list)
+{
+	struct dm_target_msg *msg = (void *)(b->bytes + sizeof(b->io));
+
+	prepare(b, dev->name, 0);
+	msg->sector = 0;
+	vsnprintf(msg->message, 1024, format, list);
+	return call(DM_TARGET_MSG, b);
+}
+
 int dm_message(struct dm_dev *dev, const char *format, ...)
 {
 	union dm_buffer b;
-	struct dm_target_msg *msg = (void *)(b.bytes + sizeof(b.io));
 	va_list list;
+	int err;
 
-	prepare(&b, dev->name, 0);
-	msg->sector = 0;
 	va_start(list, format);
-	vsnprintf(msg->message, 1024, format, list);
+	err = send_message(&b, dev, format, list);
 	va_end(list);
-	return call(DM_TARGET_MSG, &b);
+	return err;
+}
+
+int dm_ask(struct dm_dev *dev, char *answer, size_t size, const char *format, ...)
+{
+	union dm_buffer b;
+	va_list list;
+	int err;
+
+	va_start(list, format);
+	err = send_message(&b, dev, format, list);
+	va_end(list);
+	if (err)
+		return err;
+	if (!(b.io.flags & DM_DATA_OUT_FLAG))
+		return -ENODATA;
+	snprintf(answer, size, "%s", b.bytes + b.io.data_start);
+	return 0;
 }
 
 int dm_status(struct dm_dev *dev, bool table, char *buf, size_t size)

@@ -75,6 +75,9 @@ int dm_remove(struct dm_dev *dev);
 int dm_remove_deferred(struct dm_dev *dev);
 int dm_message(struct dm_dev *dev, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* A message that is answered. */
+int dm_ask(struct dm_dev *dev, char *answer, size_t size, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 int dm_status(struct dm_dev *dev, bool table, char *buf, size_t size);
 
 /* ---- vault.c ------------------------------------------------------------ */
@@ -113,6 +116,8 @@ void vault_derive(const struct vault_params *p, struct vault_keys *keys);
 /* Those of the generations that a record has; false if one does not unwrap. */
 bool vault_generations(struct vault_keys *keys, const struct qvault_disk_anchor *a);
 void vault_add_key(const struct vault_params *p);
+/* Its master key under another name: that of a table line. */
+void vault_add_key_named(const struct vault_params *p, const char *name);
 /* Fill an anchor of QVAULT_ANCHOR_BLOCKS as format does. */
 void vault_format(const struct vault_params *p, void *anchor);
 bool vault_anchor_valid(const struct vault_keys *keys,
@@ -123,6 +128,14 @@ const struct qvault_disk_anchor *vault_newest(const struct vault_keys *keys,
 					      const void *anchor);
 void vault_sign_anchor(const struct vault_keys *keys,
 		       struct qvault_disk_anchor *a);
+/*
+ * Make @record, of @parent, that of a clone with UUID and master key of @clone: the same
+ * secrets, wrapped for it, and one more generation, which seals.
+ */
+void vault_clone(const struct vault_params *parent, const struct vault_params *clone,
+		 struct qvault_disk_anchor *record);
+/* The record that a vault in use holds; or a negative errno. */
+int vault_held(struct dm_dev *vault, struct qvault_disk_anchor *record);
 /* Under the generation that seals; it goes into @where of the pointer. */
 void vault_seal(const struct vault_keys *keys, enum qvault_kind kind, u64 id,
 		u64 version, const void *plain, void *cipher,

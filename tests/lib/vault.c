@@ -160,6 +160,34 @@ bool vault_generations(struct vault_keys *keys, const struct qvault_disk_anchor 
 	return true;
 }
 
+void vault_clone(const struct vault_params *parent, const struct vault_params *clone,
+		 struct qvault_disk_anchor *record)
+{
+	static const struct qvault_disk_generation none;
+	u8 secret[QVAULT_SECRET_SIZE];
+	struct vault_keys from, to;
+	u32 i, fresh = QVAULT_GENERATIONS;
+
+	vault_derive(parent, &from);
+	vault_derive(clone, &to);
+	for (i = QVAULT_GENERATIONS; i--;) {
+		if (!memcmp(&record->gen[i], &none, sizeof(none))) {
+			fresh = i;
+			continue;
+		}
+		if (!unwrap(from.wrap, record->gen[i].wrapped, secret))
+			die("a generation of the parent does not unwrap");
+		wrap(to.wrap, secret, record->gen[i].wrapped);
+	}
+	if (fresh == QVAULT_GENERATIONS)
+		die("no room for the generation of a clone");
+	record->gen[fresh] = record->gen[record->seal];
+	wrap(to.wrap, clone->secret, record->gen[fresh].wrapped);
+	record->seal = fresh;
+	memcpy(record->uuid, clone->uuid, sizeof(record->uuid));
+	vault_sign_anchor(&to, record);
+}
+
 static enum qvault_mac chosen_mac(void)
 {
 	static const char *const names[] = QVAULT_MAC_NAMES;
@@ -195,11 +223,16 @@ void vault_default_params(struct vault_params *p, u64 data_blocks,
 }
 
 /* The user keyring: other programs of the guest, such as dmsetup, see it too. */
-void vault_add_key(const struct vault_params *p)
+void vault_add_key_named(const struct vault_params *p, const char *name)
 {
-	if (syscall(SYS_add_key, "logon", strchr(vault_key_name + 4, ':') + 1,
+	if (syscall(SYS_add_key, "logon", strchr(name + 4, ':') + 1,
 		    p->master, sizeof(p->master), -4) < 0)
 		die("add_key: %s", strerror(errno));
+}
+
+void vault_add_key(const struct vault_params *p)
+{
+	vault_add_key_named(p, vault_key_name);
 }
 
 void vault_sign_anchor(const struct vault_keys *keys,
@@ -244,6 +277,21 @@ void vault_format(const struct vault_params *p, void *anchor)
 	vault_derive(p, &keys);
 	wrap(keys.wrap, p->secret, a->gen[0].wrapped);
 	vault_sign_anchor(&keys, a);
+}
+
+int vault_held(struct dm_dev *vault, struct qvault_disk_anchor *record)
+{
+	char digits[2 * sizeof(*record) + 1];
+	unsigned int byte;
+	size_t i;
+	int err = dm_ask(vault, digits, sizeof(digits), "held");
+
+	for (i = 0; !err && i < sizeof(*record); i++) {
+		if (sscanf(digits + 2 * i, "%2x", &byte) != 1)
+			die("the answer to held is no record");
+		((u8 *)record)[i] = byte;
+	}
+	return err;
 }
 
 struct qvault_disk_anchor *vault_slot(const void *anchor, u32 slot)
