@@ -12,8 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "dm.h"
-#include "qvault-ctl.h"
+#include "cow.h"
 #include "record.h"
 #include "vault.h"
 
@@ -24,8 +23,10 @@ struct job {
 	const char *anchor_path;
 	char *found;
 	bool ephemeral;
+	bool empty;			/* and without an anchor to begin with */
 	struct ctl_device data;
 	struct ctl_device anchor;
+	struct ctl_device cow;		/* what is written instead of the data device */
 	struct ctl_slots slots;
 	struct ctl_record record;
 	struct ctl_key *key;
@@ -45,33 +46,75 @@ static int name_devices(struct job *job)
 				"name the devices either by --data and --anchor or without them, not both ways");
 	job->data_path = o->argc > 1 ? o->argv[1] : o->data;
 	job->anchor_path = o->argc > 2 ? o->argv[2] : o->anchor;
-	if (job->ephemeral && (job->anchor_path || !job->data_path))
+	job->empty = job->ephemeral && !job->anchor_path;
+	if (job->empty && !job->data_path)
 		return ctl_fail(CTL_USAGE,
-				"an ephemeral vault has no anchor: qvault-ctl attach --ephemeral <name> <data>");
+				"no data device: qvault-ctl attach --ephemeral <name> <data>");
 	if (!job->ephemeral && !job->anchor_path)
 		return ctl_fail(CTL_USAGE,
 				"no anchor device: qvault-ctl attach <name> <data> <anchor>, or attach <name> --anchor <anchor>");
 	return CTL_OK;
 }
 
-static int check_words(struct job *job)
+/*
+ * On the original it would destroy the vault of the anchor, without a sign until that is
+ * attached again; so somebody has to say that it is none.
+ */
+static int check_copy(const struct job *job)
 {
 	const struct ctl_options *o = job->options;
+	const bool copy = ctl_given(o, CTL_OPT_COPY);
+
+	if (!job->ephemeral || job->empty)
+		return o->cow || copy ?
+			ctl_fail(CTL_USAGE,
+				 "--%s has no meaning but with --ephemeral and an anchor",
+				 copy ? "data-is-a-copy" : "cow") : CTL_OK;
+	if (o->cow && copy)
+		return ctl_fail(CTL_USAGE,
+				"--cow makes a copy, and --data-is-a-copy says that there is one: give one of them");
+	if (!o->cow && !copy)
+		return ctl_fail(CTL_USAGE,
+				"an ephemeral vault writes to its data device as any other does, and the vault of this anchor would be lost: give --cow DEVICE, to write there instead, or --data-is-a-copy");
+	if (copy && !job->data_path)
+		return ctl_fail(CTL_USAGE,
+				"--data-is-a-copy: name the copy, since a label tells nobody which one it is: --data DEVICE");
+	return CTL_OK;
+}
+
+/* Which options a vault of this kind has. */
+static int check_options(const struct job *job)
+{
+	const struct ctl_options *o = job->options;
+	const bool force = ctl_given(o, CTL_OPT_FORCE), mac = ctl_given(o, CTL_OPT_MAC);
+
+	if (job->empty && o->key_file)
+		return ctl_fail(CTL_USAGE,
+				"--key-file has no meaning for an ephemeral vault without an anchor, which begins empty under a random key");
+	if (job->ephemeral && ctl_given(o, CTL_OPT_READ_ONLY))
+		return ctl_fail(CTL_USAGE,
+				"--read-only has no meaning for an ephemeral vault");
+	if (!job->ephemeral && force)
+		return ctl_fail(CTL_USAGE,
+				"--force has no meaning for attach but with --ephemeral");
+	if (!job->empty && (mac || o->size))
+		return ctl_fail(CTL_USAGE,
+				"--%s has no meaning for a vault with an anchor, which says it: only an --ephemeral one without has it",
+				mac ? "mac" : "size");
+	return check_copy(job);
+}
+
+static int check_words(struct job *job)
+{
 	struct ctl_dm_info info;
 	const char *foreign;
 	int err;
 
 	err = name_devices(job);
+	if (!err)
+		err = check_options(job);
 	if (err)
 		return err;
-	if (job->ephemeral && (o->key_file || ctl_given(o, CTL_OPT_READ_ONLY)))
-		return ctl_fail(CTL_USAGE,
-				"--%s has no meaning for an ephemeral vault, which begins empty under a random key",
-				o->key_file ? "key-file" : "read-only");
-	if (!job->ephemeral && (ctl_given(o, CTL_OPT_FORCE) || ctl_given(o, CTL_OPT_MAC)))
-		return ctl_fail(CTL_USAGE,
-				"--%s has no meaning for attach but with --ephemeral",
-				ctl_given(o, CTL_OPT_FORCE) ? "force" : "mac");
 	if (!ctl_dm_valid_name(job->name))
 		return ctl_fail(CTL_USAGE,
 				"\"%s\" cannot be the name of a device: use up to 127 letters, digits and #+-.:=@_",
@@ -94,6 +137,14 @@ static int check_words(struct job *job)
 
 /* ---- Devices ------------------------------------------------------------ */
 
+/* Will this device be read, and no more? */
+static bool only_reads(const struct job *job, const struct ctl_device *dev)
+{
+	if (job->ephemeral)
+		return dev == &job->anchor || job->options->cow;
+	return ctl_given(job->options, CTL_OPT_READ_ONLY);
+}
+
 static int open_one(const struct job *job, struct ctl_device *dev,
 		    const char *path)
 {
@@ -102,7 +153,7 @@ static int open_one(const struct job *job, struct ctl_device *dev,
 	err = ctl_device_open(dev, path, CTL_READ);
 	if (!err)
 		err = ctl_device_need_block(dev);
-	if (!err && dev->read_only && !ctl_given(job->options, CTL_OPT_READ_ONLY))
+	if (!err && dev->read_only && !only_reads(job, dev))
 		err = ctl_fail(CTL_WRONG_DEVICE,
 			       "%s device %s is read-only: make it writable, or give --read-only",
 			       dev->role, dev->path);
@@ -115,7 +166,7 @@ static int open_devices(struct job *job)
 
 	if (job->data_path)
 		err = open_one(job, &job->data, job->data_path);
-	if (err || job->ephemeral)
+	if (err || job->empty)
 		return err;
 	err = open_one(job, &job->anchor, job->anchor_path);
 	if (err || !job->data_path)
@@ -163,21 +214,36 @@ static int check_vault(struct job *job)
 			ctl_size(want, bytes));
 }
 
-/* As large as fits; the kernel, too, counts with the default log. */
-static int plan_ephemeral(struct job *job)
+/* As large as fits, or as wanted; the kernel, too, counts with the default log. */
+static int plan_size(struct job *job)
 {
-	const u64 blocks = job->data.bytes / QVAULT_BLOCK_SIZE;
+	const u64 blocks = job->data.bytes / QVAULT_BLOCK_SIZE, want = job->options->size;
+	char size[CTL_SIZE_CHARS], most[CTL_SIZE_CHARS];
 	struct qvault_geometry geo;
-	char size[CTL_SIZE_CHARS];
-	char *losses = NULL;
-	int err;
 
 	if (qvault_geometry_init(&geo, blocks, 0, qvault_default_log_blocks(blocks)))
 		return ctl_fail(CTL_WRONG_DEVICE,
 				"data device %s cannot hold a vault: it has %s",
 				job->data.path,
 				ctl_size(size, job->data.bytes));
-	job->sectors = geo.logical_blocks * QVAULT_SECTORS;
+	if (want / QVAULT_BLOCK_SIZE > geo.capacity)
+		return ctl_fail(CTL_WRONG_DEVICE,
+				"data device %s has %s and takes a vault of at most %s",
+				job->data.path, ctl_size(size, job->data.bytes),
+				ctl_size(most, geo.capacity * QVAULT_BLOCK_SIZE));
+	job->sectors = (want ? want / QVAULT_BLOCK_SIZE : geo.logical_blocks) *
+		       QVAULT_SECTORS;
+	return CTL_OK;
+}
+
+static int plan_empty(struct job *job)
+{
+	char *losses = NULL;
+	int err;
+
+	err = plan_size(job);
+	if (err)
+		return err;
 	err = ctl_losses_of_data(&losses, &job->data);
 	if (!err && losses && !ctl_given(job->options, CTL_OPT_FORCE))
 		err = ctl_fail(CTL_BUSY,
@@ -187,10 +253,10 @@ static int plan_ephemeral(struct job *job)
 	return err;
 }
 
-/* A copy may be read while the original is attached. */
+/* A copy may be used while the original is attached, by who writes no record. */
 static int refuse_attached(const struct job *job)
 {
-	return ctl_given(job->options, CTL_OPT_READ_ONLY) ?
+	return job->ephemeral || ctl_given(job->options, CTL_OPT_READ_ONLY) ?
 		CTL_OK : ctl_vault_refuse_attached(job->record.uuid);
 }
 
@@ -198,14 +264,33 @@ static int refuse_attached(const struct job *job)
  * Two vaults may stand on one device mapper device as far as the kernel's block
  * layer cares, so our target looks too; this is for the message.
  */
+static int refuse_one_in_use(const struct job *job, struct ctl_device *dev)
+{
+	if (!only_reads(job, dev))
+		return ctl_device_reopen(dev, CTL_READ | CTL_EXCLUSIVE);
+	return ctl_device_refuse_writers(dev,
+					 "what is read must not change; detach that first, or take a copy of one moment with qvault-ctl snapshot");
+}
+
 static int refuse_in_use(struct job *job)
 {
 	int err;
 
-	err = ctl_device_reopen(&job->data, CTL_READ | CTL_EXCLUSIVE);
-	if (!err && !job->ephemeral)
-		err = ctl_device_reopen(&job->anchor, CTL_READ | CTL_EXCLUSIVE);
+	err = refuse_one_in_use(job, &job->data);
+	if (!err && !job->empty)
+		err = refuse_one_in_use(job, &job->anchor);
 	return err;
+}
+
+/* Where it writes instead of to the data device. */
+static int open_cow(struct job *job)
+{
+	int err;
+
+	if (!job->options->cow)
+		return CTL_OK;
+	err = ctl_cow_check_name(job->name);
+	return err ? err : ctl_cow_open(&job->cow, job->options, &job->data, &job->anchor);
 }
 
 static int judge(struct job *job)
@@ -227,14 +312,17 @@ static int judge(struct job *job)
 
 /* ---- The kernel --------------------------------------------------------- */
 
-static char *option_words(const struct ctl_options *o)
+static char *option_words(const struct job *job)
 {
+	const struct ctl_options *o = job->options;
+	const bool ephemeral = job->ephemeral && !job->empty;
 	const bool memory = ctl_given(o, CTL_OPT_MEMORY);
 	const bool commit = ctl_given(o, CTL_OPT_COMMIT);
 	const bool read_only = ctl_given(o, CTL_OPT_READ_ONLY);
 	const bool discards = ctl_given(o, CTL_OPT_DISCARDS);
 	const bool mac = ctl_given(o, CTL_OPT_MAC);
-	const int words = read_only + discards + 2 * (memory + commit + mac);
+	const int words = read_only + discards + ephemeral +
+			  2 * (memory + commit + mac);
 	char memory_text[32] = "", commit_text[32] = "";
 
 	if (!words)
@@ -245,8 +333,9 @@ static char *option_words(const struct ctl_options *o)
 	if (commit)
 		snprintf(commit_text, sizeof(commit_text),
 			 " commit_seconds %" PRIu32, o->commit_seconds);
-	return ctl_format(" %d%s%s%s%s%s%s", words, read_only ? " read_only" : "",
-			  discards ? " allow_discards" : "", memory_text,
+	return ctl_format(" %d%s%s%s%s%s%s%s", words, read_only ? " read_only" : "",
+			  discards ? " allow_discards" : "",
+			  ephemeral ? " ephemeral" : "", memory_text,
 			  commit_text, mac ? " mac " : "",
 			  mac ? ctl_mac_name(o->mac) : "");
 }
@@ -258,12 +347,12 @@ static char *option_words(const struct ctl_options *o)
 static char *table_line(const struct job *job, const char *uuid)
 {
 	const dev_t data = job->data.rdev, anchor = job->anchor.rdev;
-	char *options = option_words(job->options);
+	char *options = option_words(job);
 	char *line;
 
 	if (!options)
 		return NULL;
-	if (job->ephemeral)
+	if (job->empty)
 		line = ctl_format("%u:%u - -%s", major(data), minor(data), options);
 	else
 		line = ctl_format("%u:%u %u:%u :%d:logon:qvault:%s%s",
@@ -343,13 +432,13 @@ static int load(const struct job *job, const char *uuid)
 	if (!line)
 		return CTL_NO_MEMORY;
 	snprintf(description, sizeof(description), "qvault:%s", uuid);
-	err = job->ephemeral ? CTL_OK :
-			       ctl_keyring_add(&serial, description, job->key);
+	err = job->empty ? CTL_OK :
+			   ctl_keyring_add(&serial, description, job->key);
 	if (err)
 		goto out;
 	err = ctl_dm_load(job->name, job->sectors, line,
 			  ctl_given(job->options, CTL_OPT_READ_ONLY));
-	if (!job->ephemeral)
+	if (!job->empty)
 		ctl_keyring_remove(serial);
 	if (err)
 		err = load_failed(job, err);
@@ -359,8 +448,9 @@ out:
 }
 
 /*
- * Names tell devices apart, so a name that does not fit is cut and its hash put in
- * the place of the rest.
+ * Who writes no records has no claim on the UUID of a vault, so its own does not look as
+ * if it had.  Names tell devices apart, so a name that does not fit is cut and its hash
+ * put in the place of the rest.
  */
 static int make_dm_uuid(const struct job *job, const char *uuid,
 			char text[CTL_DM_UUID_CHARS])
@@ -369,8 +459,8 @@ static int make_dm_uuid(const struct job *job, const char *uuid,
 	char hash[CTL_NAME_HASH_CHARS];
 	int n, err;
 
-	n = snprintf(text, CTL_DM_UUID_CHARS, CTL_DM_UUID_PREFIX "%s-%s", uuid,
-		     job->name);
+	n = snprintf(text, CTL_DM_UUID_CHARS, CTL_DM_UUID_PREFIX "%s%s-%s", uuid,
+		     job->ephemeral && !job->empty ? "_EPHEMERAL" : "", job->name);
 	if (n >= 0 && (size_t)n <= room)
 		return CTL_OK;
 	err = ctl_name_hash(job->name, hash);
@@ -411,12 +501,12 @@ static int resume(const struct job *job)
 	return check_node(job);
 }
 
-static int create(struct job *job)
+static int create_vault(struct job *job)
 {
 	char uuid[CTL_UUID_CHARS] = "EPHEMERAL", dm_uuid[CTL_DM_UUID_CHARS];
 	int err;
 
-	if (!job->ephemeral)
+	if (!job->empty)
 		ctl_uuid_text(uuid, job->record.uuid);
 	err = make_dm_uuid(job, uuid, dm_uuid);
 	if (err)
@@ -431,6 +521,26 @@ static int create(struct job *job)
 	if (err && ctl_dm_remove(job->name, CTL_DM_REMOVE_RETRY))
 		ctl_warn("the device %s is left behind: qvault-ctl detach removes it",
 			 job->name);
+	return err;
+}
+
+static int create(struct job *job)
+{
+	int err;
+
+	if (!job->options->cow)
+		return create_vault(job);
+	/* The device mapper claims it for itself; a file is needed for its loop device. */
+	if (job->cow.block)
+		ctl_device_close(&job->cow);
+	err = ctl_cow_make(job->name, &job->data, &job->cow, &job->data.rdev);
+	if (err)
+		return err;
+	err = create_vault(job);
+	if (err)
+		ctl_cow_remove(job->name);
+	else
+		ctl_cow_leave(job->name);
 	return err;
 }
 
@@ -455,9 +565,11 @@ static int run(struct job *job)
 	if (!err)
 		err = open_devices(job);
 	if (!err)
-		err = job->ephemeral ? plan_ephemeral(job) : judge(job);
+		err = job->empty ? plan_empty(job) : judge(job);
 	if (!err)
 		err = refuse_in_use(job);
+	if (!err)
+		err = open_cow(job);
 	if (!err)
 		err = ctl_dm_ready();
 	if (err)
@@ -476,12 +588,14 @@ int ctl_attach_verb(struct ctl_options *o)
 		.ephemeral = ctl_given(o, CTL_OPT_EPHEMERAL),
 		.data = CTL_DEVICE_CLOSED("data"),
 		.anchor = CTL_DEVICE_CLOSED("anchor"),
+		.cow = CTL_DEVICE_CLOSED("copy-on-write"),
 		.kmsg = ctl_kmsg_open(),
 	};
 	int err = run(&job);
 
 	free(job.found);
 	ctl_key_free(job.key);
+	ctl_device_close(&job.cow);
 	ctl_device_close(&job.anchor);
 	ctl_device_close(&job.data);
 	if (job.kmsg >= 0)

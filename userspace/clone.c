@@ -6,7 +6,11 @@
  * sealed under a new one, so that no two blocks are ever sealed alike; and if it has a
  * key of its own the parent gets a new one as well, or who holds the clone could read
  * what the parent writes later.
+ *
+ * The copy was made before, of a parent that is detached; or a command makes it, while an
+ * attached one keeps the moment.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -15,12 +19,17 @@
 
 #include "anchored.h"
 #include "json.h"
+#include "moment.h"
+#include "vault.h"
 
 static const char usage[] =
-	"clone --anchor ANCHOR --new-anchor ANCHOR --new-data DATA";
+	"clone [NAME] [--anchor ANCHOR] --new-anchor ANCHOR --new-data DATA";
 
 struct job {
 	const struct ctl_options *options;
+	bool attached;			/* is the parent; by its name */
+	struct ctl_live live;
+	struct ctl_moment moment;
 	struct ctl_anchored parent;
 	struct ctl_device data;		/* of the parent, if it was named */
 	struct ctl_device new_data;
@@ -33,11 +42,27 @@ struct job {
 	char *losses;
 };
 
-static int check_words(const struct ctl_options *o)
+static int check_parent(const struct ctl_options *o, bool attached)
+{
+	if (attached && (o->anchor || o->data))
+		return ctl_fail(CTL_USAGE,
+				"name the vault by its name, if it is attached, or by --anchor and --data, not both ways");
+	if (attached && (!o->run || !*o->run))
+		return ctl_fail(CTL_USAGE,
+				"no command that copies the data device of %s: --run COMMAND [WORD...]",
+				o->argv[0]);
+	if (!attached && (o->run || o->timeout))
+		return ctl_fail(CTL_USAGE,
+				"--%s has no meaning for a vault that is not attached, whose data device is copied before",
+				o->run ? "run" : "timeout");
+	return attached ? CTL_OK : ctl_need(o->anchor, "anchor device", usage);
+}
+
+static int check_words(const struct ctl_options *o, bool attached)
 {
 	int err;
 
-	err = ctl_need(o->anchor, "anchor device", usage);
+	err = check_parent(o, attached);
 	if (!err)
 		err = ctl_need(o->new_data, "data device of the clone", usage);
 	if (!err)
@@ -83,6 +108,22 @@ static int open_devices(struct job *job)
 		err = open_one(job, &job->data, o->data, CTL_READ);
 	if (!err)
 		err = open_one(job, &job->new_data, o->new_data, CTL_WRITE);
+	if (!err)
+		err = open_one(job, &job->new_anchor, o->new_anchor, CTL_WRITE);
+	return err ? err : ctl_anchor_read(&job->there, &job->new_anchor);
+}
+
+/* As far as there is anything before the command has run. */
+static int open_attached(struct job *job)
+{
+	const struct ctl_options *o = job->options;
+	int err;
+
+	err = ctl_live_open(&job->live, o->argv[0]);
+	if (!err)
+		err = ctl_live_need_writer(&job->live, "clone");
+	if (!err)
+		err = ctl_key_read(&job->parent.key, o->key_file);
 	if (!err)
 		err = open_one(job, &job->new_anchor, o->new_anchor, CTL_WRITE);
 	return err ? err : ctl_anchor_read(&job->there, &job->new_anchor);
@@ -144,9 +185,10 @@ static int refuse_snapshot(const struct job *job)
 static int prepare(struct job *job)
 {
 	struct ctl_anchored *p = &job->parent;
-	int err;
+	int err = CTL_OK;
 
-	err = refuse_snapshot(job);
+	if (!job->attached)
+		err = refuse_snapshot(job);
 	if (!err)
 		err = ctl_generation_room(&p->disk, 1, p->anchor.path);
 	if (!err)
@@ -164,7 +206,8 @@ static int prepare(struct job *job)
 	err = ctl_generations_wrap(job->key, p->key, &job->record);
 	if (!err)
 		err = ctl_generation_add(job->key, &job->record);
-	if (!err && job->options->new_key_file)
+	/* While it is attached the kernel writes its records. */
+	if (!err && job->options->new_key_file && !job->attached)
 		err = ctl_generation_add(p->key, &p->disk);
 	return err;
 }
@@ -178,7 +221,7 @@ static int permit(struct job *job)
 	if (err)
 		return err;
 	otherwise = ctl_format("this makes a vault of %s and %s and overwrites what %s holds",
-			       job->new_data.path, job->new_anchor.path,
+			       job->options->new_data, job->new_anchor.path,
 			       job->new_anchor.path);
 	if (!otherwise)
 		return CTL_NO_MEMORY;
@@ -197,7 +240,7 @@ static int write_all(struct job *job)
 	const uint64_t next = p->record.sequence + 1;
 	int err = CTL_OK;
 
-	if (job->options->new_key_file)
+	if (job->options->new_key_file && !job->attached)
 		err = ctl_anchor_replace(&p->anchor, p->key, &p->disk, next);
 	if (!err)
 		err = ctl_anchor_create(&job->new_anchor, job->key, &job->record,
@@ -233,11 +276,98 @@ static void report(const struct job *job)
 	ctl_json_print(top);
 }
 
+/* ---- Of an attached vault ----------------------------------------------- */
+
+/* The record that is held is what the anchor of a detached one would say. */
+static int take_parent(struct job *job)
+{
+	struct ctl_anchored *p = &job->parent;
+	const struct qvault_disk_anchor *disk = &job->moment.disk;
+	int err;
+
+	err = ctl_moment_begin(&job->moment);
+	if (err)
+		return err;
+	p->disk = *disk;
+	p->anchor.path = job->live.name;
+	p->slots.disk[job->moment.record.sequence % QVAULT_ANCHOR_SLOTS] = *disk;
+	if (!ctl_anchor_peek(&p->slots, p->key, disk->uuid, &p->record))
+		return ctl_fail(CTL_DENIED, "wrong key for the vault %s; nothing was changed",
+				job->live.name);
+	err = ctl_key_derive(p->key, p->record.uuid);
+	return err ? err : ctl_generations_open(p->key, &p->disk, p->anchor.path);
+}
+
+/* What the parent writes from now on its clone cannot read, whatever the copy has of it. */
+static int part(struct job *job)
+{
+	char message[64];
+	int err;
+
+	if (!job->options->new_key_file)
+		return CTL_OK;
+	snprintf(message, sizeof(message), "generation %s",
+		 ctl_mac_name(ctl_record_mac(&job->parent.record)));
+	err = ctl_dm_message(job->live.name, message);
+	return err ? ctl_fail(ctl_exit_of(err), "no clone of %s: it has no new generation: %s",
+			      job->live.name, ctl_vault_why(job->live.name, err)) : CTL_OK;
+}
+
+static int make_of_attached(struct job *job)
+{
+	int err;
+
+	err = take_parent(job);
+	if (!err)
+		err = prepare(job);
+	if (!err)
+		err = part(job);
+	if (!err)
+		err = ctl_moment_copy(&job->moment);
+	ctl_moment_drop(&job->moment);
+	if (!err)
+		err = open_one(job, &job->new_data, job->options->new_data, CTL_WRITE);
+	if (!err)
+		err = check_copy(job);
+	return err ? err : write_all(job);
+}
+
+/* No signal may leave the hold, or half a clone, behind. */
+static int make_undisturbed(struct job *job)
+{
+	sigset_t all;
+	int err;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &job->moment.signals);
+	err = make_of_attached(job);
+	sigprocmask(SIG_SETMASK, &job->moment.signals, NULL);
+	return err;
+}
+
+/* ---- All of it ---------------------------------------------------------- */
+
+static int run_attached(struct job *job)
+{
+	int err;
+
+	err = check_words(job->options, true);
+	if (!err)
+		err = open_attached(job);
+	if (!err)
+		err = permit(job);
+	if (!err)
+		err = make_undisturbed(job);
+	if (!err)
+		report(job);
+	return err;
+}
+
 static int run(struct job *job)
 {
 	int err;
 
-	err = check_words(job->options);
+	err = check_words(job->options, false);
 	if (!err)
 		err = open_devices(job);
 	if (!err)
@@ -261,9 +391,12 @@ int ctl_clone_verb(struct ctl_options *o)
 		.data = CTL_DEVICE_CLOSED("data"),
 		.new_data = CTL_DEVICE_CLOSED("data"),
 		.new_anchor = CTL_DEVICE_CLOSED("anchor"),
+		.attached = o->argc,
+		.moment = { .options = o, .live = &job.live, .what = "clone" },
 	};
-	int err = run(&job);
+	int err = job.attached ? run_attached(&job) : run(&job);
 
+	ctl_live_close(&job.live);
 	free(job.losses);
 	ctl_key_free(job.key);
 	ctl_anchored_close(&job.parent);

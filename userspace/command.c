@@ -22,7 +22,8 @@ static int prepare(const char *data, const char *record, bool quiet,
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
 	    (quiet && dup2(STDERR_FILENO, STDOUT_FILENO) < 0) ||
-	    setenv("QVAULT_DATA", data, 1) || setenv("QVAULT_RECORD", record, 1))
+	    setenv("QVAULT_DATA", data, 1) ||
+	    (record ? setenv("QVAULT_RECORD", record, 1) : unsetenv("QVAULT_RECORD")))
 		return -errno;
 	setpgid(0, 0);
 	/* libdevmapper's, which LVM would complain about. */

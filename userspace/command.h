@@ -21,7 +21,8 @@ struct ctl_command {
 };
 
 /*
- * @words, without a shell, with two more variables in its environment; it reads
+ * @words, without a shell, with one or two more variables in its environment (@record
+ * may be NULL); it reads
  * nothing, and what it prints goes to standard error if @quiet.  Signals are blocked;
  * it gets those of @signals.  Returns 0 or a negative errno: nothing runs then.
  */

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dm.h"
-#include "qvault-ctl.h"
+#include "cow.h"
 #include "vault.h"
 
 struct job {
@@ -75,6 +74,7 @@ static int refuse_foreign_node(const struct job *job)
 
 static int run(struct job *job)
 {
+	bool cow;
 	int err;
 
 	err = ctl_vault_find_remains(job->name, &job->info, job->type);
@@ -85,6 +85,7 @@ static int run(struct job *job)
 	if (err)
 		return err;
 	commit(job);
+	cow = ctl_cow_exists(job->name);
 	err = ctl_dm_remove(job->name, job->deferred ? CTL_DM_REMOVE_DEFERRED :
 						       CTL_DM_REMOVE_RETRY);
 	if (err == -EBUSY)
@@ -95,6 +96,8 @@ static int run(struct job *job)
 	/* Still there: what becomes of it is told by the kernel's log. */
 	if (job->deferred && job->info.open_count)
 		return CTL_OK;
+	if (cow)
+		ctl_cow_remove(job->name);
 	return report_loss(job);
 }
 

@@ -175,7 +175,7 @@ int ctl_device_write(const struct ctl_device *dev, const void *buf, size_t bytes
 	return err;
 }
 
-static bool same(const struct ctl_device *a, const struct ctl_device *b)
+bool ctl_device_same(const struct ctl_device *a, const struct ctl_device *b)
 {
 	if (a->block != b->block)
 		return false;
@@ -192,7 +192,7 @@ int ctl_device_reopen(struct ctl_device *dev, int access)
 	err = ctl_device_open(&again, dev->path, access);
 	if (err)
 		return err;
-	if (!same(dev, &again)) {
+	if (!ctl_device_same(dev, &again)) {
 		ctl_device_close(&again);
 		return ctl_fail(CTL_WRONG_DEVICE,
 				"%s became another device just now; nothing was changed",
@@ -215,7 +215,7 @@ int ctl_device_need_block(const struct ctl_device *dev)
 int ctl_device_refuse_same(const struct ctl_device *a,
 			   const struct ctl_device *b)
 {
-	if (!same(a, b))
+	if (!ctl_device_same(a, b))
 		return CTL_OK;
 	return ctl_fail(CTL_WRONG_DEVICE,
 			"%s and %s are the same device; a vault needs two: the anchor must stand on storage that is trusted",

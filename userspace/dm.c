@@ -249,18 +249,34 @@ int ctl_dm_create(const char *name, const char *uuid)
 	return err;
 }
 
-int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
-		bool read_only)
+static int load(const char *name, uint64_t sectors, const char *type,
+		const char *params, bool read_only)
 {
 	struct dm_task *task = task_create(DM_DEVICE_RELOAD, name);
 	int err = no_control();
 
-	if (task && dm_task_add_target(task, 0, sectors, "qvault", params) &&
+	if (task && dm_task_add_target(task, 0, sectors, type, params) &&
 	    (!read_only || dm_task_set_ro(task)))
 		err = task_run(task);
 	if (task)
 		dm_task_destroy(task);
 	return err;
+}
+
+int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
+		bool read_only)
+{
+	return load(name, sectors, "qvault", params, read_only);
+}
+
+int ctl_dm_load_snapshot(const char *name, uint64_t sectors, const char *params)
+{
+	return load(name, sectors, "snapshot", params, false);
+}
+
+void ctl_dm_tidy(const char *name)
+{
+	run_simple(DM_DEVICE_MKNODES, name);
 }
 
 int ctl_dm_suspend(const char *name)

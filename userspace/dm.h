@@ -44,6 +44,7 @@ int ctl_dm_find(const char *prefix, char name[CTL_DM_NAME_CHARS]);
 int ctl_dm_create(const char *name, const char *uuid);
 int ctl_dm_load(const char *name, uint64_t sectors, const char *params,
 		bool read_only);
+int ctl_dm_load_snapshot(const char *name, uint64_t sectors, const char *params);
 /* Waits for what is under way; a file system is brought to rest. */
 int ctl_dm_suspend(const char *name);
 /* @private: udev makes its node and looks no further. */
@@ -60,6 +61,8 @@ enum ctl_dm_remove {
 	CTL_DM_REMOVE_DEFERRED,		/* when its last user goes */
 };
 int ctl_dm_remove(const char *name, enum ctl_dm_remove how);
+/* Takes its node away, if the device is gone: where there is no udev nobody else does. */
+void ctl_dm_tidy(const char *name);
 
 int ctl_dm_message(const char *name, const char *message);
 /* The same, with an answer, which is allocated. */

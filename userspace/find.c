@@ -14,6 +14,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "cow.h"
 #include "qvault-ctl.h"
 
 static const char sysfs[] = "/sys/class/block";
@@ -118,7 +119,8 @@ static int search(DIR *dir, const uint8_t *uuid, char **found, uint32_t *count)
 	while (!err && (entry = readdir(dir))) {
 		sectors = entry->d_name[0] == '.' ? 0 : sectors_of(entry->d_name);
 		path_of(entry->d_name, path);
-		if (!sectors || is_held(entry->d_name) ||
+		/* What an ephemeral vault has left behind would be taken for the vault's. */
+		if (!sectors || is_held(entry->d_name) || ctl_cow_is_one(entry->d_name) ||
 		    !has_label(path, uuid, sectors * 512))
 			continue;
 		(*count)++;

@@ -43,9 +43,14 @@ void ctl_live_close(struct ctl_live *live)
 	ctl_dm_target_free(&live->table);
 }
 
+bool ctl_table_ephemeral(const char *anchor, const char *options)
+{
+	return !strcmp(anchor, "-") || strstr(options, " ephemeral");
+}
+
 bool ctl_live_ephemeral(const struct ctl_live *live)
 {
-	return !strcmp(live->anchor, "-");
+	return ctl_table_ephemeral(live->anchor, live->options);
 }
 
 int ctl_live_need_writer(const struct ctl_live *live, const char *what)

@@ -22,7 +22,8 @@ int ctl_live_open(struct ctl_live *live, const char *word);
 /* Fine after a failure, too. */
 void ctl_live_close(struct ctl_live *live);
 
-/* Without an anchor, and under a key that only the kernel has. */
+/* Whatever is written to a vault with these words in its table is gone after a detach. */
+bool ctl_table_ephemeral(const char *anchor, const char *options);
 bool ctl_live_ephemeral(const struct ctl_live *live);
 /* Only a vault that may write and is not suspended does @what.  Returns an exit code. */
 int ctl_live_need_writer(const struct ctl_live *live, const char *what);

@@ -46,6 +46,8 @@ static const struct option long_options[] = {
 	{ "output", required_argument, NULL, VALUE(CTL_OPT_OUTPUT) },
 	{ "timeout", required_argument, NULL, VALUE(CTL_OPT_TIMEOUT) },
 	{ "run", no_argument, NULL, VALUE(CTL_OPT_RUN) },
+	{ "cow", required_argument, NULL, VALUE(CTL_OPT_COW) },
+	{ "data-is-a-copy", no_argument, NULL, VALUE(CTL_OPT_COPY) },
 	{ "help", no_argument, NULL, VALUE(CTL_OPT_HELP) },
 	{ "version", no_argument, NULL, VALUE(CTL_OPT_VERSION) },
 	{ NULL, 0, NULL, 0 },
@@ -179,6 +181,9 @@ static int take(struct ctl_options *o, enum ctl_option option, const char *text)
 	case CTL_OPT_OUTPUT:
 		o->output = text;
 		return CTL_OK;
+	case CTL_OPT_COW:
+		o->cow = text;
+		return CTL_OK;
 	case CTL_OPT_TIMEOUT:
 		return parse_number(&o->timeout, text, option, 1, 86400);
 	case CTL_OPT_SIZE:
@@ -253,7 +258,7 @@ int ctl_options_read(struct ctl_options *o, int argc, char **argv)
 		if (ctl_given(o, option))
 			return ctl_fail(CTL_USAGE, "--%s is given twice",
 					name_of(option));
-		o->given |= 1u << option;
+		o->given |= 1ull << option;
 		o->text[option] = optarg;
 		if (option == CTL_OPT_RUN)
 			take_command(o, argc, argv);
@@ -286,7 +291,7 @@ int ctl_options_judge(struct ctl_options *o, const struct ctl_verb *verb)
 	for (option = 0; option < CTL_OPT_COUNT; option++) {
 		if (!ctl_given(o, option))
 			continue;
-		if (!(verb->allowed & 1u << option))
+		if (!(verb->allowed & 1ull << option))
 			return ctl_fail(CTL_USAGE, "--%s has no meaning for %s",
 					name_of(option), verb->name);
 		err = take(o, option, o->text[option]);

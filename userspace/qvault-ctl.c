@@ -35,7 +35,8 @@ static const struct ctl_verb verbs[] = {
 			   CTL_ALLOW(COMMIT) | CTL_ALLOW(EPHEMERAL) |
 			   CTL_ALLOW(MAC) | CTL_ALLOW(FORCE) |
 			   CTL_ALLOW(PRIVATE) | CTL_ALLOW(DATA) |
-			   CTL_ALLOW(ANCHOR),
+			   CTL_ALLOW(ANCHOR) | CTL_ALLOW(SIZE) |
+			   CTL_ALLOW(COW) | CTL_ALLOW(COPY),
 		.min_args = 1,
 		.max_args = 3,
 		.run = ctl_attach_verb,
@@ -107,13 +108,15 @@ static const struct ctl_verb verbs[] = {
 	},
 	{
 		.name = "clone",
-		.arguments = "--anchor <anchor> ...",
+		.arguments = "[<name>] [--anchor <a>] ...",
 		.about = "make a vault of its own of a copy of the data",
 		.allowed = CTL_ALLOW(KEY_FILE) | CTL_ALLOW(ANCHOR) |
 			   CTL_ALLOW(DATA) | CTL_ALLOW(NEW_ANCHOR) |
 			   CTL_ALLOW(NEW_DATA) | CTL_ALLOW(NEW_KEY_FILE) |
 			   CTL_ALLOW(UUID) | CTL_ALLOW(FORCE) |
+			   CTL_ALLOW(RUN) | CTL_ALLOW(TIMEOUT) |
 			   CTL_ALLOW(BATCH) | CTL_ALLOW(JSON),
+		.max_args = 1,
 		.run = ctl_clone_verb,
 	},
 	{
@@ -198,8 +201,12 @@ static int help(void)
 	     "      --allow-discards   pass discards on to the data device\n"
 	     "      --memory-mib N     memory that the vault may use\n"
 	     "      --commit-seconds N longest time until a write is committed\n"
-	     "      --ephemeral        no anchor, and a key that nobody ever sees\n"
-	     "      --mac NAME         of an ephemeral vault: as for format\n"
+	     "      --ephemeral        empty, without an anchor, and under a key that nobody\n"
+	     "                         ever sees: what is written is gone after a detach\n"
+	     "      --mac NAME, --size BYTES   of such a vault: as for format\n"
+	     "      --ephemeral --anchor A   not empty, but as that vault is; with one of:\n"
+	     "      --cow DEVICE|FILE  where to write, since the data device is only read\n"
+	     "      --data-is-a-copy   it is one that nobody needs afterwards: write to it\n"
 	     "      --private          udev does not look at what the vault holds\n"
 	     "      --anchor A         and no data device: it is found by its label\n"
 	     "resize:\n"
@@ -211,7 +218,8 @@ static int help(void)
 	     "      --output FILE      a new file, for the anchor of the copy\n"
 	     "      --timeout SECONDS  longest time for the command (60)\n"
 	     "      --run COMMAND ...  to the end of the line: what copies $QVAULT_DATA\n"
-	     "clone:\n"
+	     "clone:                of NAME, if it is attached; --run as for snapshot makes the\n"
+	     "                      copy then; else of\n"
 	     "      --anchor A         of the vault\n"
 	     "      --new-data D       a copy of its data device, of the same moment\n"
 	     "      --new-anchor A     for the clone\n"

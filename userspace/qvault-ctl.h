@@ -101,15 +101,17 @@ enum ctl_option {
 	CTL_OPT_OUTPUT,
 	CTL_OPT_TIMEOUT,
 	CTL_OPT_RUN,
+	CTL_OPT_COW,
+	CTL_OPT_COPY,
 	CTL_OPT_HELP,
 	CTL_OPT_VERSION,
 	CTL_OPT_COUNT,
 };
-#define CTL_ALLOW(name)	(1u << CTL_OPT_##name)
-static_assert(CTL_OPT_COUNT <= 32, "a bit for each");
+#define CTL_ALLOW(name)	(1ull << CTL_OPT_##name)
+static_assert(CTL_OPT_COUNT <= 64, "a bit for each");
 
 struct ctl_options {
-	uint32_t given;			/* bits: 1 << enum ctl_option */
+	uint64_t given;			/* bits: 1 << enum ctl_option */
 	const char *text[CTL_OPT_COUNT];	/* values, as they are given */
 	const char *key_file;
 	const char *data;
@@ -119,6 +121,7 @@ struct ctl_options {
 	const char *new_anchor;
 	const char *from;
 	const char *output;
+	const char *cow;
 	char **run;			/* a command; ends with a NULL */
 	uint32_t timeout;		/* seconds; 0: the default */
 	uint64_t size;			/* bytes; 0: all */
@@ -133,14 +136,14 @@ struct ctl_options {
 
 static inline bool ctl_given(const struct ctl_options *o, enum ctl_option opt)
 {
-	return o->given & 1u << opt;
+	return o->given & 1ull << opt;
 }
 
 struct ctl_verb {
 	const char *name;
 	const char *arguments;		/* as the help shows them */
 	const char *about;
-	uint32_t allowed;		/* options */
+	uint64_t allowed;		/* options */
 	int min_args;
 	int max_args;
 	int (*run)(struct ctl_options *options);
@@ -245,7 +248,13 @@ int ctl_device_read(const struct ctl_device *dev, void *buf, size_t bytes,
 int ctl_device_write(const struct ctl_device *dev, const void *buf, size_t bytes,
 		     off_t offset);
 int ctl_device_need_block(const struct ctl_device *dev);
+/*
+ * It may be in use by who only reads it: refuses all others, as far as can be told
+ * (share.c).  @otherwise: what to do instead, in words.
+ */
+int ctl_device_refuse_writers(const struct ctl_device *dev, const char *otherwise);
 /* Also through a symlink or another node of the same device. */
+bool ctl_device_same(const struct ctl_device *a, const struct ctl_device *b);
 int ctl_device_refuse_same(const struct ctl_device *a,
 			   const struct ctl_device *b);
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dm.h"
+#include "cow.h"
 #include "json.h"
 #include "live.h"
 #include "qvault-ctl.h"
@@ -40,8 +40,15 @@ struct counters {
 	uint64_t leaked_blocks;
 	uint64_t damaged_nodes;
 	uint64_t healed_nodes;
+	/* Nor are these; "": it does not tell. */
+	unsigned int seal;		/* the generation of new blocks */
+	char generations[32];		/* in use: "0,2,5" */
+	uint64_t versions_left;
 };
 #define NR_FIELDS 17		/* that every module has */
+
+/* Of all that a vault has at first; see QVAULT_LAST_LEASE in dm-qvault/engine/bounds.h. */
+#define ALL_VERSIONS	(~0ull << 45)
 
 struct vault {
 	const char *name;
@@ -52,7 +59,10 @@ struct vault {
 	const char *rest;		/* of the status, behind the counters */
 	char data[64];			/* as in the table */
 	char anchor[64];
-	char uuid[CTL_UUID_CHARS];	/* "" if ephemeral */
+	char uuid[CTL_UUID_CHARS];	/* of the record that it began with; "": none */
+	bool ephemeral;
+	bool has_cow;
+	struct ctl_cow_usage cow;	/* of the private copy */
 };
 
 static bool parse_status(struct counters *c, const char *text,
@@ -74,8 +84,10 @@ static bool parse_status(struct counters *c, const char *text,
 	*rest = text + end;
 	c->anchor_slots = QVAULT_ANCHOR_SLOTS;
 	c->leaked_blocks = c->damaged_nodes = c->healed_nodes = 0;
-	sscanf(*rest, " %u %" SCNu64 " %" SCNu64 " %" SCNu64, &c->anchor_slots,
-	       &c->leaked_blocks, &c->damaged_nodes, &c->healed_nodes);
+	if (sscanf(*rest, " %u %" SCNu64 " %" SCNu64 " %" SCNu64 " %u %31[0-9,] %" SCNu64,
+		   &c->anchor_slots, &c->leaked_blocks, &c->damaged_nodes,
+		   &c->healed_nodes, &c->seal, c->generations, &c->versions_left) != 7)
+		*c->generations = '\0';
 	return true;
 }
 
@@ -122,7 +134,7 @@ static void parse_uuid(struct vault *v)
 
 static int inspect(struct vault *v)
 {
-	int err;
+	int err, end = 0;
 
 	err = ctl_dm_status(v->name, &v->status);
 	if (!err)
@@ -134,8 +146,12 @@ static int inspect(struct vault *v)
 				strerror(-err));
 	parse_uuid(v);
 	if (parse_status(&v->counters, v->status.params, &v->rest) &&
-	    sscanf(v->table.params, "%63s %63s", v->data, v->anchor) == 2)
+	    sscanf(v->table.params, "%63s %63s %*s%n", v->data, v->anchor, &end) == 2 &&
+	    end) {
+		v->ephemeral = ctl_table_ephemeral(v->anchor, v->table.params + end);
+		v->has_cow = ctl_cow_usage(v->name, v->data, &v->cow);
 		return CTL_OK;
+	}
 	return ctl_fail(CTL_USAGE,
 			"%s: the module's status is none that this qvault-ctl knows: %s",
 			v->name, v->status.params);
@@ -151,22 +167,59 @@ static void print_number(const char *name, uint64_t value)
 	printf("  %-22s%" PRIu64 "\n", name, value);
 }
 
+static void show_cow(const struct ctl_cow_usage *cow)
+{
+	char used[CTL_SIZE_CHARS], size[CTL_SIZE_CHARS];
+
+	if (cow->invalid)
+		print_text("private copy:", "full: reads and writes fail; detach it");
+	else
+		printf("  %-22s%s of %s\n", "private copy:", ctl_size(used, cow->used),
+		       ctl_size(size, cow->bytes));
+}
+
+static void show_anchor(const struct vault *v)
+{
+	const unsigned int slots = v->counters.anchor_slots;
+	char path[CTL_PATH_CHARS];
+
+	if (v->ephemeral)
+		return;
+	print_text("anchor device:", ctl_vault_device_path(path, v->anchor));
+	printf("  %-22s%u of %d hold a record%s\n", "anchor slots:", slots,
+	       QVAULT_ANCHOR_SLOTS, slots < QVAULT_ANCHOR_SLOTS ?
+	       ": it may have been attached one commit back" : "");
+}
+
 static void show_devices(const struct vault *v)
 {
-	char path[300], size[CTL_SIZE_CHARS];
-	const bool ephemeral = !strcmp(v->anchor, "-");
+	char path[CTL_PATH_CHARS], size[CTL_SIZE_CHARS];
 
-	print_text("type:", ephemeral ? "QVAULT, ephemeral" : "QVAULT");
+	print_text("type:", v->ephemeral ? "QVAULT, ephemeral" : "QVAULT");
 	if (*v->uuid)
-		print_text("UUID:", v->uuid);
+		print_text(v->ephemeral ? "began as vault:" : "UUID:", v->uuid);
 	print_text("data device:", ctl_vault_device_path(path, v->data));
-	if (!ephemeral)
-		print_text("anchor device:", ctl_vault_device_path(path, v->anchor));
-	if (v->counters.anchor_slots < QVAULT_ANCHOR_SLOTS)
-		printf("  %-22s%u of %d: it may have been attached one commit back\n",
-		       "anchor slots:", v->counters.anchor_slots,
-		       QVAULT_ANCHOR_SLOTS);
+	if (v->has_cow)
+		show_cow(&v->cow);
+	show_anchor(v);
 	print_text("size:", ctl_size(size, v->status.sectors * 512));
+}
+
+/* "0, 2; 2 seals new blocks" */
+static void show_generations(const struct counters *c)
+{
+	const char *p;
+
+	if (!*c->generations)
+		return;
+	printf("  %-22s", "generations in use:");
+	for (p = c->generations; *p; p++)
+		fputs(*p == ',' ? ", " : (const char[]){ *p, '\0' }, stdout);
+	printf("; %u seals new blocks%s\n", c->seal, c->seal == QVAULT_EPHEMERAL_GEN ?
+	       ", and is in memory only" : "");
+	/* Rounded down: not all of them as soon as one is used. */
+	printf("  %-22s%.2f %% of all\n", "versions left:",
+	       (double)(c->versions_left / (ALL_VERSIONS / 10000)) / 100);
 }
 
 static void show_counters(const struct counters *c)
@@ -179,6 +232,7 @@ static void show_counters(const struct counters *c)
 	print_number("sequence:", c->sequence);
 	print_number("commits:", c->commit);
 	print_number("checkpoints:", c->checkpoints);
+	show_generations(c);
 	print_number("blocks read:", c->reads);
 	print_number("blocks written:", c->writes);
 	print_number("blocks unmapped:", c->unmaps);
@@ -231,6 +285,35 @@ static void add_counters(struct json_object *top, const struct counters *c)
 	ctl_json_number(top, "healed_nodes", c->healed_nodes);
 }
 
+/* null: this module does not tell. */
+static void add_generations(struct json_object *top, const struct counters *c)
+{
+	struct json_object *list = NULL;
+	const char *p;
+
+	if (*c->generations)
+		list = json_object_new_array();
+	for (p = c->generations; *p; p++)
+		if (*p != ',')
+			json_object_array_add(list, json_object_new_int(*p - '0'));
+	json_object_object_add(top, "generations", list);
+	json_object_object_add(top, "seal", list ? json_object_new_int((int)c->seal) : NULL);
+	json_object_object_add(top, "versions_left",
+			       list ? json_object_new_uint64(c->versions_left) : NULL);
+}
+
+static void add_cow(struct json_object *top, const struct vault *v)
+{
+	struct json_object *cow = v->has_cow ? json_object_new_object() : NULL;
+
+	if (cow) {
+		ctl_json_number(cow, "used", v->cow.used);
+		ctl_json_number(cow, "size", v->cow.bytes);
+		ctl_json_bool(cow, "full", v->cow.invalid);
+	}
+	json_object_object_add(top, "private_copy", cow);
+}
+
 static void add_warnings(struct json_object *top, const char *rest)
 {
 	struct json_object *list = json_object_new_array();
@@ -244,22 +327,24 @@ static void add_warnings(struct json_object *top, const char *rest)
 static void show_json(const struct vault *v)
 {
 	struct json_object *top = json_object_new_object();
-	const bool ephemeral = !strcmp(v->anchor, "-");
-	char path[300];
+	char path[CTL_PATH_CHARS];
 
 	ctl_json_text(top, "name", v->name);
 	ctl_json_bool(top, "active", true);
 	ctl_json_bool(top, "in_use", v->info.open_count);
 	ctl_json_bool(top, "suspended", v->info.suspended);
 	ctl_json_bool(top, "read_only", v->info.read_only);
-	ctl_json_bool(top, "ephemeral", ephemeral);
+	ctl_json_bool(top, "ephemeral", v->ephemeral);
 	ctl_json_text(top, "uuid", *v->uuid ? v->uuid : NULL);
 	ctl_json_text(top, "data", ctl_vault_device_path(path, v->data));
-	ctl_json_text(top, "anchor", ephemeral ? NULL : ctl_vault_device_path(path, v->anchor));
+	ctl_json_text(top, "anchor", v->ephemeral ? NULL :
+		      ctl_vault_device_path(path, v->anchor));
+	add_cow(top, v);
 	ctl_json_number(top, "size", v->status.sectors * 512);
 	ctl_json_text(top, "mode", v->counters.mode);
 	add_warnings(top, v->rest);
 	add_counters(top, &v->counters);
+	add_generations(top, &v->counters);
 	ctl_json_print(top);
 }
 

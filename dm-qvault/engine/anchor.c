@@ -116,7 +116,7 @@ static int judge_slots(struct qvault *v, const struct qvault_disk_anchor *newest
 	if (v->good_slots == 2 || le64_to_cpu(newest->sequence) <= 1)
 		return 0;
 	qvault_report_slot(v, bad, err[bad]);
-	if (err[bad] == -ENODATA || v->read_only)
+	if (err[bad] == -ENODATA || v->read_only || v->let_go)
 		return 0;
 	return refuse(v, "a slot of the anchor cannot be read: a read-only attach takes the other",
 		      err[bad]);

@@ -81,11 +81,12 @@ static int write_table(struct qvault *v, struct qvault_anchor *next)
 
 static int begin_generation(struct qvault *v, enum qvault_mac mac)
 {
+	u32 set = qvault_generations(&v->anchor), gen = ffz(set);
 	struct qvault_anchor next;
-	u32 gen = ffz(qvault_generations(&v->anchor));
 	int err;
 
-	if (gen >= QVAULT_GENERATIONS)
+	/* The last one is for who must go on without the newest record: restore. */
+	if (hweight32(set) >= QVAULT_GENERATIONS - 1)
 		return -ENOSPC;
 	err = begin_table(v, &next);
 	if (!err)
@@ -106,8 +107,8 @@ static int begin_generation(struct qvault *v, enum qvault_mac mac)
  * @mac: how its blocks are authenticated
  *
  * Context: sleeps; no lock held.
- * Return: 0; -ENOSPC if there are as many as a record has room for; -EROFS; or another
- * negative errno: if the vault may still write, nothing has changed.
+ * Return: 0; -ENOSPC if all but one that a record has room for are in use; -EROFS; or
+ * another negative errno: if the vault may still write, nothing has changed.
  */
 int qvault_generation_new(struct qvault *v, enum qvault_mac mac)
 {

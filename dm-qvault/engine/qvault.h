@@ -112,9 +112,16 @@ struct qvault_crypto;
 struct qvault {
 	/* Set by the platform before qvault_attach(). */
 	struct qvault_dev *data;
-	struct qvault_dev *anchor_dev;	/* NULL: ephemeral */
+	/* NULL: ephemeral, and begins empty.  An attach that lets go clears it. */
+	struct qvault_dev *anchor_dev;
 	struct qvault_crypto *crypto;
 	bool read_only;
+	/*
+	 * Read the anchor's record and let go of it: ephemeral from then on.  What is
+	 * written goes to the data device all the same, which must be a copy that
+	 * nobody else has: the vault of that record is lost on the original.
+	 */
+	bool let_go;
 	bool allow_discards;
 	u32 memory_mib;
 	/*

@@ -153,6 +153,24 @@ static int refuse_memory(struct qvault *v, struct qvault_replay *r, const char *
 	return refuse(v, v->words, err);
 }
 
+/*
+ * From here on nothing is told to the anchor.  What is sealed is of a generation whose
+ * secret is in memory only: it shares no key with the vault that the record is of, and
+ * is unreadable once this memory is gone.
+ */
+static int let_go(struct qvault *v)
+{
+	struct qvault_anchor *a = &v->anchor;
+	int err = qvault_crypto_create(v->crypto, QVAULT_EPHEMERAL_GEN,
+				       a->gen[a->seal].mac, NULL);
+
+	if (err)
+		return refuse(v, "cannot set up the keys", err);
+	a->seal = QVAULT_EPHEMERAL_GEN;
+	v->anchor_dev = NULL;
+	return 0;
+}
+
 /* All that the record names directly was verified: now something may be written. */
 static int begin(struct qvault *v, const struct qvault_disk_anchor *record)
 {
@@ -161,6 +179,8 @@ static int begin(struct qvault *v, const struct qvault_disk_anchor *record)
 	qvault_stream_restore(v, record->inline_entries,
 			      le32_to_cpu(record->inline_bytes));
 	err = begin_versions(v);
+	if (!err && v->let_go)
+		err = let_go(v);
 	return err ?: begin_line(v, record);
 }
 
@@ -281,8 +301,8 @@ int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 		give_up(v);
 		return err;
 	}
-	/* Who writes has just written both. */
-	if (!v->read_only)
+	/* Who writes records has just written both. */
+	if (!v->read_only && !v->let_go)
 		v->good_slots = QVAULT_ANCHOR_SLOTS;
 	/* If it was not before: who has stopped meanwhile, has stopped. */
 	cmpxchg(&v->mode, QVAULT_MODE_DETACHED, v->read_only ? QVAULT_MODE_READ_ONLY :

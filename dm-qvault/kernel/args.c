@@ -166,7 +166,7 @@ static int parse_number(struct words *words, u32 min, u32 max, u32 *value,
 static int parse_mac(struct qvault_args *args, struct words *words, char **error)
 {
 	if (args->anchor)
-		return refuse(error, "Only an ephemeral vault has the option mac");
+		return refuse(error, "Only a vault without an anchor has the option mac");
 	args->mac = qvault_mac_find(next_word(words));
 	return args->mac ? 0 : refuse(error, "mac must be hmac-sha256 or nhpoly-aes");
 }
@@ -185,6 +185,10 @@ static int parse_option(struct qvault_args *args, struct words *words, char **er
 	}
 	if (!strcmp(name, "grow")) {
 		args->grow = true;
+		return 0;
+	}
+	if (!strcmp(name, "ephemeral")) {
+		args->ephemeral = true;
 		return 0;
 	}
 	if (!strcmp(name, "memory_mib"))
@@ -217,7 +221,9 @@ static int parse_options(struct qvault_args *args, struct words *words, char **e
 		if (err)
 			return err;
 	}
-	if (args->read_only && !args->anchor)
+	if (args->ephemeral && !args->anchor)
+		return refuse(error, "Without an anchor a vault is ephemeral without the option");
+	if (args->read_only && (args->ephemeral || !args->anchor))
 		return refuse(error, "An ephemeral vault cannot be read_only");
 	if (args->read_only && args->grow)
 		return refuse(error, "A vault that is read_only cannot grow");
@@ -273,7 +279,7 @@ static int print_options(const struct qvault_args *args, char *buf, size_t size)
 	bool commit = args->commit_seconds != QVAULT_DEFAULT_COMMIT_SECONDS;
 	bool mac = args->mac != QVAULT_MAC_HMAC_SHA256_128;
 	int count = args->read_only + args->allow_discards + args->grow +
-		    2 * (memory + commit + mac);
+		    args->ephemeral + 2 * (memory + commit + mac);
 	int n = 0;
 
 	if (!count)
@@ -285,6 +291,8 @@ static int print_options(const struct qvault_args *args, char *buf, size_t size)
 		n += scnprintf(buf + n, size - n, " allow_discards");
 	if (args->grow)
 		n += scnprintf(buf + n, size - n, " grow");
+	if (args->ephemeral)
+		n += scnprintf(buf + n, size - n, " ephemeral");
 	if (memory)
 		n += scnprintf(buf + n, size - n, " memory_mib %u", args->memory_mib);
 	if (commit)
@@ -299,7 +307,7 @@ static int print_options(const struct qvault_args *args, char *buf, size_t size)
  * qvault_args_print() - write a table line
  * @args: what to write
  * @data: name of the data device
- * @anchor: name of the anchor device; ignored if the vault is ephemeral
+ * @anchor: name of the anchor device; ignored if there is none
  * @buf: where to
  * @size: of @buf
  *

@@ -24,13 +24,14 @@ enum qvault_key_type {
 
 struct qvault_args {
 	char *data;			/* as given */
-	char *anchor;			/* as given; NULL: ephemeral */
+	char *anchor;			/* as given; NULL: ephemeral, begins empty */
 	enum qvault_key_type key_type;
-	char *key_description;		/* NULL: ephemeral */
+	char *key_description;		/* NULL: made in the kernel */
 	bool read_only;
 	bool allow_discards;
 	bool grow;			/* to the length of the table */
-	enum qvault_mac mac;		/* of an ephemeral vault */
+	bool ephemeral;			/* although it begins with the anchor's record */
+	enum qvault_mac mac;		/* of a vault without an anchor */
 	u32 memory_mib;
 	u32 commit_seconds;		/* 0: no commits by themselves */
 };

@@ -54,9 +54,19 @@ static int single_block(struct qvault_dev *dev, u64 block, void *buf,
 	return err;
 }
 
+static int read_copy(const struct qvault_copy *copy, u64 block, void *buf)
+{
+	u32 slot = block == QVAULT_SLOT_BLOCK(1);
+
+	if (block != QVAULT_SLOT_BLOCK(slot))
+		return -EINVAL;
+	memcpy(buf, copy->slot[slot], QVAULT_BLOCK_SIZE);
+	return copy->err[slot];
+}
+
 /**
  * qvault_dev_read() - read a block
- * @dev: from which device
+ * @dev: from which device, or the copy of an anchor
  * @block: its number
  * @buf: linear memory
  *
@@ -65,6 +75,8 @@ static int single_block(struct qvault_dev *dev, u64 block, void *buf,
  */
 int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf)
 {
+	if (dev->copy)
+		return read_copy(dev->copy, block, buf);
 	return single_block(dev, block, buf, REQ_OP_READ | REQ_SYNC | REQ_META);
 }
 

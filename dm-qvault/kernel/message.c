@@ -48,8 +48,12 @@ static int ask(struct qvault_volume *vol, const struct qvault_errand *errand, vo
 static int new_generation(struct qvault *v, void **arg)
 {
 	enum qvault_mac *mac = *arg;
+	int err = qvault_generation_new(v, *mac);
 
-	return qvault_generation_new(v, *mac);
+	if (err == -ENOSPC)
+		DMERR("%s: all generations but the last are in use, and that is kept for restore",
+		      dm_device_name(qvault_volume_of(v)->md));
+	return err;
 }
 
 static void free_mac(void *mac)

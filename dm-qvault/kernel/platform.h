@@ -58,9 +58,17 @@ struct qvault_claim {
 	const struct qvault_volume *owner;	/* NULL: not claimed */
 };
 
+/* What stood on an anchor that is not looked at again. */
+struct qvault_copy {
+	char anchor[16];		/* its name, "major:minor" */
+	int err[QVAULT_ANCHOR_SLOTS];	/* of reading each slot */
+	void *slot[QVAULT_ANCHOR_SLOTS];
+};
+
 struct qvault_dev {
 	/* The live table holds it open, as does any that takes the volume over. */
 	struct block_device *bdev;	/* NULL: there is none */
+	struct qvault_copy *copy;	/* or NULL; an anchor has one of the two */
 	struct qvault_claim claim;
 };
 
@@ -101,7 +109,7 @@ struct qvault_volume {
 	struct qvault_dev data;
 	struct qvault_dev anchor;
 	struct qvault_claim claim;
-	enum qvault_mac mac;		/* of an ephemeral vault */
+	enum qvault_mac mac;		/* of a vault without an anchor */
 	u32 commit_seconds;		/* as of the table that was resumed last */
 	char refusal[DM_NAME_LEN + 64];	/* see qvault_claim_line() */
 
@@ -172,7 +180,7 @@ struct qvault_target {
 	struct dm_target *ti;
 	struct qvault_args args;
 	struct dm_dev *data;
-	struct dm_dev *anchor;		/* NULL: ephemeral */
+	struct dm_dev *anchor;		/* NULL: none, or let go of */
 	bool read_only;
 	u64 logical_blocks;
 	struct qvault_volume *vol;
@@ -236,6 +244,7 @@ struct qvault_volume *qvault_volume_new(struct qvault_target *tgt,
 bool qvault_volume_writes(const struct mapped_device *md);
 struct qvault_volume *qvault_volume_running(const struct mapped_device *md);
 void qvault_volume_put(struct qvault_volume *vol, const struct dm_table *table);
+int qvault_volume_copy_anchor(struct qvault_volume *vol, const struct dm_dev *anchor);
 int qvault_volume_resume(struct qvault_volume *vol, struct qvault_target *tgt);
 void qvault_volume_suspend(struct qvault_volume *vol);
 
@@ -244,7 +253,7 @@ void qvault_volume_suspend(struct qvault_volume *vol);
 int qvault_claim_device(struct qvault_claim *claim, dev_t dev,
 			const struct qvault_volume *owner, char holder[DM_NAME_LEN]);
 void qvault_unclaim(struct qvault_claim *claim);
-bool qvault_claimed(dev_t dev, const struct mapped_device *except);
+bool qvault_claimed(dev_t dev, const struct mapped_device *except, bool by_writers);
 
 /* ---- request.c ---------------------------------------------------------- */
 

@@ -89,21 +89,26 @@ void qvault_unclaim(struct qvault_claim *claim)
  * qvault_claimed() - ask whether a volume uses a device
  * @dev: the device
  * @except: a mapped device that does not count
+ * @by_writers: nor does who only reads
  *
  * For an early and clear refusal; only qvault_claim_device() is binding.
  *
  * Context: May sleep.
  * Return: Whether the volume of another one than @except does.
  */
-bool qvault_claimed(dev_t dev, const struct mapped_device *except)
+bool qvault_claimed(dev_t dev, const struct mapped_device *except, bool by_writers)
 {
+	const struct qvault_volume *owner;
 	struct qvault_claim *claim;
 	bool claimed = false;
 
 	mutex_lock(&claims_mutex);
-	list_for_each_entry(claim, &claims, list)
-		if (claim->dev == dev && claim->owner->md != except)
+	list_for_each_entry(claim, &claims, list) {
+		owner = claim->owner;
+		if (claim->dev == dev && owner->md != except &&
+		    !(by_writers && owner->v.read_only))
 			claimed = true;
+	}
 	mutex_unlock(&claims_mutex);
 	return claimed;
 }

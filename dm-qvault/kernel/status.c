@@ -28,6 +28,10 @@ static unsigned long long count(const atomic64_t *counter)
 
 static const char *anchor_name(const struct qvault_target *tgt)
 {
+	const struct qvault_copy *copy = tgt->vol->anchor.copy;
+
+	if (copy)
+		return copy->anchor;
 	return tgt->anchor ? tgt->anchor->name : "-";
 }
 
@@ -48,6 +52,21 @@ static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
 	read_unlock(&v->map_lock);
 }
 
+/* Those whose blocks can be read. */
+static unsigned int add_generations(const struct qvault_anchor *anchor, char *result,
+				    unsigned int maxlen, unsigned int sz)
+{
+	unsigned long set = qvault_generations(anchor) | BIT(anchor->seal);
+	const char *sep = "";
+	unsigned int gen;
+
+	for_each_set_bit(gen, &set, QVAULT_GENERATIONS + 1) {
+		DMEMIT("%s%u", sep, gen);
+		sep = ",";
+	}
+	return sz;
+}
+
 /*
  * <mode> <epoch> <sequence> <commit>
  * <mapped blocks>/<logical blocks> <used log blocks>/<log blocks>
@@ -56,6 +75,7 @@ static void take_anchor(struct qvault *v, struct qvault_anchor *anchor,
  * <log blocks written> <node and map blocks written>
  * <checkpoints> <corruptions> <anchor slots>
  * <leaked blocks> <damaged nodes> <healed nodes>
+ * <generation that seals> <generation>[,<generation>...] <versions left>
  *
  * The number of mapped blocks is that of the last checkpoint.  New fields come
  * at the end; readers must not mind more than they know.
@@ -80,7 +100,9 @@ static void status_info(struct qvault_volume *vol, char *result, unsigned int ma
 	DMEMIT(" %llu %llu", count(&c->checkpoints), count(&c->corruptions));
 	DMEMIT(" %u", v->good_slots);
 	DMEMIT(" %llu %u", leaked(&anchor), READ_ONCE(v->damage.nr));
-	DMEMIT(" %llu", count(&c->healed));
+	DMEMIT(" %llu %u ", count(&c->healed), anchor.seal);
+	sz = add_generations(&anchor, result, maxlen, sz);
+	DMEMIT(" %llu", QVAULT_LAST_LEASE - min(anchor.lease, QVAULT_LAST_LEASE));
 }
 
 /* What an IMA policy may want to see in the log: never a key, nor its name. */

@@ -22,7 +22,8 @@ static const struct mapped_device *md_of(const struct qvault_target *tgt)
 	return dm_table_get_md(tgt->ti->table);
 }
 
-static int check_device(struct qvault_target *tgt, struct block_device *bdev)
+static int check_device(struct qvault_target *tgt, struct block_device *bdev,
+			bool let_go)
 {
 	char **error = &tgt->ti->error;
 
@@ -34,8 +35,11 @@ static int check_device(struct qvault_target *tgt, struct block_device *bdev)
 		*error = "Device is zoned";
 		return -EINVAL;
 	}
-	/* A reload names the devices of the table that it replaces. */
-	if (qvault_claimed(bdev->bd_dev, md_of(tgt))) {
+	/*
+	 * A reload names the devices of the table that it replaces.  Who lets go of an
+	 * anchor may share it, but not with who replaces the records on it.
+	 */
+	if (qvault_claimed(bdev->bd_dev, md_of(tgt), let_go)) {
 		*error = "Device is in use by another vault";
 		return -EBUSY;
 	}
@@ -43,14 +47,14 @@ static int check_device(struct qvault_target *tgt, struct block_device *bdev)
 }
 
 static int open_device(struct qvault_target *tgt, struct dm_dev **dev,
-		       const char *path, char *missing)
+		       const char *path, bool let_go, char *missing)
 {
 	blk_mode_t mode = BLK_OPEN_READ;
 	struct dm_target *ti = tgt->ti;
 	int err;
 
 	/* What was written under an earlier table may still have to be committed. */
-	if (!tgt->read_only || qvault_volume_writes(md_of(tgt)))
+	if (!let_go && (!tgt->read_only || qvault_volume_writes(md_of(tgt))))
 		mode |= BLK_OPEN_WRITE;
 	err = dm_get_device(ti, path, mode, dev);
 	if (err) {
@@ -58,25 +62,31 @@ static int open_device(struct qvault_target *tgt, struct dm_dev **dev,
 		ti->error = missing;
 		return err;
 	}
-	return check_device(tgt, (*dev)->bdev);
+	return check_device(tgt, (*dev)->bdev, let_go);
 }
 
-static int open_devices(struct qvault_target *tgt)
+static int open_anchor(struct qvault_target *tgt, struct dm_dev **anchor, bool let_go)
 {
-	int err;
+	int err = open_device(tgt, anchor, tgt->args.anchor, let_go,
+			      "Cannot open anchor device");
 
-	err = open_device(tgt, &tgt->data, tgt->args.data, "Cannot open data device");
-	if (err || !tgt->args.anchor)
-		return err;
-	err = open_device(tgt, &tgt->anchor, tgt->args.anchor,
-			  "Cannot open anchor device");
 	if (err)
 		return err;
-	if (tgt->anchor->bdev == tgt->data->bdev) {
+	if ((*anchor)->bdev == tgt->data->bdev) {
 		tgt->ti->error = "Data and anchor are the same device";
 		return -EINVAL;
 	}
 	return 0;
+}
+
+static int open_devices(struct qvault_target *tgt)
+{
+	int err = open_device(tgt, &tgt->data, tgt->args.data, false,
+			      "Cannot open data device");
+
+	if (err || !tgt->args.anchor || tgt->args.ephemeral)
+		return err;
+	return open_anchor(tgt, &tgt->anchor, false);
 }
 
 /* ---- A volume that runs already ----------------------------------------- */
@@ -123,7 +133,11 @@ static int check_substance(struct qvault_target *tgt)
 			      "The running vault is not ephemeral", -EBUSY);
 	if (tgt->anchor && tgt->anchor->bdev != vol->anchor.bdev)
 		return refuse(tgt, "The running vault has another anchor device", -EBUSY);
-	if (!tgt->anchor && tgt->args.mac != vol->mac)
+	if (tgt->args.ephemeral != !!vol->anchor.copy)
+		return refuse(tgt, vol->anchor.copy ?
+			      "The running vault began with a record" :
+			      "The running vault began with none", -EBUSY);
+	if (!tgt->args.anchor && tgt->args.mac != vol->mac)
 		return refuse(tgt, "The running vault has another MAC", -EBUSY);
 	if (!tgt->read_only && vol->v.read_only)
 		return refuse(tgt, "The running vault was attached read-only", -EROFS);
@@ -134,8 +148,8 @@ static int check_key(struct qvault_target *tgt, const u8 *master)
 {
 	int err;
 
-	/* The key of an ephemeral vault was made for it, and is not told. */
-	if (!tgt->anchor)
+	/* The key of a vault without an anchor was made for it, and is not told. */
+	if (!tgt->args.anchor)
 		return 0;
 	err = qvault_crypto_same_key(tgt->vol->v.crypto, master);
 	if (err == -EKEYREJECTED)
@@ -152,6 +166,20 @@ static int check_takeover(struct qvault_target *tgt, const u8 *master)
 	return err ?: check_key(tgt, master);
 }
 
+/* The anchor is open for no longer than this: it may go, or live on. */
+static int copy_anchor(struct qvault_target *tgt)
+{
+	struct dm_dev *anchor;
+	int err;
+
+	err = open_anchor(tgt, &anchor, true);
+	if (!err && qvault_volume_copy_anchor(tgt->vol, anchor))
+		err = refuse(tgt, "Cannot allocate memory for the anchor", -ENOMEM);
+	if (anchor)
+		dm_put_device(tgt->ti, anchor);
+	return err;
+}
+
 static int make_volume(struct qvault_target *tgt, const u8 *master)
 {
 	struct qvault_crypto *crypto = qvault_crypto_new(master);
@@ -162,7 +190,7 @@ static int make_volume(struct qvault_target *tgt, const u8 *master)
 	tgt->vol = qvault_volume_new(tgt, crypto);
 	if (!tgt->vol)
 		return refuse(tgt, "Cannot allocate memory for the vault", -ENOMEM);
-	return 0;
+	return tgt->args.ephemeral ? copy_anchor(tgt) : 0;
 }
 
 /* Take over the one that runs, or make one. */
@@ -202,7 +230,7 @@ static int parse_table(struct qvault_target *tgt, unsigned int argc, char **argv
 		ti->error = "A vault that is read-only cannot grow";
 		return -EINVAL;
 	}
-	if (tgt->read_only && !tgt->args.anchor) {
+	if (tgt->read_only && (tgt->args.ephemeral || !tgt->args.anchor)) {
 		ti->error = "An ephemeral vault cannot be read-only";
 		return -EINVAL;
 	}

@@ -58,6 +58,17 @@ static void free_queue(struct workqueue_struct *wq)
 		destroy_workqueue(wq);
 }
 
+static void free_copy(struct qvault_copy *copy)
+{
+	u32 slot;
+
+	if (!copy)
+		return;
+	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++)
+		kfree(copy->slot[slot]);
+	kfree(copy);
+}
+
 /* The one way down, from whatever there is. */
 static void teardown(struct qvault_volume *vol)
 {
@@ -74,6 +85,7 @@ static void teardown(struct qvault_volume *vol)
 	qvault_report_exit(vol);
 	qvault_crypto_free(vol->v.crypto);
 	qvault_pools_exit(vol);
+	free_copy(vol->anchor.copy);
 	mutex_destroy(&vol->life_mutex);
 	kfree(vol);
 }
@@ -82,10 +94,8 @@ static void use_devices(struct qvault_volume *vol, const struct qvault_target *t
 {
 	vol->data.bdev = tgt->data->bdev;
 	vol->v.data = &vol->data;
-	if (!tgt->anchor)
-		return;
-	vol->anchor.bdev = tgt->anchor->bdev;
-	vol->v.anchor_dev = &vol->anchor;
+	if (tgt->anchor)
+		vol->anchor.bdev = tgt->anchor->bdev;
 }
 
 static struct qvault_volume *alloc_volume(struct qvault_target *tgt)
@@ -145,6 +155,45 @@ struct qvault_volume *qvault_volume_new(struct qvault_target *tgt,
 	return vol;
 }
 
+static int read_slots(struct qvault_copy *copy, struct block_device *bdev)
+{
+	struct qvault_dev dev = { .bdev = bdev };
+	u32 slot;
+
+	for (slot = 0; slot < QVAULT_ANCHOR_SLOTS; slot++) {
+		copy->slot[slot] = kzalloc(QVAULT_BLOCK_SIZE, GFP_KERNEL);
+		if (!copy->slot[slot])
+			return -ENOMEM;
+		copy->err[slot] = qvault_dev_read(&dev, QVAULT_SLOT_BLOCK(slot),
+						  copy->slot[slot]);
+	}
+	return 0;
+}
+
+/**
+ * qvault_volume_copy_anchor() - all that a volume will ever know of an anchor
+ * @vol: the volume, new; it begins with what stands there, and is ephemeral
+ * @anchor: may be closed after this, and change
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.  A slot that cannot be read is no error yet.
+ */
+int qvault_volume_copy_anchor(struct qvault_volume *vol, const struct dm_dev *anchor)
+{
+	struct qvault_copy *copy = kzalloc(sizeof(*copy), GFP_KERNEL);
+	int err;
+
+	if (!copy)
+		return -ENOMEM;
+	strscpy(copy->anchor, anchor->name, sizeof(copy->anchor));
+	err = read_slots(copy, anchor->bdev);
+	if (err)
+		free_copy(copy);
+	else
+		vol->anchor.copy = copy;
+	return err;
+}
+
 /* ---- Attach and detach -------------------------------------------------- */
 
 static void unclaim_all(struct qvault_volume *vol)
@@ -178,7 +227,7 @@ static int claim_devices(struct qvault_volume *vol)
 	return err;
 }
 
-/* An ephemeral vault is formatted anew each time, in memory only. */
+/* A vault without an anchor is formatted anew each time, in memory only. */
 static int format_ephemeral(struct qvault_volume *vol,
 			    struct qvault_disk_anchor *record)
 {
@@ -203,7 +252,10 @@ static int attach_engine(struct qvault_volume *vol)
 	vol->v.reason = NULL;
 	if (!record)
 		return -ENOMEM;
-	if (qvault_ephemeral(&vol->v))
+	/* Each time: an attach that failed may have let go of it. */
+	vol->v.let_go = vol->anchor.copy;
+	vol->v.anchor_dev = vol->anchor.bdev || vol->anchor.copy ? &vol->anchor : NULL;
+	if (!vol->v.anchor_dev)
 		err = format_ephemeral(vol, record);
 	if (!err)
 		err = qvault_attach(&vol->v, record);

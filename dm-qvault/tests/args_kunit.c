@@ -40,6 +40,8 @@ static const char *const accepted[] = {
 	"8:0 8:16 :64:logon:qvault:a 6 allow_discards grow memory_mib 7 commit_seconds 9",
 	"8:0 - - 3 allow_discards memory_mib 8",
 	"8:0 - - 2 mac nhpoly-aes",
+	"8:0 8:16 :64:logon:qvault:a 1 ephemeral",
+	"8:0 8:16 :64:logon:qvault:a 5 allow_discards grow ephemeral memory_mib 7",
 };
 
 /* What is parsed is printed, and what is printed is parsed. */
@@ -117,6 +119,9 @@ static const char *const refused[] = {
 	"8:0 - - 1 mac",
 	"8:0 - - 2 mac md5",
 	"8:0 8:16 :64:logon:qvault:a 2 mac nhpoly-aes",
+	"8:0 8:16 :64:logon:qvault:a 3 ephemeral mac nhpoly-aes",
+	"8:0 8:16 :64:logon:qvault:a 2 ephemeral read_only",
+	"8:0 - - 1 ephemeral",
 };
 
 static void what_is_refused_says_why(struct kunit *test)

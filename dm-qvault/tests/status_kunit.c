@@ -10,7 +10,10 @@ static struct dm_dev data = { .name = "8:0" }, anchor = { .name = "8:16" };
 struct case_of_table {
 	bool ephemeral, read_only, allow_discards;
 	const char *measured;
+	struct qvault_copy *copy;
 };
+
+static struct qvault_copy copy = { .anchor = "8:32" };
 
 static const struct case_of_table cases[] = {
 	{ false, false, false,
@@ -19,6 +22,9 @@ static const struct case_of_table cases[] = {
 	  "target_name=qvault,target_version=1.2.3,data_device=8:0,anchor_device=8:16,read_only=y,allow_discards=n;" },
 	{ true, false, true,
 	  "target_name=qvault,target_version=1.2.3,data_device=8:0,anchor_device=-,read_only=n,allow_discards=y;" },
+	{ true, false, false,
+	  "target_name=qvault,target_version=1.2.3,data_device=8:0,anchor_device=8:32,read_only=n,allow_discards=n;",
+	  &copy },
 };
 
 static struct dm_target *target(struct kunit *test, const struct case_of_table *c)
@@ -27,6 +33,9 @@ static struct dm_target *target(struct kunit *test, const struct case_of_table *
 	struct dm_target *ti = kunit_kzalloc(test, sizeof(*ti), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, tgt);
+	tgt->vol = kunit_kzalloc(test, sizeof(*tgt->vol), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, tgt->vol);
+	tgt->vol->anchor.copy = c->copy;
 	KUNIT_ASSERT_NOT_NULL(test, ti);
 	ti->type = &type;
 	ti->private = tgt;

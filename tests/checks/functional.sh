@@ -11,13 +11,13 @@ set -euo pipefail
 program=$("$check_top/tests/lab/guest-program" functional)
 faults=$("$check_top/tests/lab/guest-program" faults)
 # The long ones first, or the last would run alone.
-[ $# -gt 0 ] || set -- faults attached life space huge swap basic fio counters keys resize filesystems damage suspend corners
+[ $# -gt 0 ] || set -- faults attached life space huge ephemeral swap basic fio counters keys resize filesystems damage suspend corners udev
 for script in "$@"; do
 	file=$check_top/tests/functional/$script.sh
 	mem=$(sed -n 's/^# mem: //p' "$file")
 	truncate -s 512M "$check_tmp/$script.disk"
 	beside "$script" uml --timeout 2400 --mem "${mem:-3G}" \
 		--ubd "$check_tmp/$script.disk" --with "$check_top/tests/lab/probe" \
-		--env "FUNCTIONAL=$program" --env "FAULTS=$faults" "$file"
+		--env "FUNCTIONAL=$program" --env "FAULTS=$faults" --env "QVAULT_UDEV=${QVAULT_UDEV:-}" "$file"
 done
 finish

@@ -214,6 +214,35 @@ cases_attached() {
 	refused "options behind the command are its own" 4 'no vault nosuchvault' \
 		"$ctl" snapshot nosuchvault --output new --run true --frob --output x --json
 	refused "a command of another verb" 1 'run has no meaning for dump' "$ctl" dump anchor --run true
+	refused "clone of what is not there" 4 'no vault nosuchvault' \
+		"$ctl" clone nosuchvault --new-anchor anchor --new-data data -d key --run true
+	refused "clone of what is attached, without a command" 1 'no command that copies' \
+		"$ctl" clone x --new-anchor anchor --new-data data -d key
+	refused "clone of two" 1 'not both ways' \
+		"$ctl" clone x --anchor anchor --new-anchor anchor --new-data data -d key --run true
+	refused "a command for a clone of what is not" 1 'no meaning for a vault that is not attached' \
+		"$ctl" clone --anchor anchor --new-anchor anchor --new-data data -d key --run true
+}
+
+# Ephemeral ones, likewise.
+cases_ephemeral() {
+	fresh
+	refused "ephemeral without a device" 1 'no data device' "$ctl" attach --ephemeral x
+	refused "with a key and no anchor" 1 'no meaning for an ephemeral vault without an anchor' \
+		"$ctl" attach --ephemeral x data -d key
+	refused "for reading" 1 'no meaning for an ephemeral' "$ctl" attach --ephemeral x data --read-only
+	refused "on a record, in no place of its own" 1 'the vault of this anchor would be lost: give --cow' \
+		"$ctl" attach --ephemeral x data anchor -d key
+	refused "in two" 1 'give one of them' "$ctl" attach --ephemeral x data anchor -d key --cow data --data-is-a-copy
+	refused "a copy that a label is to find" 1 'name the copy' \
+		"$ctl" attach --ephemeral x --anchor anchor -d key --data-is-a-copy
+	refused "a copy without a record" 1 'no meaning but with --ephemeral and an anchor' \
+		"$ctl" attach --ephemeral x data --data-is-a-copy
+	refused "another place for a vault that lasts" 1 'no meaning but with --ephemeral and an anchor' \
+		"$ctl" attach x data anchor -d key --cow data
+	refused "a size of a vault that has one" 1 'which says it' \
+		"$ctl" attach --ephemeral x data anchor -d key --cow data --size 1M
+	refused "of one that lasts" 1 'which says it' "$ctl" attach x data anchor -d key --size 1M
 }
 
 # completes WANTED WORD...: what bash offers for the last word.
@@ -241,6 +270,8 @@ cases_completion() {
 	completes "--accept-older-state" restore --from copy --acc
 	completes "--new-anchor" clone --new-data data --new-a
 	completes destroy --anchor anchor des
+	completes --cow attach --ephemeral --cow
+	completes --data-is-a-copy attach --data-i
 }
 
 cases_key() {
@@ -705,6 +736,7 @@ run_with() {
 	say "qvault-ctl, built as: $1"
 	cases_words
 	cases_attached
+	cases_ephemeral
 	cases_key
 	cases_devices
 	cases_streams

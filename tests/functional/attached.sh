@@ -207,6 +207,39 @@ fun pattern /dev/mapper/c 9 0 3000
 try "and then its own" fun verify /dev/mapper/c 9 0 3000
 try "which are not the vault's" fun verify "$vault" 7 0 1500
 must "detach it" detach c
+
+# All of that at once, and the vault goes on under keys that the clone's holder has not.
+clone() {
+	local status=0
+	ctl clone --new-data "$data" --new-anchor "$anchor" --new-key-file /run/old.key "$@" 2>/tmp/warned || status=$?
+	grep -v 'qvault-ctl: warning: ' /tmp/warned >&2
+	return "$status"
+}
+copying=(--force --batch-mode --run dd "if=$v_data" "of=$data" bs=1M status=none)
+refused "a clone of it without a command" 1 'no command that copies' clone v -d "$key"
+refused "by name and by anchor" 1 'not both ways' clone v --anchor "$v_anchor" -d "$key" "${copying[@]}"
+refused "a command for one that is not attached" 1 'no meaning for a vault that is not attached' \
+	clone --anchor s.anchor -d "$key" "${copying[@]}"
+refused "with a wrong key" 2 'wrong key for the vault v; nothing was changed' clone v -d /run/old.key "${copying[@]}"
+refused "over what is in use" 5 'is in use' ctl clone v -d "$key" --new-data "$data" --new-anchor "$v_anchor" "${copying[@]}"
+refused "over another vault" 5 'holds the vault .*--force' clone v -d "$key" --run true
+same "nothing has changed" 1 "$(field v 21 | tr , '\n' | wc -l)"
+refused "by a command that copies nothing" 6 'no clone of v: false failed with exit code 1' \
+	clone v -d "$key" --force --batch-mode --run false
+try "nothing is held" released
+same "but the vault seals under new keys" "0,1" "$(field v 21)"
+refused "by one that copies something else" 4 'does not hold' \
+	clone v -d "$key" --force --batch-mode --run dd if=/dev/zero "of=$data" bs=1M count=50 status=none
+must "a clone of the vault in use, with a key of its own" clone v -d "$key" "${copying[@]}"
+fun pattern "$vault" 11 0 1500
+must "attach it beside the vault" ctl attach -d /run/old.key c "$data" "$anchor"
+owns c
+try "it has the contents of that moment" fun verify /dev/mapper/c 7 0 1500
+same "each seals under a new generation; one that sealed nothing was dropped" "1 0,1,2 1 0,1,2" \
+	"$(field v 20) $(field v 21) $(field c 20) $(field c 21)"
+try "and what comes later is the vault's" fun verify "$vault" 11 0 1500
+fun pattern "$vault" 7 0 1500
+must "detach it" detach c
 must "detach the vault" detach v
 data=$w_data anchor=$w_anchor
 must "attach the copy alone" attach w "$data" "$anchor"

@@ -58,6 +58,7 @@ again() { detach "$1" && attach "$1" "/dev/mapper/$1-data" "/dev/mapper/$1-ancho
 #  1 mode 2 epoch 3 sequence 4 commit 5 mapped/size 6 log 7 read 8 written
 #  9 unmapped 10 anchor records 11 flushes 12 log blocks 13 nodes
 #  14 checkpoints 15 corruptions 16 good slots 17 leaked 18 damaged nodes 19 healed
+#  20 seals 21 generations 22 versions left
 field() { dmsetup status "$1" | cut -d ' ' -f $(($2 + 3)); }
 
 fun() { "$FUNCTIONAL" "$@"; }

@@ -311,7 +311,7 @@ refused "attach with a slot that may hold the newest record" 4 'does not attach:
 try "attach it read-only" attach v $data /dev/mapper/half --read-only
 expect_said "is warned about" 'warning: slot 1 of anchor .* one record back'
 try "status" "$ctl" status v
-expect_said "says so, too" 'anchor slots: +1 of 2: it may have been attached one commit back'
+expect_said "says so, too" 'anchor slots: +1 of 2 hold a record: it may have been attached one commit back'
 "$ctl" status v --json >/tmp/json
 json "as JSON" 'd["anchor_slots"] == 1 and d["warnings"] == []'
 must "detach" "$ctl" detach v
@@ -483,7 +483,7 @@ dmsetup resume anchor0
 # ---- ephemeral --------------------------------------------------------------
 
 refused "ephemeral with a key" 1 'no meaning for an ephemeral vault' "$ctl" attach --ephemeral v $data -d $key
-refused "ephemeral with an anchor" 1 'has no anchor' "$ctl" attach --ephemeral v $data $anchor
+refused "ephemeral with an anchor" 1 'would be lost: give --cow' "$ctl" attach --ephemeral v $data $anchor
 refused "ephemeral, too small" 4 'cannot hold a vault' "$ctl" attach --ephemeral v /dev/mapper/tiny
 refused "MAC of a vault that has one" 1 '--mac has no meaning' "$ctl" attach v $data $anchor -d $key --mac nhpoly-aes
 refused "ephemeral over the data of a vault" 5 'holds the data of the vault .*--force' "$ctl" attach --ephemeral v $data

@@ -75,6 +75,7 @@ static void check(const struct qvault_args *a)
 	FUZZ_CHECK(!a->anchor == (a->key_type == QVAULT_KEY_NONE));
 	FUZZ_CHECK(a->anchor || !a->read_only);
 	FUZZ_CHECK(!a->read_only || !a->grow);
+	FUZZ_CHECK(!a->ephemeral || (a->anchor && !a->read_only));
 }
 
 static void round_trip(const struct qvault_args *a, size_t size)
@@ -95,6 +96,7 @@ static void round_trip(const struct qvault_args *a, size_t size)
 	FUZZ_CHECK(b.read_only == a->read_only);
 	FUZZ_CHECK(b.allow_discards == a->allow_discards);
 	FUZZ_CHECK(b.grow == a->grow);
+	FUZZ_CHECK(b.ephemeral == a->ephemeral);
 	FUZZ_CHECK(b.memory_mib == a->memory_mib);
 	FUZZ_CHECK(b.commit_seconds == a->commit_seconds);
 	qvault_args_free(&b);

@@ -24,6 +24,7 @@ static int check(struct ctl_options *o)
 	FUZZ_CHECK(ctl_given(o, CTL_OPT_DATA) == !!o->data);
 	FUZZ_CHECK(ctl_given(o, CTL_OPT_ANCHOR) == !!o->anchor);
 	FUZZ_CHECK(ctl_given(o, CTL_OPT_SIZE) == !!o->size);
+	FUZZ_CHECK(ctl_given(o, CTL_OPT_COW) == !!o->cow);
 	FUZZ_CHECK(o->size % QVAULT_BLOCK_SIZE == 0);
 	if (ctl_given(o, CTL_OPT_LOG_BLOCKS))
 		FUZZ_CHECK(o->log_blocks >= QVAULT_MIN_LOG_BLOCKS &&
@@ -31,11 +32,11 @@ static int check(struct ctl_options *o)
 	if (ctl_given(o, CTL_OPT_MEMORY))
 		FUZZ_CHECK(o->memory_mib >= 1 && o->memory_mib <= 65536);
 	FUZZ_CHECK(o->commit_seconds <= 3600);
-	FUZZ_CHECK(o->given < 1u << CTL_OPT_COUNT);
+	FUZZ_CHECK(o->given < 1ull << CTL_OPT_COUNT);
 	return CTL_OK;
 }
 
-static int check_count(struct ctl_options *o, int min, int max, uint32_t allowed)
+static int check_count(struct ctl_options *o, int min, int max, uint64_t allowed)
 {
 	FUZZ_CHECK(o->argc >= min && o->argc <= max);
 	FUZZ_CHECK(!(o->given & ~allowed));
@@ -44,12 +45,12 @@ static int check_count(struct ctl_options *o, int min, int max, uint32_t allowed
 
 int ctl_format_verb(struct ctl_options *o)
 {
-	return check_count(o, 0, 2, ~0u);
+	return check_count(o, 0, 2, ~0ull);
 }
 
 int ctl_attach_verb(struct ctl_options *o)
 {
-	return check_count(o, 1, 3, ~(CTL_ALLOW(JSON) | CTL_ALLOW(SIZE)));
+	return check_count(o, 1, 3, ~(CTL_ALLOW(JSON) | CTL_ALLOW(RUN)));
 }
 
 int ctl_detach_verb(struct ctl_options *o)
@@ -75,7 +76,7 @@ int ctl_resize_verb(struct ctl_options *o)
 
 int ctl_clone_verb(struct ctl_options *o)
 {
-	return check_count(o, 0, 0, ~(CTL_ALLOW(SIZE) | CTL_ALLOW(FROM)));
+	return check_count(o, 0, 1, ~(CTL_ALLOW(SIZE) | CTL_ALLOW(FROM)));
 }
 
 int ctl_restore_verb(struct ctl_options *o)

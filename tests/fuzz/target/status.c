@@ -61,6 +61,14 @@ void ctl_dm_target_free(struct ctl_dm_target *target)
 	free(target->params);
 }
 
+bool ctl_cow_usage(const char *vault, const char *data, struct ctl_cow_usage *usage)
+{
+	memset(usage, 0, sizeof(*usage));
+	usage->bytes = 512 * strlen(line[2]);
+	usage->invalid = !*data;
+	return strstr(line[4], "cow");
+}
+
 /* ---- One input ---- */
 
 /* What is shown was really there: a mode of one word, and as many numbers. */
@@ -78,6 +86,7 @@ static void check(const char *status)
 	for (p += strlen(c.mode); *p; p++)
 		digits += *p >= '0' && *p <= '9';
 	FUZZ_CHECK(digits >= NR_FIELDS - 1);
+	FUZZ_CHECK(strspn(c.generations, "0123456789,") == strlen(c.generations));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

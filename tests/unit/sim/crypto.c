@@ -484,6 +484,11 @@ int qvault_crypto_xts(struct qvault_crypto *crypto, u32 gen, bool meta, bool enc
 	might_sleep();
 	if (encrypt && crypto->tweaks)
 		watch(crypto->tweaks, tweak);
+	if (encrypt && world_current && world_current->v.let_go) {
+		if (gen != QVAULT_EPHEMERAL_GEN)
+			shim_fail("G1: who has let go of the anchor seals under generation %u", gen);
+		totals.copy_seals++;
+	}
 	if (crypto->real)
 		crypto_xts(key, encrypt, tweak, src, dst, QVAULT_BLOCK_SIZE);
 	else

@@ -407,10 +407,42 @@ static void drop(struct world *child)
 	free(child);
 }
 
+static void leave_anchor_alone(struct world *world, const struct io *io, bool completed)
+{
+	if (io->dev == &world->anchor && (io->kind == IO_WRITE || !world->v.anchor_dev))
+		shim_fail("who has let go of the anchor comes back to it");
+}
+
+/*
+ * An ephemeral life on a copy of the data of @child, from the anchor that this has: it
+ * reads what the vault holds, and writes.  Then @child finds all as it was, and no
+ * version of its own is one of those, which would not even matter.
+ */
+static void live_on_copy(struct world *child, const struct oracle *owner, u64 time,
+			 struct rng *rng)
+{
+	struct world *copy = branch(child, rng);
+	u64 stamp = child->data.stamp ^ child->anchor.stamp;
+
+	dev_init(&copy->data, "data", copy, child->data.nr_blocks, &child->data);
+	dev_init(&copy->anchor, "anchor", copy, child->anchor.nr_blocks, &child->anchor);
+	keys_give(copy, rng);
+	oracle_init(&copy->oracle, owner->logical_blocks, owner, time);
+	copy->damaged = copy->expect_corruption = child->damaged;
+	copy->v.let_go = copy->ephemeral = true;
+	copy->on_io = leave_anchor_alone;
+	ask_to_grow(copy, rng, 10);
+	totals.copies++;
+	look_into(copy, rng);
+	if ((child->data.stamp ^ child->anchor.stamp) != stamp)
+		shim_fail("an ephemeral life has changed the vault that it began with");
+}
+
 /* What the power cut leaves of @world is in @child: see. */
 static void look_at_cut(struct world *world, struct world *child, u32 depth,
 			bool attacked, struct rng *rng)
 {
+	const struct sim *sim = world->sim;
 	const struct qvault_disk_anchor *disk;
 	const struct record *record;
 	const struct oracle *owner;
@@ -442,6 +474,8 @@ static void look_at_cut(struct world *world, struct world *child, u32 depth,
 	child->damaged = child->expect_corruption = world->damaged;
 	if (child->rotten && rng_chance(rng, 20))
 		rot_heal(child);
+	if (sim->p.copies && !attacked && rng_chance(rng, sim->p.copies))
+		live_on_copy(child, owner, record->time, rng);
 	if (attacked)
 		adversary(child, world, rng);
 	else if (depth < MAX_DEPTH)

@@ -32,7 +32,7 @@ static const struct option {
 	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile), OPTION(forks),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
 	OPTION(only_state), OPTION(nhpoly), OPTION(small), OPTION(rot),
-	OPTION(grow), OPTION(grow_to),
+	OPTION(grow), OPTION(grow_to), OPTION(copies),
 };
 
 static bool given[ARRAY_SIZE(options)];
@@ -199,6 +199,7 @@ static void choose(struct params *p, u64 seed)
 	choose_growth(p, &rng);
 	p->keys = rng_chance(&rng, 30) ? 1 + rng_below(&rng, 30) : 0;
 	p->holds = rng_chance(&rng, 40) ? 1 + rng_below(&rng, 200) : 0;
+	p->copies = rng_chance(&rng, 50) ? 10 : 0;
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (given[i])
 			put(p, i, value[i]);
@@ -403,6 +404,8 @@ static void report(double seconds)
 	printf("%llu records held: %llu stayed until they were released, %llu were ended\n",
 	       (unsigned long long)totals.holds, (unsigned long long)totals.holds_kept,
 	       (unsigned long long)totals.holds_ended);
+	printf("%llu ephemeral lives on a copy: %llu seals, each under a key of its own\n",
+	       (unsigned long long)totals.copies, (unsigned long long)totals.copy_seals);
 	printf("%llu lives with a storage that lies: %llu wrong answers, %llu writes lost or astray\n",
 	       (unsigned long long)totals.hostile, (unsigned long long)totals.lies,
 	       (unsigned long long)totals.astray);

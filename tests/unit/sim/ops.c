@@ -523,7 +523,7 @@ int op_generation(struct client *c)
 
 	/* The others have begun some meanwhile, or are about to say so. */
 	if (err == -ENOSPC && hweight32(before) + c->world->generations - begun +
-			      sim_current->p.clients >= QVAULT_GENERATIONS)
+			      sim_current->p.clients >= QVAULT_GENERATIONS - 1)
 		return err;
 	if (err)
 		check_error(c->world, "new generation", err, 0, 0);

@@ -40,6 +40,7 @@ struct params {
 	bool fill;			/* write everything first */
 	u32 attacks;			/* on the volume at the end, of each kind */
 	u32 forks;			/* percent: memory goes back in the last life */
+	u32 copies;			/* percent of states: an ephemeral life on a copy */
 	u32 hostile;			/* percent of I/Os of a last life: lies, writes astray */
 	/* Of the second life: the n-th I/O or allocation fails; 0: none. */
 	u64 fail_io_at, fail_alloc_at;
@@ -61,6 +62,7 @@ struct totals {
 	u64 hostile, lies, astray;	/* lives, reads, writes */
 	u64 suspends;
 	u64 generations, dropped;	/* begun, and forgotten */
+	u64 copies, copy_seals;		/* ephemeral lives on a record, and theirs of seals */
 	u64 keys, either_key;		/* changed; states that two keys open */
 	u64 holds, holds_kept, holds_ended;
 	u64 elsewhere, forks, fork_seals, fork_repeats, fork_told, fork_alone;

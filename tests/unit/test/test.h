@@ -65,6 +65,8 @@ void test_anchor_named(void);
 void test_anchor_lease(void);
 void test_generation_new(void);
 void test_generation_full(void);
+void test_ephemeral_record(void);
+void test_ephemeral_again(void);
 void test_generation_drop(void);
 void test_generation_named(void);
 void test_generation_failures(void);
