@@ -18,19 +18,39 @@ static int refuse_unknown(const struct ctl_anchored *a)
 			a->anchor.path, a->record.ro_compat);
 }
 
-int ctl_anchored_judge(struct ctl_anchored *a, const char *key_file)
+static int read_newest(struct ctl_anchored *a)
 {
 	int err;
 
 	err = ctl_anchor_read(&a->slots, &a->anchor);
-	if (!err && !a->key)
-		err = ctl_key_read(&a->key, key_file);
 	if (!err)
 		err = ctl_anchor_newest(&a->slots, &a->anchor, a->key, &a->record);
+	return err ? err : refuse_unknown(a);
+}
+
+/* Whoever has it on another host stops, and has acknowledged nothing since. */
+static int claim(struct ctl_anchored *a)
+{
+	int err;
+
+	if (a->only_read || !a->record.settle)
+		return CTL_OK;
+	err = ctl_key_derive(a->key, a->record.uuid);
 	if (!err)
-		err = refuse_unknown(a);
+		err = ctl_settle_claim(&a->anchor, a->key, &a->record);
+	return err ? err : read_newest(a);
+}
+
+int ctl_anchored_judge(struct ctl_anchored *a, const char *key_file)
+{
+	int err = a->key ? CTL_OK : ctl_key_read(&a->key, key_file);
+
+	if (!err)
+		err = read_newest(a);
 	if (!err && !a->only_read)
 		err = ctl_vault_refuse_attached(a->record.uuid);
+	if (!err)
+		err = claim(a);
 	if (err)
 		return err;
 	a->disk = a->slots.disk[a->record.sequence % QVAULT_ANCHOR_SLOTS];

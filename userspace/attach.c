@@ -31,6 +31,7 @@ struct job {
 	struct ctl_record record;
 	struct ctl_key *key;
 	uint64_t sectors;
+	uint32_t settle;		/* seconds; 0: not shared between hosts */
 	int kmsg;
 };
 
@@ -53,6 +54,21 @@ static int name_devices(struct job *job)
 	if (!job->ephemeral && !job->anchor_path)
 		return ctl_fail(CTL_USAGE,
 				"no anchor device: qvault-ctl attach <name> <data> <anchor>, or attach <name> --anchor <anchor>");
+	return CTL_OK;
+}
+
+static int check_sharing(const struct ctl_options *o, bool ephemeral)
+{
+	const bool shared = ctl_given(o, CTL_OPT_SHARED);
+
+	if (o->settle && !shared)
+		return ctl_fail(CTL_USAGE, "--settle has no meaning without --shared");
+	if (shared && ephemeral)
+		return ctl_fail(CTL_USAGE,
+				"--shared has no meaning for an ephemeral vault, which no other host can open");
+	if (shared && ctl_given(o, CTL_OPT_READ_ONLY))
+		return ctl_fail(CTL_USAGE,
+				"a read-only attach takes the vault from nobody: leave --shared away");
 	return CTL_OK;
 }
 
@@ -87,6 +103,7 @@ static int check_options(const struct job *job)
 {
 	const struct ctl_options *o = job->options;
 	const bool force = ctl_given(o, CTL_OPT_FORCE), mac = ctl_given(o, CTL_OPT_MAC);
+	int err;
 
 	if (job->empty && o->key_file)
 		return ctl_fail(CTL_USAGE,
@@ -101,7 +118,8 @@ static int check_options(const struct job *job)
 		return ctl_fail(CTL_USAGE,
 				"--%s has no meaning for a vault with an anchor, which says it: only an --ephemeral one without has it",
 				mac ? "mac" : "size");
-	return check_copy(job);
+	err = check_copy(job);
+	return err ? err : check_sharing(o, job->ephemeral);
 }
 
 static int check_words(struct job *job)
@@ -253,6 +271,29 @@ static int plan_empty(struct job *job)
 	return err;
 }
 
+/* All hosts must wait for the same time, so the record has the last word. */
+static int plan_sharing(struct job *job)
+{
+	const struct ctl_options *o = job->options;
+	const uint32_t recorded = job->record.settle;
+	int err;
+
+	/* Who writes no record takes it from nobody. */
+	if (job->ephemeral || ctl_given(o, CTL_OPT_READ_ONLY))
+		return CTL_OK;
+	if (!ctl_given(o, CTL_OPT_SHARED))
+		return recorded ? ctl_fail(CTL_BUSY,
+			"the vault on anchor %s is shared between hosts: give --shared, which takes it over from any host that has it",
+			job->anchor.path) : CTL_OK;
+	if (recorded && o->settle && o->settle != recorded)
+		return ctl_fail(CTL_USAGE,
+				"--settle %" PRIu32 ": all hosts that share this vault wait for %" PRIu32 " seconds; leave --settle away",
+				o->settle, recorded);
+	job->settle = recorded ? recorded : o->settle ? o->settle : QVAULT_DEFAULT_SETTLE;
+	err = ctl_settle_check_device(&job->anchor);
+	return err ? err : ctl_settle_check_device(&job->data);
+}
+
 /* A copy may be used while the original is attached, by who writes no record. */
 static int refuse_attached(const struct job *job)
 {
@@ -307,6 +348,8 @@ static int judge(struct job *job)
 		err = refuse_attached(job);
 	if (!err)
 		err = find_data(job);
+	if (!err)
+		err = plan_sharing(job);
 	return err ? err : check_vault(job);
 }
 
@@ -322,8 +365,8 @@ static char *option_words(const struct job *job)
 	const bool discards = ctl_given(o, CTL_OPT_DISCARDS);
 	const bool mac = ctl_given(o, CTL_OPT_MAC);
 	const int words = read_only + discards + ephemeral +
-			  2 * (memory + commit + mac);
-	char memory_text[32] = "", commit_text[32] = "";
+			  2 * (memory + commit + mac + !!job->settle);
+	char memory_text[32] = "", commit_text[32] = "", shared_text[32] = "";
 
 	if (!words)
 		return ctl_format("%s", "");
@@ -333,10 +376,13 @@ static char *option_words(const struct job *job)
 	if (commit)
 		snprintf(commit_text, sizeof(commit_text),
 			 " commit_seconds %" PRIu32, o->commit_seconds);
-	return ctl_format(" %d%s%s%s%s%s%s%s", words, read_only ? " read_only" : "",
+	if (job->settle)
+		snprintf(shared_text, sizeof(shared_text), " shared %" PRIu32,
+			 job->settle);
+	return ctl_format(" %d%s%s%s%s%s%s%s%s", words, read_only ? " read_only" : "",
 			  discards ? " allow_discards" : "",
 			  ephemeral ? " ephemeral" : "", memory_text,
-			  commit_text, mac ? " mac " : "",
+			  commit_text, shared_text, mac ? " mac " : "",
 			  mac ? ctl_mac_name(o->mac) : "");
 }
 
@@ -490,12 +536,16 @@ static int check_node(const struct job *job)
 
 static int resume(const struct job *job)
 {
+	const bool private = ctl_given(job->options, CTL_OPT_PRIVATE);
+	const pid_t teller = ctl_settle_tell(job->settle);
 	int err;
 
-	err = ctl_dm_resume(job->name, ctl_given(job->options, CTL_OPT_PRIVATE));
-	if (err)
+	err = job->settle ? ctl_dm_resume_shared(job->name, private) :
+			    ctl_dm_resume(job->name, private);
+	ctl_settle_told(teller);
+	if (err && err != -EINTR)
 		return resume_failed(job, err);
-	if (ctl_dm_interrupted())
+	if (err || ctl_dm_interrupted())
 		return ctl_fail(CTL_USAGE, "interrupted: %s was detached again",
 				job->name);
 	return check_node(job);

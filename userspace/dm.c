@@ -67,21 +67,60 @@ static int run_simple(int type, const char *name)
 	return err;
 }
 
+static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+#define NR_SIGNALS (sizeof(signals) / sizeof(signals[0]))
+
+static volatile sig_atomic_t signalled;
+
+static bool is_ignored(int number)
+{
+	struct sigaction action;
+
+	return sigaction(number, NULL, &action) || action.sa_handler == SIG_IGN;
+}
+
 bool ctl_dm_interrupted(void)
 {
-	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
-	struct sigaction action;
 	sigset_t pending;
 	size_t i;
 
 	sigpending(&pending);
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+	for (i = 0; i < NR_SIGNALS; i++)
 		/* A blocked signal is pending even if it is ignored. */
-		if (sigismember(&pending, signals[i]) &&
-		    !sigaction(signals[i], NULL, &action) &&
-		    action.sa_handler != SIG_IGN)
+		if (sigismember(&pending, signals[i]) && !is_ignored(signals[i]))
 			return true;
-	return false;
+	return signalled;
+}
+
+static void note_signal(int number)
+{
+	(void)number;
+	signalled = 1;
+}
+
+/* A signal ends what the task waits for in the kernel, and not this process. */
+static int run_interruptible(struct dm_task *task)
+{
+	const struct sigaction note = { .sa_handler = note_signal };
+	struct sigaction was[NR_SIGNALS];
+	sigset_t some, before;
+	size_t i;
+	int err;
+
+	sigemptyset(&some);
+	for (i = 0; i < NR_SIGNALS; i++) {
+		if (is_ignored(signals[i]))
+			continue;
+		sigaction(signals[i], &note, &was[i]);
+		sigaddset(&some, signals[i]);
+	}
+	sigprocmask(SIG_UNBLOCK, &some, &before);
+	err = task_run(task);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	for (i = 0; i < NR_SIGNALS; i++)
+		if (sigismember(&some, signals[i]))
+			sigaction(signals[i], &was[i], NULL);
+	return err;
 }
 
 /*
@@ -126,7 +165,8 @@ static void wait_for_udev(uint32_t cookie, const char *name)
  * Run a task after which udev has something to do, and wait for that.  A signal
  * ends the wait but not the process, which would leave the semaphore behind.
  */
-static int run_with_udev(struct dm_task *task, const char *name, uint16_t flags)
+static int run_with_udev(struct dm_task *task, const char *name, uint16_t flags,
+			 bool waits)
 {
 	sigset_t all, before;
 	uint32_t cookie = 0;
@@ -136,7 +176,7 @@ static int run_with_udev(struct dm_task *task, const char *name, uint16_t flags)
 		return -ENOMEM;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
-	err = task_run(task);
+	err = waits ? run_interruptible(task) : task_run(task);
 	wait_for_udev(cookie, name);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return err;
@@ -284,7 +324,7 @@ int ctl_dm_suspend(const char *name)
 	return run_simple(DM_DEVICE_SUSPEND, name);
 }
 
-int ctl_dm_resume(const char *name, bool private)
+static int resume(const char *name, bool private, bool waits)
 {
 	const uint16_t flags = DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |
 			       DM_UDEV_DISABLE_DISK_RULES_FLAG |
@@ -293,10 +333,20 @@ int ctl_dm_resume(const char *name, bool private)
 	int err = no_control();
 
 	if (task && dm_task_set_add_node(task, DM_ADD_NODE_ON_RESUME))
-		err = run_with_udev(task, name, private ? flags : 0);
+		err = run_with_udev(task, name, private ? flags : 0, waits);
 	if (task)
 		dm_task_destroy(task);
 	return err;
+}
+
+int ctl_dm_resume(const char *name, bool private)
+{
+	return resume(name, private, false);
+}
+
+int ctl_dm_resume_shared(const char *name, bool private)
+{
+	return resume(name, private, true);
 }
 
 int ctl_dm_remove(const char *name, enum ctl_dm_remove how)
@@ -310,7 +360,7 @@ int ctl_dm_remove(const char *name, enum ctl_dm_remove how)
 	if (ok && how == CTL_DM_REMOVE_DEFERRED)
 		ok = dm_task_deferred_remove(task);
 	if (ok)
-		err = run_with_udev(task, name, 0);
+		err = run_with_udev(task, name, 0, false);
 	if (task)
 		dm_task_destroy(task);
 	return err;

@@ -49,6 +49,8 @@ int ctl_dm_load_snapshot(const char *name, uint64_t sectors, const char *params)
 int ctl_dm_suspend(const char *name);
 /* @private: udev makes its node and looks no further. */
 int ctl_dm_resume(const char *name, bool private);
+/* The same for one that waits in the kernel, which a signal ends: -EINTR. */
+int ctl_dm_resume_shared(const char *name, bool private);
 /*
  * Does a signal wait that would end us?  While signals are blocked, those who wait
  * for others must ask.

@@ -84,6 +84,7 @@ static void dump_json(const struct ctl_record *r, bool verified)
 	ctl_json_number(top, "log_tail", r->log_tail);
 	ctl_json_number(top, "log_head", r->log_head);
 	ctl_json_number(top, "inline_bytes", r->inline_bytes);
+	ctl_json_number(top, "settle_seconds", r->settle);
 	ctl_json_number(top, "tree_level", r->tree_level);
 	ctl_json_number(top, "map_level", r->map_level);
 	add_generations(top, r);
@@ -187,6 +188,9 @@ static void dump_text(const struct ctl_record *r, bool verified)
 		printf("%-18s%" PRIu64 " to %" PRIu64 "\n", "Log:", r->log_tail,
 		       r->log_head);
 	print_number("Inline bytes:", r->inline_bytes);
+	if (r->settle)
+		printf("%-18sbetween hosts, settle time %" PRIu32 " s\n", "Shared:",
+		       r->settle);
 	print_root("Tree", &r->tree, r->tree_level);
 	print_root("Map", &r->map, r->map_level);
 	print_pointer("Newest log block:", &r->log);

@@ -2,6 +2,7 @@
 /*
  * qvault-ctl format: writes the anchor, and the label of the data device.
  */
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -160,6 +161,9 @@ static int prepare(struct job *job)
 
 	ctl_record_new(disk, job->uuid, job->options->mac, (uint64_t)time(NULL),
 		       &job->geo);
+	if (ctl_given(job->options, CTL_OPT_SHARED))
+		disk->settle = htole32(job->options->settle ? job->options->settle :
+				       QVAULT_DEFAULT_SETTLE);
 	err = ctl_key_derive(job->key, job->uuid);
 	if (!err)
 		err = ctl_generation_make(job->key, disk, 0);
@@ -215,6 +219,8 @@ static int run(struct job *job)
 	int err;
 
 	err = name_devices(job->options);
+	if (!err && job->options->settle && !ctl_given(job->options, CTL_OPT_SHARED))
+		err = ctl_fail(CTL_USAGE, "--settle has no meaning without --shared");
 	if (!err)
 		err = open_devices(job);
 	if (!err)

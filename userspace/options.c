@@ -48,6 +48,8 @@ static const struct option long_options[] = {
 	{ "run", no_argument, NULL, VALUE(CTL_OPT_RUN) },
 	{ "cow", required_argument, NULL, VALUE(CTL_OPT_COW) },
 	{ "data-is-a-copy", no_argument, NULL, VALUE(CTL_OPT_COPY) },
+	{ "shared", no_argument, NULL, VALUE(CTL_OPT_SHARED) },
+	{ "settle", required_argument, NULL, VALUE(CTL_OPT_SETTLE) },
 	{ "help", no_argument, NULL, VALUE(CTL_OPT_HELP) },
 	{ "version", no_argument, NULL, VALUE(CTL_OPT_VERSION) },
 	{ NULL, 0, NULL, 0 },
@@ -199,6 +201,8 @@ static int take(struct ctl_options *o, enum ctl_option option, const char *text)
 		return parse_number(&o->memory_mib, text, option, 1, 65536);
 	case CTL_OPT_COMMIT:
 		return parse_number(&o->commit_seconds, text, option, 0, 3600);
+	case CTL_OPT_SETTLE:
+		return parse_number(&o->settle, text, option, 1, QVAULT_MAX_SETTLE);
 	default:
 		return CTL_OK;
 	}

@@ -21,7 +21,8 @@ static const struct ctl_verb verbs[] = {
 			   CTL_ALLOW(MAC) |
 			   CTL_ALLOW(FORCE) | CTL_ALLOW(BATCH) | CTL_ALLOW(JSON) |
 			   CTL_ALLOW(DATA) | CTL_ALLOW(ANCHOR) |
-			   CTL_ALLOW(NO_LABEL) | CTL_ALLOW(DRY_RUN),
+			   CTL_ALLOW(NO_LABEL) | CTL_ALLOW(DRY_RUN) |
+			   CTL_ALLOW(SHARED) | CTL_ALLOW(SETTLE),
 		.min_args = 0,
 		.max_args = 2,
 		.run = ctl_format_verb,
@@ -36,7 +37,8 @@ static const struct ctl_verb verbs[] = {
 			   CTL_ALLOW(MAC) | CTL_ALLOW(FORCE) |
 			   CTL_ALLOW(PRIVATE) | CTL_ALLOW(DATA) |
 			   CTL_ALLOW(ANCHOR) | CTL_ALLOW(SIZE) |
-			   CTL_ALLOW(COW) | CTL_ALLOW(COPY),
+			   CTL_ALLOW(COW) | CTL_ALLOW(COPY) |
+			   CTL_ALLOW(SHARED) | CTL_ALLOW(SETTLE),
 		.min_args = 1,
 		.max_args = 3,
 		.run = ctl_attach_verb,
@@ -195,6 +197,7 @@ static int help(void)
 	     "      --force            destroy what is there\n"
 	     "      --no-label         write nothing to the data device\n"
 	     "      --dry-run          write nothing: say what data device --size needs\n"
+	     "      --shared           as for attach (so does --settle)\n"
 	     "  -q, --batch-mode       do not ask\n"
 	     "attach:\n"
 	     "  -r, --read-only        write nothing, not even to the anchor\n"
@@ -208,6 +211,8 @@ static int help(void)
 	     "      --cow DEVICE|FILE  where to write, since the data device is only read\n"
 	     "      --data-is-a-copy   it is one that nobody needs afterwards: write to it\n"
 	     "      --private          udev does not look at what the vault holds\n"
+	     "      --shared           take it over from any other host that has it\n"
+	     "      --settle SECONDS   that this waits, the same on all hosts (10)\n"
 	     "      --anchor A         and no data device: it is found by its label\n"
 	     "resize:\n"
 	     "      --size BYTES       as for format; never less than now\n"

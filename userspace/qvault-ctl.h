@@ -103,6 +103,8 @@ enum ctl_option {
 	CTL_OPT_RUN,
 	CTL_OPT_COW,
 	CTL_OPT_COPY,
+	CTL_OPT_SHARED,
+	CTL_OPT_SETTLE,
 	CTL_OPT_HELP,
 	CTL_OPT_VERSION,
 	CTL_OPT_COUNT,
@@ -130,6 +132,7 @@ struct ctl_options {
 	uint8_t uuid[QVAULT_UUID_SIZE];
 	uint32_t memory_mib;
 	uint32_t commit_seconds;
+	uint32_t settle;		/* seconds; 0: as the record says, or the default */
 	int argc;			/* words that are no options, after the verb */
 	char **argv;
 };
@@ -348,6 +351,20 @@ uint32_t ctl_anchor_peek(const struct ctl_slots *slots, struct ctl_key *key,
 int ctl_anchor_sign(const struct ctl_key *key, struct qvault_disk_anchor *disk);
 /* Writes what format writes, durably. */
 int ctl_anchor_format(const struct ctl_device *dev, const void *record);
+
+/* ---- A vault that several hosts share (settle.c) ------------------------- */
+
+/* Says how the time passes, until ctl_settle_told(); may be 0. */
+pid_t ctl_settle_tell(uint32_t seconds);
+void ctl_settle_told(pid_t pid);
+/* Refuses a device that does not see what other hosts write. */
+int ctl_settle_check_device(const struct ctl_device *dev);
+/*
+ * Claims the vault of a record, derived for which is @key, and waits for other hosts.
+ * What was read of the anchor before is out of date afterwards.
+ */
+int ctl_settle_claim(const struct ctl_device *anchor, const struct ctl_key *key,
+		     const struct ctl_record *r);
 
 /* ---- How large a device must be (dry_run.c) ------------------------------ */
 

@@ -65,6 +65,7 @@ static void record_from_disk(struct ctl_record *r,
 	pointer_from_disk(&r->log, &disk->log);
 	r->time = le64toh(disk->time);
 	r->inline_bytes = le32toh(disk->inline_bytes);
+	r->settle = le32toh(disk->settle);
 	generations_from_disk(r, disk);
 }
 
@@ -142,6 +143,8 @@ static const char *check_log(const struct ctl_record *r)
 		return "the log ends before it begins";
 	if (r->log_head + 1 - r->log_tail > r->geo.log_blocks)
 		return "the log is longer than its place";
+	if (r->settle > QVAULT_MAX_SETTLE)
+		return "the settle time is too long";
 	if (r->inline_bytes > QVAULT_INLINE_SIZE)
 		return "more inline entries than a record holds";
 	return NULL;

@@ -57,6 +57,7 @@ struct ctl_record {
 	struct ctl_pointer map;
 	struct ctl_pointer log;
 	uint32_t inline_bytes;
+	uint32_t settle;		/* seconds; 0: not shared between hosts */
 };
 
 struct ctl_slots {

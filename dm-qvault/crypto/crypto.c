@@ -45,9 +45,9 @@ struct qvault_opener {
 
 struct qvault_crypto {
 	struct qvault_opener *own;	/* serves */
-	bool unlocked;
+	bool settled;			/* the master key has served */
 	u8 uuid[QVAULT_UUID_SIZE];	/* for which it was unlocked */
-	u8 master[QVAULT_MASTER_KEY_SIZE];	/* until then */
+	u8 master[QVAULT_MASTER_KEY_SIZE];
 
 	/* Held by who uses keys, against who takes some away. */
 	struct percpu_rw_semaphore lock;
@@ -374,8 +374,8 @@ static int derive_opener(struct qvault_crypto *crypto, struct qvault_opener *ope
  * @uuid: of the volume, QVAULT_UUID_SIZE bytes
  * @check: receives the key check value of the record, QVAULT_CHECK_SIZE bytes
  *
- * The master key is wiped once it has served.  Who comes here again, after an attach
- * that failed later, finds his keys in place; if the anchor names another vault
+ * Until qvault_crypto_settle() any UUID may be tried.  Who comes here again, after an
+ * attach that failed later, finds his keys in place; if the anchor names another vault
  * meanwhile, it is refused, and the table must be loaded anew.
  *
  * Context: May sleep.  Nothing else uses @crypto meanwhile.
@@ -386,16 +386,30 @@ int qvault_crypto_unlock(struct qvault_crypto *crypto, const u8 *uuid,
 {
 	int err;
 
-	if (!crypto->unlocked) {
+	if (!crypto->settled) {
 		err = derive_opener(crypto, crypto->own, uuid, crypto->master);
 		if (err)
 			return err;
 		memcpy(crypto->uuid, uuid, QVAULT_UUID_SIZE);
-		crypto->unlocked = true;
-		memzero_explicit(crypto->master, sizeof(crypto->master));
 	}
+	if (memcmp(crypto->uuid, uuid, QVAULT_UUID_SIZE))
+		return -EKEYREJECTED;
 	memcpy(check, crypto->own->check, QVAULT_CHECK_SIZE);
-	return memcmp(crypto->uuid, uuid, QVAULT_UUID_SIZE) ? -EKEYREJECTED : 0;
+	return 0;
+}
+
+/**
+ * qvault_crypto_settle() - the keys at hand are the right ones, or there are none
+ * @crypto: from qvault_crypto_new()
+ *
+ * The master key is wiped, for it has served.
+ *
+ * Context: Any.  Nothing else uses @crypto meanwhile.
+ */
+void qvault_crypto_settle(struct qvault_crypto *crypto)
+{
+	crypto->settled = true;
+	memzero_explicit(crypto->master, sizeof(crypto->master));
 }
 
 /**
@@ -815,16 +829,20 @@ bool qvault_crypto_is_wiped(const struct qvault_crypto *crypto)
  * is decrypted under the other one that belongs to it.
  *
  * Context: May sleep.
- * Return: 0; or -ENOKEY if there is no such generation, or no key at all at this
- * moment: nothing is held then.
+ * Return: 0; -ENOKEY if there is no key at all at this moment, -ENOENT if there is no
+ * such generation: nothing is held then.
  */
 int qvault_crypto_hold(struct qvault_crypto *crypto, u32 gen)
 {
+	int err = -ENOENT;
+
 	percpu_down_read(&crypto->lock);
-	if (!crypto->wiped && gen < ARRAY_SIZE(crypto->gen) && crypto->gen[gen])
+	if (crypto->wiped)
+		err = -ENOKEY;
+	else if (gen < ARRAY_SIZE(crypto->gen) && crypto->gen[gen])
 		return 0;
 	percpu_up_read(&crypto->lock);
-	return -ENOKEY;
+	return err;
 }
 
 void qvault_crypto_release(struct qvault_crypto *crypto)

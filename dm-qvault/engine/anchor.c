@@ -23,13 +23,16 @@ static bool has_magic(const struct qvault_disk_anchor *disk)
 	return !memcmp(disk->magic, QVAULT_ANCHOR_MAGIC, sizeof(disk->magic));
 }
 
-static int check_format(struct qvault *v, const struct qvault_disk_anchor *disk)
+static bool other_format(const struct qvault_disk_anchor *disk)
 {
-	if (has_magic(disk) &&
-	    le32_to_cpu(disk->format) != QVAULT_FORMAT_VERSION)
-		return refuse(v, "the anchor has a format version unknown to this module",
-			      -EPROTONOSUPPORT);
-	return 0;
+	return has_magic(disk) &&
+	       le32_to_cpu(disk->format) != QVAULT_FORMAT_VERSION;
+}
+
+static int refuse_format(struct qvault *v)
+{
+	return refuse(v, "the anchor has a format version unknown to this module",
+		      -EPROTONOSUPPORT);
 }
 
 /**
@@ -40,7 +43,8 @@ static int check_format(struct qvault *v, const struct qvault_disk_anchor *disk)
  *
  * Context: sleeps.
  * Return: 0; -ENODATA: no, or one that a crash tore, whose MAC is not valid;
- * -EUCLEAN: one of the other slot; or another negative errno.
+ * -EUCLEAN: one of the other slot; -EPROTONOSUPPORT: one of another format; or another
+ * negative errno.
  */
 int qvault_anchor_check(struct qvault *v, const struct qvault_disk_anchor *disk,
 			u32 slot)
@@ -55,6 +59,8 @@ int qvault_anchor_check(struct qvault *v, const struct qvault_disk_anchor *disk,
 		return err;
 	if (qvault_tags_differ(mac, disk->mac, sizeof(mac)))
 		return -ENODATA;
+	if (other_format(disk))
+		return refuse_format(v);
 	if ((le64_to_cpu(disk->sequence) & 1) != slot)
 		return refuse(v, "an anchor record stands in the wrong slot",
 			      -EUCLEAN);
@@ -68,6 +74,50 @@ static bool of_our_key(const struct qvault *v, const struct qvault_disk_anchor *
 						      sizeof(disk->check));
 }
 
+/* Says of each of two blocks in @err whether it is a record under the keys at hand. */
+static int check_slots(struct qvault *v, struct qvault_disk_anchor *slot[2],
+		       const int unread[2], int err[2])
+{
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		err[i] = unread[i] ?: qvault_anchor_check(v, slot[i], i);
+		if (err[i] == -EUCLEAN || err[i] == -EPROTONOSUPPORT ||
+		    err[i] == -ENOMEM)
+			return err[i];
+	}
+	return 0;
+}
+
+/*
+ * Keys come from the master key and the UUID.  Both slots say the same one, unless one
+ * has rotted; then the one is right under whose keys there is a record.
+ */
+static int open_slots(struct qvault *v, struct qvault_disk_anchor *slot[2], int err[2])
+{
+	const int unread[2] = { err[0], err[1] };
+	int e = -EKEYREJECTED;
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		if (!has_magic(slot[i]) ||
+		    (i && has_magic(slot[0]) &&
+		     !memcmp(slot[0]->uuid, slot[1]->uuid, QVAULT_UUID_SIZE)))
+			continue;
+		e = qvault_crypto_unlock(v->crypto, slot[i]->uuid, v->anchor.check);
+		if (e == -EKEYREJECTED)
+			continue;
+		if (!e)
+			e = check_slots(v, slot, unread, err);
+		else
+			refuse(v, "cannot derive the keys", e);
+		if (e || !err[0] || !err[1])
+			break;
+	}
+	qvault_crypto_settle(v->crypto);
+	return e == -EKEYREJECTED ? refuse(v, "the keys are those of another vault", e) : e;
+}
+
 /*
  * Which of two blocks that were read is the newest record?  @err says of each that
  * it cannot be read, and then whether it is one.
@@ -75,24 +125,17 @@ static bool of_our_key(const struct qvault *v, const struct qvault_disk_anchor *
 static int choose_slot(struct qvault *v, struct qvault_disk_anchor *slot[2],
 		       int err[2], u32 *newest)
 {
-	u32 i;
 	int e;
 
 	if (!has_magic(slot[0]) && !has_magic(slot[1]))
 		return refuse(v, err[0] || err[1] ? "cannot read the anchor" :
 			      "this is not an anchor, or it was never formatted",
 			      err[0] ?: err[1] ?: -ENODATA);
-	/* Both are of one volume, for format clears what was there. */
-	e = qvault_crypto_unlock(v->crypto, has_magic(slot[0]) ?
-				 slot[0]->uuid : slot[1]->uuid, v->anchor.check);
+	e = open_slots(v, slot, err);
 	if (e)
-		return refuse(v, "cannot derive the keys", e);
-	for (i = 0; i < 2; i++) {
-		if (!err[i])
-			err[i] = qvault_anchor_check(v, slot[i], i);
-		if (err[i] == -EUCLEAN || err[i] == -ENOMEM)
-			return err[i];
-	}
+		return e;
+	if (err[0] && err[1] && (other_format(slot[0]) || other_format(slot[1])))
+		return refuse_format(v);
 	if (err[0] && err[1])
 		return refuse(v, of_our_key(v, slot[0]) || of_our_key(v, slot[1]) ?
 			      "the anchor is damaged, although the key is its own" :
@@ -122,11 +165,10 @@ static int judge_slots(struct qvault *v, const struct qvault_disk_anchor *newest
 		      err[bad]);
 }
 
-static int read_slots(struct qvault *v, struct qvault_disk_anchor *slot[2],
-		      int err[2])
+static void read_slots(struct qvault *v, struct qvault_disk_anchor *slot[2],
+		       int err[2])
 {
 	u32 i;
-	int e = 0;
 
 	for (i = 0; i < 2; i++) {
 		err[i] = qvault_dev_read(v->anchor_dev, QVAULT_SLOT_BLOCK(i), slot[i]);
@@ -134,9 +176,7 @@ static int read_slots(struct qvault *v, struct qvault_disk_anchor *slot[2],
 		if (err[i])
 			memset(slot[i], 0, sizeof(*slot[i]));
 		memcpy(v->line.known[i], slot[i]->mac, sizeof(slot[i]->mac));
-		e = e ?: check_format(v, slot[i]);
 	}
-	return e;
 }
 
 static int read_newest(struct qvault *v, struct qvault_disk_anchor *newest)
@@ -146,9 +186,8 @@ static int read_newest(struct qvault *v, struct qvault_disk_anchor *newest)
 	int err, errs[2];
 	u32 which;
 
-	err = read_slots(v, slot, errs);
-	if (!err)
-		err = choose_slot(v, slot, errs, &which);
+	read_slots(v, slot, errs);
+	err = choose_slot(v, slot, errs, &which);
 	if (!err) {
 		memcpy(newest, slot[which], sizeof(*newest));
 		err = judge_slots(v, newest, errs);
@@ -187,7 +226,8 @@ static bool possible_state(const struct qvault *v,
 {
 	const struct qvault_anchor *a = &v->anchor;
 
-	if (!a->sequence || !a->lease || !disk->logical_blocks)
+	if (!a->sequence || !a->lease || !disk->logical_blocks ||
+	    a->settle > QVAULT_MAX_SETTLE)
 		return false;
 	/* Just below the tail: the head of an empty log. */
 	if (!a->log_tail || a->log_head > U64_MAX / 2 ||
@@ -234,6 +274,17 @@ static int open_generations(struct qvault *v)
 	return refuse(v, "cannot set up the keys", err);
 }
 
+/* Who only reads is in nobody's way. */
+static int check_share(struct qvault *v)
+{
+	u32 settle = v->anchor.settle;
+
+	if (v->read_only || v->let_go || !settle || settle == v->settle)
+		return 0;
+	return refuse(v, v->settle ? "the vault is shared with another settle time" :
+		      "the vault is shared between hosts: attach it as shared", -EBUSY);
+}
+
 static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
 {
 	if (qvault_geometry_init(&v->geo, le64_to_cpu(disk->data_blocks),
@@ -247,7 +298,7 @@ static int check_fields(struct qvault *v, const struct qvault_disk_anchor *disk)
 	if (v->geo.data_blocks > qvault_dev_blocks(v->data))
 		return refuse(v, "the data device is smaller than when it was formatted",
 			      -ENXIO);
-	return 0;
+	return check_share(v);
 }
 
 static void take_record(struct qvault_anchor *a, const struct qvault_disk_anchor *disk)
@@ -259,6 +310,7 @@ static void take_record(struct qvault_anchor *a, const struct qvault_disk_anchor
 	a->epoch = le64_to_cpu(disk->epoch);
 	a->lease = le64_to_cpu(disk->lease);
 	a->commit = le64_to_cpu(disk->commit);
+	a->settle = le32_to_cpu(disk->settle);
 	a->log_tail = le64_to_cpu(disk->log_tail);
 	a->log_head = le64_to_cpu(disk->log_head);
 	qvault_ptr_from_disk(&a->tree.ptr, &disk->tree);
@@ -355,6 +407,7 @@ void qvault_anchor_fill(struct qvault *v, struct qvault_disk_anchor *disk,
 	disk->epoch = cpu_to_le64(a->epoch);
 	disk->lease = cpu_to_le64(a->lease);
 	disk->commit = cpu_to_le64(a->commit);
+	disk->settle = cpu_to_le32(a->settle);
 	disk->log_tail = cpu_to_le64(a->log_tail);
 	disk->log_head = cpu_to_le64(a->log_head);
 	qvault_ptr_to_disk(&disk->tree, &a->tree.ptr);

@@ -504,6 +504,27 @@ int qvault_checkpoint(struct qvault *v)
 }
 
 /**
+ * qvault_checkpoint_unasked() - a checkpoint that nobody waits for
+ * @v: vault
+ *
+ * It was due when qvault_kick_checkpoint() was called.  What is held since then stays:
+ * who needs room asks for himself.
+ *
+ * Context: sleeps; no lock held.
+ * Return: as qvault_checkpoint(); -EBUSY if something is held.
+ */
+int qvault_checkpoint_unasked(struct qvault *v)
+{
+	int err;
+
+	mutex_lock(&v->checkpoint_mutex);
+	/* To hold something takes this mutex as well. */
+	err = READ_ONCE(v->held) ? -EBUSY : __qvault_checkpoint(v);
+	mutex_unlock(&v->checkpoint_mutex);
+	return err;
+}
+
+/**
  * qvault_checkpoint_since() - make sure that one began and ended
  * @v: vault
  * @seen: counters.checkpoints before the caller found that it needs one

@@ -245,7 +245,8 @@ struct qvault_disk_anchor {
 	struct qvault_disk_ptr log;	/*  192: newest block */
 	__le64 time;			/*  224: of this record, seconds since 1970 */
 	__le32 inline_bytes;		/*  232 */
-	__u8   reserved1[20];		/*  236: zero */
+	__le32 settle;			/*  236: seconds; 0: not shared between hosts */
+	__u8   reserved1[16];		/*  240: zero */
 	struct qvault_disk_generation gen[QVAULT_GENERATIONS];	/* 256 */
 	__u8   reserved2[64];		/*  640: zero */
 	__u8   inline_entries[QVAULT_INLINE_SIZE];	/* 704 */
@@ -258,6 +259,32 @@ static_assert(offsetof(struct qvault_disk_anchor, tree) == 128);
 static_assert(offsetof(struct qvault_disk_anchor, gen) == 256);
 static_assert(offsetof(struct qvault_disk_anchor, inline_entries) == 704);
 static_assert(offsetof(struct qvault_disk_anchor, mac) == 4064);
+
+/* ---- Claim --------------------------------------------------------------- */
+
+#define QVAULT_CLAIM_MAGIC	"QVAULT\0C"	/* 8 bytes, no NUL after them */
+#define QVAULT_MAX_SETTLE	3600u
+#define QVAULT_DEFAULT_SETTLE	10u
+
+/*
+ * Block QVAULT_CLAIM_BLOCK of the anchor device of a vault that is shared between hosts:
+ * which of them has it.  The MAC is as that of a record.
+ */
+struct qvault_disk_claim {
+	__u8   magic[8];		/*    0 */
+	__le32 format;			/*    8 */
+	__le32 settle;			/*   12: as in the record */
+	__u8   uuid[QVAULT_UUID_SIZE];	/*   16 */
+	__u8   check[QVAULT_CHECK_SIZE];	/* 32 */
+	__u8   nonce[16];		/*   48: no two claims are the same */
+	__le64 epoch;			/*   64: to be, by the record that was there */
+	__le64 time;			/*   72: seconds since 1970 */
+	__u8   reserved[3984];		/*   80: zero */
+	__u8   mac[QVAULT_ANCHOR_MAC_SIZE];		/* 4064 */
+};
+
+static_assert(sizeof(struct qvault_disk_claim) == QVAULT_BLOCK_SIZE);
+static_assert(offsetof(struct qvault_disk_claim, mac) == 4064);
 
 /* ---- Keys --------------------------------------------------------------- */
 

@@ -117,6 +117,7 @@ struct qvault_anchor {
 	u64 epoch;
 	u64 lease;
 	u64 commit;
+	u32 settle;			/* seconds; 0: not shared between hosts */
 	u64 log_tail;
 	u64 log_head;
 	struct qvault_root tree;
@@ -173,6 +174,25 @@ u64 qvault_new_versions(struct qvault *v, u32 count);
 bool qvault_lease_low(const struct qvault *v);
 bool qvault_lease_out(const struct qvault *v);
 
+/* ---- Between hosts (share.c) --------------------------------------------- */
+
+struct qvault_share {
+	struct qvault_disk_claim *seen;	/* Locking: share_mutex */
+	u8 mac[QVAULT_ANCHOR_MAC_SIZE];	/* of our claim; constant while attached */
+	u64 half;			/* of the settle time, in ns; 0: not shared; likewise */
+	/*
+	 * When a look began that has found it ours, in ns; 0: none.  Read without a lock:
+	 * a stale one is older, and who finds it too old looks again.
+	 */
+	atomic64_t looked;
+};
+
+int qvault_share_init(struct qvault *v);
+void qvault_share_exit(struct qvault *v);
+int qvault_share_begin(struct qvault *v);
+int qvault_share_look(struct qvault *v);
+void qvault_share_forget(struct qvault *v);
+
 /* ---- Commit, checkpoint, recovery --------------------------------------- */
 
 int qvault_commit(struct qvault *v);
@@ -183,6 +203,7 @@ int __qvault_checkpoint(struct qvault *v);
 int qvault_checkpoint_since(struct qvault *v, u64 seen);
 /* Context: checkpoint_mutex; nothing else uses the vault. */
 int qvault_checkpoint_replay(struct qvault *v, struct qvault_replay *r);
+int qvault_checkpoint_unasked(struct qvault *v);
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record);
 int qvault_detach(struct qvault *v);
 int qvault_suspend(struct qvault *v);

@@ -45,8 +45,8 @@ static inline u32 qvault_least_buffers(enum qvault_use use)
 		/* A bitmap, and what is read. */
 		return 1 + node;
 	case QVAULT_USE_COMMIT:
-		/* A log block; both slots; or a record, and two of what its slot holds. */
-		return 3;
+		/* A log block; or a record, both slots, and what one of them held. */
+		return 4;
 	case QVAULT_USE_CHECKPOINT:
 		/*
 		 * Two cursors, each with new nodes and old ones; as above; and a
@@ -99,6 +99,9 @@ struct qvault_range {
  * qvault_buf_get().  All may sleep; all return 0 or a negative errno.  Nothing
  * is ordered but by waiting: a write is durable only after a flush that began
  * after the write ended, or at once if it was a FUA write.
+ *
+ * Who submits a write to the data device, here or for a write of data, asks
+ * qvault_share_look() right before; what that returns is what becomes of the write.
  */
 u64 qvault_dev_blocks(struct qvault_dev *dev);
 int qvault_dev_read(struct qvault_dev *dev, u64 block, void *buf);
@@ -113,9 +116,17 @@ struct qvault_read {
 void qvault_dev_read_many(struct qvault_dev *dev, struct qvault_read *read, u32 n);
 int qvault_dev_write_fua(struct qvault_dev *dev, u64 block, void *buf);
 int qvault_dev_flush(struct qvault_dev *dev);
-/* A flush, and beside it a read of @block of @other; what came of that: @read. */
+/* A flush (@dev NULL: none), and beside it a few reads of another device. */
+#define QVAULT_READS_BESIDE	2
+
+struct qvault_look {
+	u64 block;
+	void *buf;
+	int err;			/* what came of it */
+};
+
 int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
-			      u64 block, void *buf, int *read);
+			      struct qvault_look *reads, u32 n);
 /*
  * Discards of up to QVAULT_TRIMS ranges, under way together; waits for all.  A hint:
  * errors do not matter.
@@ -141,11 +152,13 @@ void qvault_batch_end(struct qvault_batch *batch);
 /* ---- Ciphers, MACs and keys --------------------------------------------- */
 
 /*
- * A master key opens the records of a volume, see format.h.  The UUID comes first:
- * -EKEYREJECTED if the master key is gone already and this is another volume.
+ * A master key opens the records of a volume, see format.h.  Which one is tried out by
+ * UUID; qvault_crypto_settle() then wipes the master key, and the keys of the last UUID
+ * stay: -EKEYREJECTED for another one after that.
  */
 int qvault_crypto_unlock(struct qvault_crypto *crypto, const u8 *uuid,
 			 u8 check[QVAULT_CHECK_SIZE]);
+void qvault_crypto_settle(struct qvault_crypto *crypto);
 int qvault_crypto_anchor_mac(struct qvault_crypto *crypto, const void *data,
 			     u32 bytes, u8 mac[QVAULT_ANCHOR_MAC_SIZE]);
 /* Constant time. */
@@ -180,7 +193,8 @@ int qvault_crypto_prepare(struct qvault_crypto *crypto, enum qvault_mac mac);
 /*
  * AES-256-XTS over one block, and the MACs of 1..QVAULT_MAX_SEAL blocks, each with a
  * head, between hold and release.  @meta picks the key.  May sleep.  Return 0 or a
- * negative errno, in which case @dst or @tag is undefined; -ENOKEY: no such generation.
+ * negative errno, in which case @dst or @tag is undefined; from hold -ENOENT: there is
+ * no such generation; -ENOKEY: there is no key at all at this moment.
  */
 int qvault_crypto_hold(struct qvault_crypto *crypto, u32 gen);
 void qvault_crypto_release(struct qvault_crypto *crypto);
@@ -197,10 +211,12 @@ int qvault_crypto_mac(struct qvault_crypto *crypto, u32 gen, u32 n,
  * vault of this UUID for ourselves.  -EBUSY: somebody on this machine has it.
  */
 int qvault_claim_line(struct qvault *v, const u8 *uuid);
+/* Let so many seconds pass, at least; -EINTR: told not to wait for it. */
+int qvault_wait(struct qvault *v, u32 seconds);
 /* Of whatever chance there is: two copies of one memory must not get the same. */
 u64 qvault_random(void);
 
-/* Ask for a checkpoint soon, on another thread. */
+/* Ask for qvault_checkpoint_unasked() soon, on another thread. */
 void qvault_kick_checkpoint(struct qvault *v);
 /* Ask for qvault_trim() soon, on a thread of its own, until it has nothing to do. */
 void qvault_kick_trim(struct qvault *v);
@@ -216,10 +232,12 @@ void qvault_kick_readahead(struct qvault *v, u64 leaf);
 void qvault_report_failure(struct qvault *v, const char *what, int err);
 /* Something went wrong that is tried again: nothing is lost, nothing is stopped. */
 void qvault_report_trouble(struct qvault *v, const char *what, int err);
-/* A record of another attachment stands where ours was to be. */
+/* A record, or (@sequence 0) a claim, of another attachment stands where ours was to be. */
 void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence);
 /* A slot of the anchor holds no record, or cannot be read (@err). */
 void qvault_report_slot(struct qvault *v, u32 slot, int err);
+/* It had lost the newest record, which is being written there again. */
+void qvault_report_mended(struct qvault *v, u32 slot);
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id);
 /* A node's first copy is bad and its second one good: it will be written anew. */
 void qvault_report_half(struct qvault *v, enum qvault_kind kind, u64 id);

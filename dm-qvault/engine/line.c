@@ -8,6 +8,10 @@
  * others are about to replace.  So that slot is read before each record is written,
  * while the data device is flushed, and must hold what this vault last knew there.
  *
+ * The other slot, which holds the newest record, is read beside it: should that have
+ * rotted, and a power cut tear the one under way, there would be none at all.  So it is
+ * written again first.
+ *
  * The anchor device is trusted: what is found there is an accident, not an attack.
  */
 #include <linux/delay.h>
@@ -91,6 +95,7 @@ void qvault_forked(struct qvault *v)
 	atomic64_add(QVAULT_LEASE + part_left(version, QVAULT_RECORD_PART) +
 		     qvault_jump(version, QVAULT_ATTACH_PART), &v->version);
 	atomic_inc(&v->forks);
+	qvault_share_forget(v);
 }
 
 /* ---- Who was here ---- */
@@ -171,9 +176,12 @@ static int check_other_slot(struct qvault *v, u32 slot, bool was_record,
 /* A record on its way into its slot. */
 struct attempt {
 	struct qvault_disk_anchor *record;
-	void *seen;			/* in the slot, at the last look */
-	void *was;			/* there, before the first write; or NULL */
+	void *seen;			/* in its slot, at the last look */
+	void *other;			/* and in the other one */
+	void *was;			/* in its slot, before the first write; or NULL */
 	bool wrote;			/* a write has failed */
+	bool mended;			/* the newest record was written again */
+	bool in_doubt;			/* that failed: it may be in a volatile cache */
 };
 
 /* Was it our write that failed, whole? */
@@ -254,45 +262,92 @@ int qvault_line_look(struct qvault *v)
 
 /* ---- Writing ---- */
 
-/* Make what the record reaches durable, and see whether its slot is still ours. */
-static int flush_and_look(struct qvault *v, bool flush, u32 slot, void *seen,
-			  int *read)
+/*
+ * Make what the record reaches durable, and read both slots meanwhile.  What came of
+ * the reads: @read, of the record's slot and of the other one.
+ */
+static int flush_and_read(struct qvault *v, struct attempt *a, bool flush, u32 slot,
+			  int read[2])
 {
+	struct qvault_look reads[] = {
+		{ .block = QVAULT_SLOT_BLOCK(slot), .buf = a->seen },
+		{ .block = QVAULT_SLOT_BLOCK(!slot), .buf = a->other },
+	};
 	int err;
 
-	if (!flush) {
-		*read = qvault_dev_read(v->anchor_dev, QVAULT_SLOT_BLOCK(slot), seen);
-		return 0;
-	}
-	err = qvault_dev_flush_and_read(v->data, v->anchor_dev,
-					QVAULT_SLOT_BLOCK(slot), seen, read);
+	err = qvault_dev_flush_and_read(flush ? v->data : NULL, v->anchor_dev, reads,
+					ARRAY_SIZE(reads));
+	read[0] = reads[0].err;
+	read[1] = reads[1].err;
 	/* The device may have lost what it did not flush, and the next flush succeed. */
 	if (err)
 		qvault_fail(v, "flush of the data device", err);
-	else
+	else if (flush)
 		atomic64_inc(&v->counters.flushes);
 	return err;
 }
 
 /*
+ * Does the other slot hold the newest record?  Who attaches has looked closer, and
+ * begins with the slot that holds none, if there is one.
+ */
+static bool holds_newest(const struct qvault *v, const struct attempt *a)
+{
+	return READ_ONCE(v->mode) == QVAULT_MODE_DETACHED ||
+	       !qvault_tags_differ(a->other, v->line.record, sizeof(*v->line.record));
+}
+
+/*
+ * If not, write it there again.  Once: a device that takes it and gives back something
+ * else cannot be helped, and the slot that comes next may be better.
+ */
+static int mend_newest(struct qvault *v, struct attempt *a, u32 slot, int unread,
+		       int *io)
+{
+	int err = 0;
+
+	if (a->mended || (!unread && !a->in_doubt && holds_newest(v, a)))
+		return 0;
+	if (!unread && !is_known(v, slot, a->other))
+		err = find_other(v, slot, a->other);
+	if (err == -ESTALE)
+		return taken(v, a->other);
+	if (err && err != -ENODATA)
+		return err;
+	qvault_report_mended(v, slot);
+	err = qvault_share_look(v);
+	if (err == -ESTALE)
+		return err;
+	*io = err ?: qvault_dev_write_fua(v->anchor_dev, QVAULT_SLOT_BLOCK(slot),
+					  v->line.record);
+	a->mended = !*io;
+	a->in_doubt = *io;
+	return 0;
+}
+
+/*
  * The look before a record.  Who is told meanwhile that his memory may live twice
- * looks again: the other life may be the first one to write.
+ * looks again: the other life may be the first one to write.  Sets @io if it is the
+ * anchor device that failed.
  */
 static int look_before(struct qvault *v, struct attempt *a, bool flush, u32 slot,
-		       int *read)
+		       int *io)
 {
-	int err, forks;
+	int err, forks, read[2];
 
 	do {
 		forks = atomic_read(&v->forks);
-		err = flush_and_look(v, flush, slot, a->seen, read);
-		if (err || *read)
+		err = flush_and_read(v, a, flush, slot, read);
+		*io = read[0];
+		if (err || *io)
 			return err;
 		if (a->was && !a->wrote)
 			memcpy(a->was, a->seen, QVAULT_BLOCK_SIZE);
 		err = check_slot(v, slot, a->seen, a);
+		if (!err)
+			err = mend_newest(v, a, !slot, read[1], io);
 		flush = false;
-	} while (!err && forks != atomic_read(&v->forks));
+	} while (!err && !*io && forks != atomic_read(&v->forks));
 	return err;
 }
 
@@ -307,8 +362,10 @@ static int try_record(struct qvault *v, struct attempt *a, bool flush, bool *aga
 
 	*again = false;
 	err = look_before(v, a, flush, slot, &io);
-	if (err)
-		return err;
+	if (!err && !io)
+		io = qvault_share_look(v);
+	if (err || io == -ESTALE)
+		return err ?: io;
 	if (!io) {
 		io = qvault_dev_write_fua(v->anchor_dev, QVAULT_SLOT_BLOCK(slot),
 					  a->record);
@@ -346,6 +403,7 @@ static int put_record(struct qvault *v, struct qvault_disk_anchor *disk, bool fl
 	struct attempt a = {
 		.record = disk,
 		.seen = qvault_buf_get(v, QVAULT_USE_COMMIT),
+		.other = qvault_buf_get(v, QVAULT_USE_COMMIT),
 	};
 	int err;
 
@@ -354,6 +412,7 @@ static int put_record(struct qvault *v, struct qvault_disk_anchor *disk, bool fl
 		a.was = qvault_buf_get(v, QVAULT_USE_COMMIT);
 	err = try_for_a_while(v, &a, flush);
 	qvault_buf_put(a.was);
+	qvault_buf_put(a.other);
 	qvault_buf_put(a.seen);
 	return err;
 }
@@ -454,14 +513,19 @@ int qvault_line_rekey(struct qvault *v, struct qvault_anchor *next,
 	number(v, next);
 	qvault_anchor_fill(v, disk, next, qvault_stream_inline(v),
 			   v->stream.inline_bytes);
+	/* Who looks at a claim meanwhile needs the key that the claim may be of. */
+	mutex_lock(&v->share_mutex);
 	*opener = qvault_crypto_turn(v->crypto, *opener);
 	err = qvault_anchor_seal(v, disk);
 	*opener = qvault_crypto_turn(v->crypto, *opener);
+	mutex_unlock(&v->share_mutex);
 	if (!err)
 		err = put_record(v, disk, true);
 	if (!err) {
+		mutex_lock(&v->share_mutex);
 		*opener = qvault_crypto_turn(v->crypto, *opener);
 		adopt(v, next, disk);
+		mutex_unlock(&v->share_mutex);
 	}
 	qvault_buf_put(disk);
 	return err;
@@ -535,6 +599,7 @@ int qvault_line_begin(struct qvault *v, const struct qvault_disk_anchor *record)
 		err = qvault_claim_line(v, v->anchor.uuid);
 	}
 	next.epoch++;
+	next.settle = v->settle;
 	if (!err)
 		err = qvault_line_write(v, &next, false);
 	return err ?: qvault_line_repeat(v);

@@ -11,6 +11,7 @@
  *	  commit_mutex		one writer of the log and of the anchor
  *	    alloc_mutex		choosing data blocks, loading groups, discards below
  *	      buf_mutex		one reader of a node waits for buffers at a time
+ *	      share_mutex	one look at the claim at a time; and another master key
  *	      cache->lock	(spin) node cache
  *	      map_lock		(rw, spin) the mapping: deltas, roots, stream
  *	        alloc_lock	(spin) fresh blocks, the bits of groups
@@ -130,6 +131,8 @@ struct qvault {
 	 */
 	u64 logical_blocks;
 	bool grow;
+	/* Seconds that an attach waits for other hosts; 0: there are none. */
+	u32 settle;
 	void *platform;
 
 	/*
@@ -152,10 +155,12 @@ struct qvault {
 	struct mutex commit_mutex;	/* See there. */
 	struct mutex alloc_mutex;	/* See there. */
 	struct mutex buf_mutex;		/* See there. */
+	struct mutex share_mutex;	/* See there. */
 
 	/* Writers: commit_mutex and map_lock; readers: either. */
 	struct qvault_anchor anchor;
 	struct qvault_line line;
+	struct qvault_share share;
 	/* The record whose blocks stay, or NULL.  Locking: commit_mutex */
 	struct qvault_disk_anchor *held;
 	/* Slots of the anchor that held a record when they were last looked at. */

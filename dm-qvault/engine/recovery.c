@@ -65,19 +65,22 @@ static int begin_versions(struct qvault *v)
 	return 0;
 }
 
-static int begin_line(struct qvault *v, const struct qvault_disk_anchor *record)
+static int refuse_line(struct qvault *v, int err)
 {
-	int err = qvault_line_begin(v, record);
-
 	switch (err) {
-	case 0:
-		return 0;
 	case -EBUSY:
 		return refuse(v, "this volume is attached on this machine already", err);
 	case -ESTALE:
 		return refuse(v, "somebody else attaches it at this moment", err);
 	}
 	return refuse(v, "cannot write the anchor", err);
+}
+
+static int begin_line(struct qvault *v, const struct qvault_disk_anchor *record)
+{
+	int err = qvault_line_begin(v, record);
+
+	return err ? refuse_line(v, err) : 0;
 }
 
 /**
@@ -115,6 +118,8 @@ static int make_room(struct qvault *v)
 		err = qvault_alloc_init(v, v->alloc.limit);
 	if (!err)
 		err = qvault_line_init(v);
+	if (!err)
+		err = qvault_share_init(v);
 	qvault_trim_init(v);
 	v->freeze_page = kmalloc(sizeof(*v->freeze_page), GFP_KERNEL);
 	memset(&v->heal, 0, sizeof(v->heal));
@@ -138,6 +143,7 @@ static void drop_all(struct qvault *v)
 	qvault_trim_exit(v);
 	qvault_alloc_exit(v);
 	qvault_cache_exit(v);
+	qvault_share_exit(v);
 	qvault_line_exit(v);
 }
 
@@ -229,6 +235,13 @@ static int recover_from(struct qvault *v, const struct qvault_disk_anchor *recor
 	return err ?: begin(v, record);
 }
 
+static int refuse_data(struct qvault *v, int err)
+{
+	return refuse(v, err == -EILSEQ ?
+		      "the data device is not the one of this anchor, or was changed" :
+		      "cannot read the volume", err);
+}
+
 static int recover(struct qvault *v, const struct qvault_disk_anchor *record)
 {
 	struct qvault_replay *r;
@@ -240,11 +253,29 @@ static int recover(struct qvault *v, const struct qvault_disk_anchor *record)
 		err = r ? recover_from(v, record, r) : -ENOMEM;
 		qvault_replay_end(r);
 	}
+	return err ? refuse_data(v, err) : 0;
+}
+
+/*
+ * Of several hosts become the one that has the vault.  Who has it stops then, so not
+ * for a data device that is another one.
+ */
+static int share(struct qvault *v, struct qvault_disk_anchor *record)
+{
+	int err;
+
+	err = check_roots(v);
 	if (err)
-		return refuse(v, err == -EILSEQ ?
-			      "the data device is not the one of this anchor, or was changed" :
-			      "cannot read the volume", err);
-	return 0;
+		return refuse_data(v, err);
+	err = qvault_claim_line(v, v->anchor.uuid);
+	if (!err)
+		err = qvault_share_begin(v);
+	if (err == -EINTR)
+		return refuse(v, "interrupted while it waited for other hosts", err);
+	if (err)
+		return refuse_line(v, err);
+	/* Whoever had it may have written until now. */
+	return qvault_anchor_read(v, record);
 }
 
 static int attach(struct qvault *v, struct qvault_disk_anchor *record)
@@ -257,7 +288,9 @@ static int attach(struct qvault *v, struct qvault_disk_anchor *record)
 	err = make_room(v);
 	if (err)
 		return refuse(v, "not enough memory", err);
-	return recover(v, record);
+	if (v->settle && !v->read_only && !v->let_go)
+		err = share(v, record);
+	return err ?: recover(v, record);
 }
 
 static void give_up(struct qvault *v)
@@ -283,9 +316,10 @@ static void give_up(struct qvault *v)
  * Context: sleeps; nothing else uses the vault.
  * Return: 0; or a negative errno, with v->reason in words: -ENODATA no anchor;
  * -EKEYREJECTED wrong key; -EILSEQ wrong or changed data device; -ENXIO data
- * device too small; -EBUSY attached already; -ESTALE somebody else attaches it;
- * -EOVERFLOW no versions left; -EPROTONOSUPPORT; -EUCLEAN; -ENOMEM; what qvault_grow()
- * returns, if it is to grow; or an I/O error.
+ * device too small; -EBUSY attached already, or shared with other hosts and not said so;
+ * -ESTALE somebody else attaches it; -EINTR while it waited for other hosts; -EOVERFLOW
+ * no versions left; -EPROTONOSUPPORT; -EUCLEAN; -ENOMEM; what qvault_grow() returns, if it
+ * is to grow; or an I/O error.
  */
 int qvault_attach(struct qvault *v, struct qvault_disk_anchor *record)
 {
@@ -396,6 +430,9 @@ int qvault_resume(struct qvault *v)
 	mutex_lock(&v->commit_mutex);
 	if (v->mode == QVAULT_MODE_WRITE || v->mode == QVAULT_MODE_READ_ONLY)
 		err = qvault_line_unbroken(v);
+	qvault_share_forget(v);
+	if (!err)
+		err = qvault_share_look(v);
 	mutex_unlock(&v->commit_mutex);
 	if (!err && v->mode == QVAULT_MODE_WRITE)
 		return qvault_grow_to_table(v);
@@ -422,6 +459,7 @@ int qvault_init(struct qvault *v)
 	mutex_init(&v->commit_mutex);
 	mutex_init(&v->alloc_mutex);
 	mutex_init(&v->buf_mutex);
+	mutex_init(&v->share_mutex);
 	rwlock_init(&v->map_lock);
 	spin_lock_init(&v->alloc_lock);
 	init_waitqueue_head(&v->room_wait);

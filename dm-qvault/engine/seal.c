@@ -177,7 +177,8 @@ static bool have_flags(const struct qvault_ptr *ptr, u32 n)
  * Context: May sleep.
  * Return: 0; -EILSEQ if one of them is not that block, or of a generation that was
  * dropped (each @plain of that generation is then untouched, unless it is @scratch);
- * or another negative errno.
+ * -ENOKEY while the keys are wiped, which says nothing of the blocks; or another
+ * negative errno.
  */
 int qvault_unseal_blocks(struct qvault *v, enum qvault_kind kind, u64 id, u32 n,
 			 const struct qvault_ptr *ptr,
@@ -191,8 +192,9 @@ int qvault_unseal_blocks(struct qvault *v, enum qvault_kind kind, u64 id, u32 n,
 		return -EILSEQ;
 	for (first = 0; first < n && !err; first += part) {
 		part = of_one_gen(ptr + first, n - first);
-		if (qvault_crypto_hold(v->crypto, ptr[first].gen))
-			return -EILSEQ;
+		err = qvault_crypto_hold(v->crypto, ptr[first].gen);
+		if (err)
+			return err == -ENOENT ? -EILSEQ : err;
 		err = unseal(v, kind, id + first, part, ptr + first, cipher + first,
 			     plain + first, scratch + first);
 		qvault_crypto_release(v->crypto);

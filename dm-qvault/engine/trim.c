@@ -207,7 +207,8 @@ bool qvault_trim(struct qvault *v)
 		return false;
 	mutex_lock(&v->alloc_mutex);
 	n = gather(v, run);
-	if (n)
+	/* Not what is another host's by now. */
+	if (n && !qvault_share_look(v))
 		qvault_dev_discard(v, run, n);
 	mutex_unlock(&v->alloc_mutex);
 	return READ_ONCE(v->trim.nr);

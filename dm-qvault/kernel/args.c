@@ -199,6 +199,9 @@ static int parse_option(struct qvault_args *args, struct words *words, char **er
 		return parse_number(words, 0, QVAULT_MAX_COMMIT_SECONDS,
 				    &args->commit_seconds, error,
 				    "commit_seconds must be 0 to 3600");
+	if (!strcmp(name, "shared"))
+		return parse_number(words, 1, QVAULT_MAX_SETTLE, &args->settle, error,
+				    "shared must be 1 to 3600 seconds");
 	if (!strcmp(name, "mac"))
 		return parse_mac(args, words, error);
 	return refuse(error, "Unknown option");
@@ -225,6 +228,8 @@ static int parse_options(struct qvault_args *args, struct words *words, char **e
 		return refuse(error, "Without an anchor a vault is ephemeral without the option");
 	if (args->read_only && (args->ephemeral || !args->anchor))
 		return refuse(error, "An ephemeral vault cannot be read_only");
+	if (args->settle && (args->ephemeral || !args->anchor))
+		return refuse(error, "An ephemeral vault cannot be shared: it lets go of its anchor");
 	if (args->read_only && args->grow)
 		return refuse(error, "A vault that is read_only cannot grow");
 	return 0;
@@ -279,7 +284,7 @@ static int print_options(const struct qvault_args *args, char *buf, size_t size)
 	bool commit = args->commit_seconds != QVAULT_DEFAULT_COMMIT_SECONDS;
 	bool mac = args->mac != QVAULT_MAC_HMAC_SHA256_128;
 	int count = args->read_only + args->allow_discards + args->grow +
-		    args->ephemeral + 2 * (memory + commit + mac);
+		    args->ephemeral + 2 * (memory + commit + mac + !!args->settle);
 	int n = 0;
 
 	if (!count)
@@ -298,6 +303,8 @@ static int print_options(const struct qvault_args *args, char *buf, size_t size)
 	if (commit)
 		n += scnprintf(buf + n, size - n, " commit_seconds %u",
 			       args->commit_seconds);
+	if (args->settle)
+		n += scnprintf(buf + n, size - n, " shared %u", args->settle);
 	if (mac)
 		n += scnprintf(buf + n, size - n, " mac %s", mac_names[args->mac]);
 	return n;

@@ -34,6 +34,7 @@ struct qvault_args {
 	enum qvault_mac mac;		/* of a vault without an anchor */
 	u32 memory_mib;
 	u32 commit_seconds;		/* 0: no commits by themselves */
+	u32 settle;			/* seconds; 0: not shared between hosts */
 };
 
 int qvault_args_parse(struct qvault_args *args, unsigned int argc, char **argv,

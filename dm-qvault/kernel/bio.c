@@ -203,7 +203,11 @@ void qvault_span_submit(struct qvault_span *span)
 	struct qvault_run *run = span->run;
 
 	span->run = NULL;
-	if (run)
+	if (!run)
+		return;
+	if (op_is_write(bio_op(&run->bio)))
+		qvault_submit_write(span->vol, &run->bio);
+	else
 		submit_bio(&run->bio);
 }
 

@@ -92,7 +92,7 @@ static void checkpoint_work(struct work_struct *work)
 		container_of(work, struct qvault_volume, checkpoint_work);
 	unsigned int noio = memalloc_noio_save();
 
-	qvault_checkpoint(&vol->v);
+	qvault_checkpoint_unasked(&vol->v);
 	memalloc_noio_restore(noio);
 }
 

@@ -41,6 +41,25 @@ static void init_block(struct bio *bio, struct bio_vec *vec,
 		       offset_in_page(buf));
 }
 
+/**
+ * qvault_submit_write() - submit a write to the data device
+ * @vol: whose it is
+ * @bio: ends at once, with an error, if another host may have the vault
+ *
+ * Context: May sleep.
+ */
+void qvault_submit_write(struct qvault_volume *vol, struct bio *bio)
+{
+	int err = qvault_share_look(&vol->v);
+
+	if (likely(!err)) {
+		submit_bio(bio);
+		return;
+	}
+	bio->bi_status = errno_to_blk_status(err);
+	bio_endio(bio);
+}
+
 static int single_block(struct qvault_dev *dev, u64 block, void *buf,
 			blk_opf_t opf)
 {
@@ -180,35 +199,42 @@ static void wake_reader(struct bio *bio)
 
 /**
  * qvault_dev_flush_and_read() - flush one device and meanwhile read of another
- * @dev: to flush
+ * @dev: to flush; NULL: only read
  * @other: to read of
- * @block: its number there
- * @buf: linear memory
- * @read: set to 0 or a negative errno for the read
+ * @reads: up to QVAULT_READS_BESIDE blocks there, into linear memory; err is set
+ * @n: how many
  *
- * The read takes no time of its own where a flush takes as long as a read, which is not
+ * The reads take no time of their own where a flush takes as long as a read, which is not
  * so for all storage that is far away: Documentation/benchmarks/bounds.rst.
  *
  * Context: May sleep.
  * Return: 0 or a negative errno for the flush.
  */
 int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
-			      u64 block, void *buf, int *read)
+			      struct qvault_look *reads, u32 n)
 {
+	/* A bio ends with an array, so there is none of bios. */
+	struct bio first, second, *bio[QVAULT_READS_BESIDE] = { &first, &second };
+	struct bio_vec vec[QVAULT_READS_BESIDE];
 	DECLARE_COMPLETION_ONSTACK(done);
-	struct bio_vec vec;
-	struct bio bio;
-	int err;
+	int err = 0;
+	u32 i;
 
-	init_block(&bio, &vec, other, block, buf,
-		   REQ_OP_READ | REQ_SYNC | REQ_META);
-	bio.bi_private = &done;
-	bio.bi_end_io = wake_reader;
-	submit_bio(&bio);
-	err = qvault_dev_flush(dev);
-	wait_for_completion_io(&done);
-	*read = blk_status_to_errno(bio.bi_status);
-	bio_uninit(&bio);
+	for (i = 0; i < n; i++) {
+		init_block(bio[i], &vec[i], other, reads[i].block, reads[i].buf,
+			   REQ_OP_READ | REQ_SYNC | REQ_META);
+		bio[i]->bi_private = &done;
+		bio[i]->bi_end_io = wake_reader;
+		submit_bio(bio[i]);
+	}
+	if (dev)
+		err = qvault_dev_flush(dev);
+	for (i = 0; i < n; i++)
+		wait_for_completion_io(&done);
+	for (i = 0; i < n; i++) {
+		reads[i].err = blk_status_to_errno(bio[i]->bi_status);
+		bio_uninit(bio[i]);
+	}
 	return err;
 }
 
@@ -342,7 +368,7 @@ static void batch_submit(struct qvault_batch *batch)
 	if (!bio)
 		return;
 	batch->bio = NULL;
-	submit_bio(bio);
+	qvault_submit_write(batch->vol, bio);
 }
 
 /**

@@ -295,6 +295,7 @@ int qvault_pools_init(struct qvault_volume *vol);
 void qvault_pools_limit(struct qvault_volume *vol, u32 memory_mib);
 void qvault_pools_exit(struct qvault_volume *vol);
 size_t qvault_batch_size(void);
+void qvault_submit_write(struct qvault_volume *vol, struct bio *bio);
 
 /* ---- bio.c -------------------------------------------------------------- */
 

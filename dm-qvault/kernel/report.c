@@ -155,11 +155,24 @@ void qvault_report_trouble(struct qvault *v, const char *what, int err)
 		     dm_device_name(vol->md), what, err);
 }
 
+static void tell_taken(const struct qvault_volume *vol, u64 epoch, u64 sequence)
+{
+	const struct qvault_anchor *ours = &vol->v.anchor;
+
+	if (!sequence) {
+		DMERR("%s: another host has claimed the vault, for epoch %llu; ours is %llu",
+		      dm_device_name(vol->md), epoch, ours->epoch);
+		return;
+	}
+	DMERR("%s: the anchor holds record %llu of epoch %llu, which is not ours (%llu of %llu)",
+	      dm_device_name(vol->md), sequence, epoch, ours->sequence, ours->epoch);
+}
+
 /**
  * qvault_report_taken() - say that somebody else goes on from our record
  * @v: the vault
  * @epoch: of the record that was found
- * @sequence: of it
+ * @sequence: of it; 0: it was a claim, of a host that attaches
  *
  * Context: Process, no spinlock held.
  */
@@ -168,9 +181,7 @@ void qvault_report_taken(struct qvault *v, u64 epoch, u64 sequence)
 	struct qvault_volume *vol = qvault_volume_of(v);
 	char detail[64];
 
-	DMERR("%s: the anchor holds record %llu of epoch %llu, which is not ours (%llu of %llu)",
-	      dm_device_name(vol->md), sequence, epoch,
-	      v->anchor.sequence, v->anchor.epoch);
+	tell_taken(vol, epoch, sequence);
 	snprintf(detail, sizeof(detail), "QVAULT_EPOCH=%llu", epoch);
 	send_event(vol, "QVAULT_EVENT=taken", detail);
 }
@@ -192,6 +203,24 @@ void qvault_report_slot(struct qvault *v, u32 slot, int err)
 	       dm_device_name(vol->md), slot,
 	       err == -ENODATA ? "holds no valid record, after a power cut or damage" :
 	       "cannot be read", err);
+	snprintf(detail, sizeof(detail), "QVAULT_SLOT=%u", slot);
+	send_event(vol, "QVAULT_EVENT=anchor", detail);
+}
+
+/**
+ * qvault_report_mended() - say that a slot of the anchor had lost the newest record
+ * @v: the vault
+ * @slot: where it is being written again
+ *
+ * Context: Process, no spinlock held.
+ */
+void qvault_report_mended(struct qvault *v, u32 slot)
+{
+	struct qvault_volume *vol = qvault_volume_of(v);
+	char detail[64];
+
+	DMWARN_LIMIT("%s: slot %u of the anchor had lost its record: it is written again",
+		     dm_device_name(vol->md), slot);
 	snprintf(detail, sizeof(detail), "QVAULT_SLOT=%u", slot);
 	send_event(vol, "QVAULT_EVENT=anchor", detail);
 }

@@ -141,6 +141,10 @@ static int check_substance(struct qvault_target *tgt)
 		return refuse(tgt, "The running vault has another MAC", -EBUSY);
 	if (!tgt->read_only && vol->v.read_only)
 		return refuse(tgt, "The running vault was attached read-only", -EROFS);
+	if (!tgt->read_only && tgt->args.settle != vol->v.settle)
+		return refuse(tgt, vol->v.settle ?
+			      "The running vault is shared: give its number of seconds" :
+			      "The running vault is not shared", -EBUSY);
 	return check_size(tgt);
 }
 

@@ -244,6 +244,27 @@ static int format_ephemeral(struct qvault_volume *vol,
 					   vol->mac, NULL);
 }
 
+/**
+ * qvault_wait() - let time pass, so that other hosts are heard
+ * @v: the vault, being attached
+ * @seconds: at least so many
+ *
+ * Context: Sleeps, for a table's resume; who has asked for that may be interrupted.
+ * Return: 0 or -EINTR.
+ */
+int qvault_wait(struct qvault *v, u32 seconds)
+{
+	/* One more, for the one that has begun. */
+	unsigned long end = jiffies + seconds * HZ + 1;
+
+	while (time_before(jiffies, end)) {
+		if (signal_pending(current))
+			return -EINTR;
+		schedule_timeout_interruptible(end - jiffies);
+	}
+	return 0;
+}
+
 static int attach_engine(struct qvault_volume *vol)
 {
 	struct qvault_disk_anchor *record = kmalloc(QVAULT_BLOCK_SIZE, GFP_KERNEL);
@@ -441,6 +462,7 @@ static void take_options(struct qvault_volume *vol, const struct qvault_target *
 		return;
 	}
 	vol->v.read_only = tgt->read_only;
+	vol->v.settle = tgt->args.settle;
 }
 
 /**

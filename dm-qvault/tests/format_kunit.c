@@ -293,7 +293,7 @@ static void new_anchor(struct kunit *test)
 	KUNIT_EXPECT_MEMEQ(test, mac, anchor_mac, sizeof(anchor_mac));
 }
 
-/* Keys stay those of the volume they were derived for. */
+/* Keys stay those of the volume they were derived for, once that is settled. */
 static void keys_are_of_one_volume(struct kunit *test)
 {
 	struct qvault_crypto *crypto = world_crypto(test, QVAULT_MAC_HMAC_SHA256_128);
@@ -301,6 +301,14 @@ static void keys_are_of_one_volume(struct kunit *test)
 	u8 master[QVAULT_MASTER_KEY_SIZE];
 
 	world_uuid(uuid);
+	KUNIT_EXPECT_EQ(test, 0, qvault_crypto_unlock(crypto, uuid, check));
+	KUNIT_EXPECT_MEMEQ(test, check, key_check, sizeof(check));
+	uuid[15] ^= 1;
+	KUNIT_EXPECT_EQ(test, 0, qvault_crypto_unlock(crypto, uuid, check));
+	KUNIT_EXPECT_NE(test, 0, memcmp(check, key_check, sizeof(check)));
+	uuid[15] ^= 1;
+	KUNIT_EXPECT_EQ(test, 0, qvault_crypto_unlock(crypto, uuid, check));
+	qvault_crypto_settle(crypto);
 	KUNIT_EXPECT_EQ(test, 0, qvault_crypto_unlock(crypto, uuid, check));
 	KUNIT_EXPECT_MEMEQ(test, check, key_check, sizeof(check));
 	uuid[15] ^= 1;
@@ -359,7 +367,7 @@ static void open_refused(struct kunit *test, struct qvault_crypto *crypto, int w
 			 const struct qvault_disk_generation *disk)
 {
 	KUNIT_EXPECT_EQ(test, want, qvault_crypto_open(crypto, 1, disk));
-	KUNIT_EXPECT_EQ(test, -ENOKEY, qvault_crypto_hold(crypto, 1));
+	KUNIT_EXPECT_EQ(test, -ENOENT, qvault_crypto_hold(crypto, 1));
 }
 
 static void changed_secrets_are_refused(struct kunit *test)
@@ -401,7 +409,7 @@ static void unknown_generations_are_refused(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, -EPROTONOSUPPORT,
 			qvault_crypto_create(crypto, 1, 3, NULL));
-	KUNIT_EXPECT_EQ(test, -ENOKEY, qvault_crypto_hold(crypto, 1));
+	KUNIT_EXPECT_EQ(test, -ENOENT, qvault_crypto_hold(crypto, 1));
 }
 
 /* ---- What opens, and what does not --------------------------------------- */
@@ -501,7 +509,7 @@ static void a_forgotten_generation_opens_nothing(struct kunit *test)
 	memcpy(ptr.tag, b->tag, sizeof(ptr.tag));
 	qvault_crypto_forget(b->v.crypto, 0);
 	unseal(test, b, -EILSEQ, QVAULT_KIND_DATA, 99, &ptr);
-	KUNIT_EXPECT_EQ(test, -ENOKEY,
+	KUNIT_EXPECT_EQ(test, -ENOENT,
 			qvault_seal(&b->v, QVAULT_KIND_DATA, 99, &ptr, b->plain,
 				    b->cipher));
 	qvault_crypto_forget(b->v.crypto, 0);
@@ -535,6 +543,8 @@ static void wiped_keys_come_back(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, qvault_crypto_wipe(crypto));
 	KUNIT_EXPECT_TRUE(test, qvault_crypto_is_wiped(crypto));
 	KUNIT_EXPECT_EQ(test, -ENOKEY, try_hold(crypto));
+	/* Which says nothing of the block. */
+	unseal(test, b, -ENOKEY, QVAULT_KIND_DATA, 99, &ptr);
 	KUNIT_EXPECT_EQ(test, -ENOKEY,
 			qvault_crypto_anchor_mac(crypto, b->plain, 64, mac[1]));
 	master[3] ^= 1;

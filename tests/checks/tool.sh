@@ -190,6 +190,9 @@ cases_words() {
 	refused "attach without an anchor" 1 'no anchor device' "$ctl" attach x data
 	refused "attach by force" 1 'no meaning' "$ctl" attach x data anchor -d key --force
 	refused "attach by an impossible name" 1 'cannot be the name' "$ctl" attach a/b data anchor
+	refused "settle alone" 1 'no meaning without --shared' "$ctl" attach x data anchor -d key --settle 3
+	refused "shared, and read-only" 1 'takes the vault from nobody' "$ctl" attach x data anchor -d key --shared -r
+	refused "shared, and ephemeral" 1 'no other host can open' "$ctl" attach x data --ephemeral --shared
 	refused "attach to a file" 4 'losetup' "$ctl" attach x data anchor -d key
 	refused "detach what is not there" 4 'no vault' "$ctl" detach nosuchvault
 }
@@ -578,7 +581,7 @@ cases_impossible() {
 		log_blocks=0xffffffff sequence=0xfffffffffffffffe lease=0 \
 		log_tail=0 log_head=0xffffffffffffffff log_head=1000000 \
 		log_tail=3 inline_bytes=3361 inline_bytes=0xffffffff \
-		tree_version=1 tree_where=1 reserved1=1 reserved2=1 \
+		tree_version=1 tree_where=1 settle=3601 reserved1=1 reserved2=1 \
 		"lease=9 tree_version=1 tree_where=0x1000000000000" \
 		"lease=9 map_version=1 map_where=0x20000000000000" \
 		"lease=9 log_version=1 log_where=0x8000000000000000" \
@@ -589,6 +592,30 @@ cases_impossible() {
 		refused "impossible: $fields" 4 'makes no sense' "$ctl" dump broken -d key
 	done
 	rm broken
+}
+
+# A vault that hosts share: what need not be attached for it.
+cases_shared() {
+	local start
+	fresh
+	refused "settle alone" 1 'no meaning without --shared' "$ctl" format data anchor -d key --settle 3
+	refused "settle of nothing" 1 'a whole number from 1 to 3600' "$ctl" format data anchor -d key --shared --settle 0
+	try "shared from the beginning" "$ctl" format data anchor -d key --shared --settle 2
+	try "dump" "$ctl" dump anchor -d key
+	said "says so" '^Shared: .*settle time 2 s$'
+	cp anchor before
+	head -c 64 /dev/urandom >new
+	start=$(date +%s)
+	try "another key" "$ctl" key change --anchor anchor -d key --new-key-file new
+	try "it has waited" [ $(($(date +%s) - start)) -ge 2 ]
+	same "and claimed" "QVAULT" "$(head -c 6 anchor)"
+	try "the other key opens it" "$ctl" dump anchor -d new
+	(sleep 1 && dd if=/dev/zero of=anchor bs=4096 count=1 conv=notrunc status=none) &
+	expect_fail "another claim meanwhile" "$ctl" key change --anchor anchor -d new --new-key-file key
+	said "is told" 'another host attaches the vault .*nothing was changed'
+	wait $!
+	try "nothing was changed" "$ctl" dump anchor -d new
+	rm before new
 }
 
 cases_destroy() {
@@ -745,6 +772,7 @@ run_with() {
 	cases_round_trip
 	cases_dump
 	cases_impossible
+	cases_shared
 	cases_destroy
 	cases_dry_run
 	cases_lives "$2"

@@ -109,9 +109,12 @@ int qvault_dev_flush(struct qvault_dev *dev)
 }
 
 int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
-			      u64 block, void *buf, int *read)
+			      struct qvault_look *reads, u32 n)
 {
-	*read = qvault_dev_read(other, block, buf);
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		reads[i].err = qvault_dev_read(other, reads[i].block, reads[i].buf);
 	return 0;
 }
 
@@ -212,6 +215,10 @@ void qvault_report_slot(struct qvault *v, u32 slot, int err)
 {
 }
 
+void qvault_report_mended(struct qvault *v, u32 slot)
+{
+}
+
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)
 {
 	((struct fuzz_world *)v->platform)->corruptions++;
@@ -299,6 +306,11 @@ int fuzz_read(struct fuzz_world *w, u64 logical, u8 *value)
 	if (!err)
 		*value = plain[0];
 	return err;
+}
+
+int qvault_wait(struct qvault *v, u32 seconds)
+{
+	return 0;
 }
 
 int qvault_claim_line(struct qvault *v, const u8 *uuid)

@@ -4,15 +4,15 @@
  *
  * An attach writes a claim of its own to block 0, waits for the settle time, goes on
  * only if the claim is still its own, and only then reads the slots.  A record is
- * looked (at claim and slot), flush, write; who finds somebody else's claim stops.
- * If the flush took half of the settle time or more it looks again, so that a write
- * that takes less than the other half has ended before whoever claimed since then
- * stops waiting.
+ * looked (at its slot), flush, mine (a look at the claim), write; who finds somebody
+ * else's claim stops.  A look at the claim serves every write that begins within half of
+ * the settle time, so that a write that takes less than the other half has ended before
+ * whoever claimed since then stops waiting.
  *
  * So it is before a write to the data device, too: blocks of data, log and nodes go to
  * places that the newest record does not use, and who was displaced and does not know
  * it would write over what another one has put there since.  Here each commit writes
- * one such block first, of two places.
+ * one such block first, of two places.  It looks at the claim only, as the engine does.
  *
  * Time is ticks that pass for all at once.  A flush takes as long as it likes, a host
  * may die at any moment, and what it was writing lands late, whole or torn, or not at
@@ -45,12 +45,13 @@ Record slot[2];
 byte disk[2];			/* commits that blocks are of */
 byte claim;			/* 1 + host */
 
-mtype = { NEW, CLAIM, WAIT, READ_ONE, READ_TWO, LOOK, FLUSH, WRITE, RUNNING, STOPPED,
-	  DEAD };
+mtype = { NEW, CLAIM, WAIT, READ_ONE, READ_TWO, LOOK, FLUSH, MINE, WRITE, RUNNING,
+	  STOPPED, DEAD };
 mtype = { NOTHING, ATTACH, ATTACH_AGAIN, DATA, COMMIT };
 typedef Host {
 	mtype pc, doing;
-	byte clock;		/* to wait; since the look; or what the write may take */
+	byte clock;		/* to wait; or what the write may take */
+	byte age;		/* of the look at the claim; HALF: none, or too old */
 	Record newest, other;	/* what it knows in the two slots */
 	byte commit;		/* under way */
 	bit claiming, dying	/* a write of a host that is dead */
@@ -97,7 +98,7 @@ inline check()
 inline forget()
 {
 	clear(ME.newest); clear(ME.other);
-	ME.clock = 0; ME.commit = 0; ME.doing = NOTHING
+	ME.clock = 0; ME.age = HALF; ME.commit = 0; ME.doing = NOTHING
 }
 
 inline stop()
@@ -115,14 +116,17 @@ inline pass(h)
 	if
 	:: h.pc == WRITE || h.dying -> h.clock--
 	:: h.pc == WAIT && h.clock -> h.clock--
-	:: h.pc == FLUSH && h.clock < HALF -> h.clock++
+	:: else
+	fi;
+	if
+	:: h.age < HALF -> h.age++
 	:: else
 	fi
 }
 
 /* ---- Claim, wait ---------------------------------------------------------- */
 
-inline claimed()
+inline claimed()	/* C: qvault_share_begin */
 {
 	claim = MY_CLAIM;
 	ME.clock = SETTLE;
@@ -139,7 +143,7 @@ inline go_on()
 {
 	ME.clock = 0;
 	if
-	:: claim == MY_CLAIM -> ME.pc = READ_ONE
+	:: claim == MY_CLAIM -> ME.age = 0; ME.pc = READ_ONE
 	:: else -> stop()
 	fi
 }
@@ -174,24 +178,31 @@ inline read_two()
 
 inline look()
 {
-	ME.clock = 0;
 	if
-	:: CLAIM_GOOD && SLOT_GOOD -> ME.pc = FLUSH
+	:: SLOT_GOOD -> ME.pc = FLUSH
 	:: else -> stop()
 	fi
 }
 
-#ifdef MUTANT_NO_SECOND_LOOK
-#define SLOW	false
-#else
-#define SLOW	(ME.clock >= HALF)
-#endif
-
 inline flush_end()
 {
+	ME.pc = MINE
+}
+
+#ifdef MUTANT_NO_SECOND_LOOK
+#define YOUNG	(ME.age <= HALF)
+#else
+#define YOUNG	(ME.age < HALF)
+#endif
+
+/* Right before any write. */
+inline mine()		/* C: qvault_share_look */
+{
 	if
-	:: SLOW -> ME.clock = 0; ME.pc = LOOK
-	:: else -> ME.clock = HALF; ME.pc = WRITE
+	:: YOUNG || CLAIM_GOOD ->
+		ME.age = (YOUNG -> ME.age : 0);
+		ME.clock = HALF; ME.pc = WRITE
+	:: else -> stop()
 	fi
 }
 
@@ -260,7 +271,7 @@ inline write_failed()
 	ME.clock = HALF
 #else
 	ME.clock = 0;
-	ME.pc = LOOK
+	ME.pc = (ME.doing == DATA -> MINE : LOOK)
 #endif
 }
 
@@ -296,7 +307,7 @@ active [HOSTS] proctype engine()
 				slot[1].sequence = 1
 			:: else
 			fi;
-			ME.pc = NEW; ME.doing = NOTHING
+			ME.pc = NEW; ME.doing = NOTHING; ME.age = HALF
 		}
 	};
 end:	do
@@ -311,11 +322,12 @@ end:	do
 #ifdef MUTANT_DATA_WITHOUT_LOOK
 		ME.clock = HALF; ME.pc = WRITE
 #else
-		ME.pc = LOOK
+		ME.pc = MINE
 #endif
 		}
 	:: d_step { ME.pc == LOOK -> look() }
 	:: d_step { ME.pc == FLUSH -> flush_end() }
+	:: d_step { ME.pc == MINE -> mine() }
 	:: d_step { ME.pc == WRITE -> write_end() }
 	:: d_step { ME.pc == WRITE && failures < FAILURES -> write_failed() }
 	:: d_step { ME.pc == WRITE && failures < FAILURES -> land(); write_failed(); check() }

@@ -28,7 +28,8 @@ FIELDS = {
     "tree_version": (128, "<Q"), "tree_where": (136, "<Q"),
     "map_version": (160, "<Q"), "map_where": (168, "<Q"),
     "log_version": (192, "<Q"), "log_where": (200, "<Q"),
-    "time": (224, "<Q"), "inline_bytes": (232, "<I"), "reserved1": (236, "<I"),
+    "time": (224, "<Q"), "inline_bytes": (232, "<I"), "settle": (236, "<I"),
+    "reserved1": (240, "<I"),
     "reserved2": (640, "<Q"),
 }
 # Eight generations of 48 bytes: cipher, MAC, reserved, the wrapped secret.

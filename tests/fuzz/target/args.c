@@ -71,6 +71,7 @@ static void check(const struct qvault_args *a)
 {
 	FUZZ_CHECK(a->memory_mib >= 1 && a->memory_mib <= QVAULT_MAX_MEMORY_MIB);
 	FUZZ_CHECK(a->commit_seconds <= QVAULT_MAX_COMMIT_SECONDS);
+	FUZZ_CHECK(a->settle <= QVAULT_MAX_SETTLE && (a->anchor || !a->settle));
 	FUZZ_CHECK(!a->anchor == !a->key_description);
 	FUZZ_CHECK(!a->anchor == (a->key_type == QVAULT_KEY_NONE));
 	FUZZ_CHECK(a->anchor || !a->read_only);
@@ -99,6 +100,7 @@ static void round_trip(const struct qvault_args *a, size_t size)
 	FUZZ_CHECK(b.ephemeral == a->ephemeral);
 	FUZZ_CHECK(b.memory_mib == a->memory_mib);
 	FUZZ_CHECK(b.commit_seconds == a->commit_seconds);
+	FUZZ_CHECK(b.settle == a->settle);
 	qvault_args_free(&b);
 	free(small);
 	free(line);

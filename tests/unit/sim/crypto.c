@@ -270,6 +270,7 @@ void crypto_unlock(struct qvault_crypto *crypto, const u8 *uuid)
 {
 	u8 check[QVAULT_CHECK_SIZE];
 
+	crypto->settled = false;
 	qvault_crypto_unlock(crypto, uuid, check);
 }
 
@@ -346,10 +347,18 @@ void crypto_use_key(struct qvault_crypto *crypto, u32 key)
 int qvault_crypto_unlock(struct qvault_crypto *crypto, const u8 *uuid,
 			 u8 check[QVAULT_CHECK_SIZE])
 {
-	derive_opener(&crypto->own, crypto->real, uuid, crypto->master);
+	if (crypto->settled && memcmp(crypto->uuid, uuid, QVAULT_UUID_SIZE))
+		return -EKEYREJECTED;
+	if (!crypto->settled)
+		derive_opener(&crypto->own, crypto->real, uuid, crypto->master);
+	memcpy(crypto->uuid, uuid, QVAULT_UUID_SIZE);
 	memcpy(check, crypto->own.check, QVAULT_CHECK_SIZE);
-	crypto->unlocked = true;
 	return 0;
+}
+
+void qvault_crypto_settle(struct qvault_crypto *crypto)
+{
+	crypto->settled = true;
 }
 
 int qvault_crypto_rewrap(struct qvault_crypto *crypto, struct qvault_opener *opener,
@@ -439,8 +448,10 @@ void qvault_crypto_forget(struct qvault_crypto *crypto, u32 gen)
 
 int qvault_crypto_hold(struct qvault_crypto *crypto, u32 gen)
 {
-	if (gen > QVAULT_GENERATIONS || !crypto->gen[gen])
+	if (crypto->wiped)
 		return -ENOKEY;
+	if (gen > QVAULT_GENERATIONS || !crypto->gen[gen])
+		return -ENOENT;
 	crypto->holders++;
 	return 0;
 }

@@ -370,6 +370,8 @@ static struct world *branch(struct world *world, struct rng *rng)
 	child->v.memory_mib = world->v.memory_mib;
 	if (child->sim)
 		give_memory(child, rng);
+	child->v.settle = child->sim ? ((struct sim *)child->sim)->p.shared :
+				       world->v.settle;
 	return child;
 }
 
@@ -643,6 +645,9 @@ void explore_anchor(struct world *world, const struct io *io, bool completed)
 		return;
 	if (world->v.read_only)
 		shim_fail("a read-only vault writes");
+	/* A claim is none of the volume's state. */
+	if (io->dev == &world->anchor && io->block == QVAULT_CLAIM_BLOCK)
+		return;
 	if (io->dev == &world->anchor) {
 		if (completed)
 			anchor_completed(world, io);

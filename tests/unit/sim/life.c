@@ -136,7 +136,7 @@ static void checkpoint_task(void *arg)
 		if (rng_chance(&world->sched.rng, sim->p.lazy))
 			continue;
 		if (world->v.mode == QVAULT_MODE_WRITE)
-			op_checkpoint(&c);
+			op_checkpoint_unasked(&c);
 	}
 	world->stopped = true;
 	wake_up(&world->kick_wait);
@@ -496,6 +496,7 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume,
 	give_memory(world, &sim->explore_rng);
 	world->v.allow_discards = sim->p.discards;
 	world->v.logical_blocks = sim->p.logical_blocks;
+	world->v.settle = sim->p.shared;
 	grow(life);
 	choose_faults(life);
 	if (sim->p.forks && !world->ephemeral && !life->hostile &&

@@ -29,7 +29,7 @@ static const struct option {
 	OPTION(lives), OPTION(clients), OPTION(ops), OPTION(max_len),
 	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(other_memory), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(generations), OPTION(keys), OPTION(holds), OPTION(reserve), OPTION(shortage),
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
-	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile), OPTION(forks),
+	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile), OPTION(forks), OPTION(shared),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
 	OPTION(only_state), OPTION(nhpoly), OPTION(small), OPTION(rot),
 	OPTION(grow), OPTION(grow_to), OPTION(copies),
@@ -200,9 +200,12 @@ static void choose(struct params *p, u64 seed)
 	p->keys = rng_chance(&rng, 30) ? 1 + rng_below(&rng, 30) : 0;
 	p->holds = rng_chance(&rng, 40) ? 1 + rng_below(&rng, 200) : 0;
 	p->copies = rng_chance(&rng, 50) ? 10 : 0;
+	p->shared = !p->forks && !p->ephemeral && rng_chance(&rng, 25);
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (given[i])
 			put(p, i, value[i]);
+	if (p->ephemeral)
+		p->shared = 0;
 	if (p->grow_to < p->data_blocks)
 		p->grow_to = p->data_blocks;
 	bound_growth(p);

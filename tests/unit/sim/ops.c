@@ -211,13 +211,13 @@ static void group_submit(struct world *world, struct group_io *group,
 	struct io *io = kzalloc(sizeof(*io), GFP_NOIO | __GFP_NOFAIL);
 
 	io->kind = kind;
-	io->dev = &world->data;
+	io->dev = world->v.data;
 	io->block = block;
 	io->buf = buf;
 	io->end = group_end;
 	io->private = group;
 	group->left++;
-	world_submit(world, io);
+	world_submit(io->dev->world, io);
 }
 
 static int write_blocks(struct client *c, struct qvault_write *w,
@@ -239,6 +239,11 @@ static int write_blocks(struct client *c, struct qvault_write *w,
 		if (qvault_seal(&world->v, QVAULT_KIND_DATA, w->logical + i,
 				&w->ptr[i], plain, cipher))
 			shim_fail("a seal failed");
+		group->err = group->err ?: qvault_share_look(&world->v);
+		if (group->err) {
+			kfree(cipher);
+			break;
+		}
 		group_submit(world, group, IO_WRITE, w->ptr[i].where, cipher);
 	}
 	wait_event(group->wait, !group->left);
@@ -422,7 +427,7 @@ static int read_block(struct world *world, u64 logical, struct qvault_ptr *ptr,
 			err = 0;
 			break;
 		}
-		err = qvault_dev_read(&world->data, ptr->where, cipher);
+		err = qvault_dev_read(world->v.data, ptr->where, cipher);
 		if (!err)
 			err = qvault_unseal(&world->v, QVAULT_KIND_DATA, logical,
 					    ptr, cipher, plain, scratch);
@@ -497,12 +502,15 @@ int op_commit(struct client *c)
 	return err;
 }
 
-int op_checkpoint(struct client *c)
+static int checkpoint(struct client *c, int (*how)(struct qvault *v))
 {
 	struct oracle *o = &c->world->oracle;
 	u64 now = o->now;
-	int err = qvault_checkpoint(&c->world->v);
+	int err = how(&c->world->v);
 
+	/* Something is held, which only who needs room would end. */
+	if (err == -EBUSY && how == qvault_checkpoint_unasked)
+		return err;
 	if (err == -ENOSPC && c->world->rotten) {
 		totals.overfull++;
 		c->world->overfull++;
@@ -511,6 +519,17 @@ int op_checkpoint(struct client *c)
 	else
 		acknowledged(c->world, now);
 	return err;
+}
+
+int op_checkpoint(struct client *c)
+{
+	return checkpoint(c, qvault_checkpoint);
+}
+
+/* What a kick has asked for. */
+void op_checkpoint_unasked(struct client *c)
+{
+	checkpoint(c, qvault_checkpoint_unasked);
 }
 
 int op_generation(struct client *c)

@@ -225,17 +225,24 @@ int qvault_dev_flush(struct qvault_dev *dev)
 }
 
 int qvault_dev_flush_and_read(struct qvault_dev *dev, struct qvault_dev *other,
-			      u64 block, void *buf, int *read)
+			      struct qvault_look *reads, u32 n)
 {
-	struct io look = {
-		.kind = IO_READ, .dev = other, .block = block, .buf = buf,
-		.task = task_current,
-	};
-	int err;
+	struct io look[QVAULT_READS_BESIDE] = {};
+	int err = 0;
+	u32 i;
 
-	world_submit(other->world, &look);
-	err = qvault_dev_flush(dev);
-	*read = world_io_wait(&look);
+	for (i = 0; i < n; i++) {
+		look[i].kind = IO_READ;
+		look[i].dev = other;
+		look[i].block = reads[i].block;
+		look[i].buf = reads[i].buf;
+		look[i].task = task_current;
+		world_submit(other->world, &look[i]);
+	}
+	if (dev)
+		err = qvault_dev_flush(dev);
+	for (i = 0; i < n; i++)
+		reads[i].err = world_io_wait(&look[i]);
 	return err;
 }
 
@@ -298,6 +305,7 @@ void qvault_kick_trim(struct qvault *v)
 /* ---- Batches ---- */
 
 struct qvault_batch {
+	struct qvault *v;
 	struct qvault_dev *dev;
 	enum qvault_use use;
 	u32 inflight, limit;
@@ -312,6 +320,7 @@ struct qvault_batch *qvault_batch_begin(struct qvault *v,
 	struct qvault_batch *batch = kzalloc(sizeof(*batch),
 					     GFP_NOIO | __GFP_NOFAIL);
 
+	batch->v = v;
 	batch->dev = dev;
 	batch->use = use;
 	batch->limit = 1 + rng_below(&dev->world->sched.rng, 8);
@@ -321,7 +330,7 @@ struct qvault_batch *qvault_batch_begin(struct qvault *v,
 
 void *qvault_batch_buf(struct qvault_batch *batch)
 {
-	return qvault_buf_get(&batch->dev->world->v, batch->use);
+	return qvault_buf_get(batch->v, batch->use);
 }
 
 static void batch_end_io(struct io *io)
@@ -350,9 +359,16 @@ static void check_place(struct qvault *v, u64 block)
 void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf)
 {
 	struct io *io;
+	int err;
 
-	check_place(&batch->dev->world->v, block);
+	check_place(batch->v, block);
 	wait_event(batch->wait, batch->inflight < batch->limit);
+	err = qvault_share_look(batch->v);
+	if (err) {
+		batch->err = batch->err ?: err;
+		qvault_buf_put(buf);
+		return;
+	}
 	io = kzalloc(sizeof(*io), GFP_NOIO | __GFP_NOFAIL);
 	io->kind = IO_WRITE;
 	io->dev = batch->dev;
@@ -457,6 +473,16 @@ int qvault_claim_line(struct qvault *v, const u8 *uuid)
 	return 0;
 }
 
+int qvault_wait(struct qvault *v, u32 seconds)
+{
+	struct world *world = v->platform;
+
+	if (world->on_wait)
+		world->on_wait(world);
+	jiffies += seconds * HZ;
+	return world->interrupted ? -EINTR : 0;
+}
+
 /* For one seed always the same. */
 u64 qvault_random(void)
 {
@@ -512,6 +538,16 @@ void qvault_report_slot(struct qvault *v, u32 slot, int err)
 	struct world *world = v->platform;
 
 	world->bad_slots++;
+}
+
+void qvault_report_mended(struct qvault *v, u32 slot)
+{
+	struct world *world = v->platform;
+
+	might_sleep();
+	world->mended++;
+	if (!world->expect_failure && !world->expect_mended && !world->expect_taken)
+		shim_fail("slot %u has lost its record, and nobody did anything", slot);
 }
 
 void qvault_report_corruption(struct qvault *v, enum qvault_kind kind, u64 id)

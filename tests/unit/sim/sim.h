@@ -41,6 +41,7 @@ struct params {
 	u32 attacks;			/* on the volume at the end, of each kind */
 	u32 forks;			/* percent: memory goes back in the last life */
 	u32 copies;			/* percent of states: an ephemeral life on a copy */
+	u32 shared;			/* settle time; 0: no other host could be there */
 	u32 hostile;			/* percent of I/Os of a last life: lies, writes astray */
 	/* Of the second life: the n-th I/O or allocation fails; 0: none. */
 	u64 fail_io_at, fail_alloc_at;
@@ -111,6 +112,7 @@ int op_unmap(struct client *c, u64 logical, u64 count);
 int op_read(struct client *c, u64 logical, u32 count);
 int op_commit(struct client *c);
 int op_checkpoint(struct client *c);
+void op_checkpoint_unasked(struct client *c);
 int op_generation(struct client *c);
 void op_random(struct client *c);
 void check_error(struct world *world, const char *what, int err, u64 logical, u64 count);

@@ -33,7 +33,9 @@ struct qvault_opener {
 
 struct qvault_crypto {
 	bool real;			/* AES and SHA-256, else something quick */
-	bool unlocked;
+	bool settled;			/* the keys are those of @uuid, for good */
+	u8 uuid[QVAULT_UUID_SIZE];
+	bool wiped;			/* nobody gets any key */
 	u8 master[QVAULT_MASTER_KEY_SIZE];
 	struct qvault_opener own;
 	const struct generation_keys *gen[QVAULT_GENERATIONS + 1];
@@ -105,8 +107,9 @@ struct world {
 	struct reach reach[2];		/* newest durable, and the one on its way */
 	bool anchor_unknown;		/* an anchor write failed */
 
-	u64 corruptions, failures, taken, bad_slots, halves;
+	u64 corruptions, failures, taken, bad_slots, mended, halves;
 	bool expect_corruption, expect_failure, expect_no_memory, expect_taken;
+	bool expect_mended;
 	bool expect_data_loss;		/* corruption of data blocks only */
 	bool rotten;			/* nodes may be: see rot.c */
 	bool half_rotten;		/* one copy of nodes may be, which harms nobody */
@@ -115,6 +118,8 @@ struct world {
 	u64 dead_keys;			/* that open nothing any more, a bit for each */
 	u64 overfull;			/* checkpoints that could not carry it all */
 	struct fork *fork;		/* or NULL */
+	void (*on_wait)(struct world *world);	/* somebody waits for other hosts */
+	bool interrupted;		/* who waits for them is told to stop */
 	bool unlucky;			/* who asks for a random number gets 0 */
 
 	/* Called whenever what a crash could leave has changed. */

@@ -68,6 +68,15 @@ struct trial {
 	int err;
 };
 
+static void sign(struct qvault_disk_anchor *disk)
+{
+	struct qvault_crypto crypto;
+
+	crypto_init(&crypto, false, NULL);
+	crypto_unlock(&crypto, TEST_UUID);
+	crypto_sign(&crypto, disk);
+}
+
 static void trial_task(void *arg)
 {
 	struct trial *t = arg;
@@ -89,33 +98,51 @@ static void trial_task(void *arg)
 	qvault_exit(v);
 }
 
-static int attach_distorted(struct fixture *f, struct qvault_disk_anchor *disk)
+static struct trial *new_trial(struct fixture *f)
 {
 	struct trial *t = calloc(1, sizeof(*t));
 	struct world *world = &t->world;
-	struct block *b;
-	int err;
 
 	world_init(world, 1);
 	/* To write on top of nonsense is our own mistake, which does warn. */
 	world->v.read_only = true;
 	world->expect_corruption = world->expect_failure = true;
 	crypto_init(&world->crypto, false, NULL);
-	crypto_unlock(&world->crypto, TEST_UUID);
-	crypto_sign(&world->crypto, disk);
 	dev_init(&world->data, "data", world, f->world.data.nr_blocks,
 		 &f->world.data);
 	dev_init(&world->anchor, "anchor", world, QVAULT_ANCHOR_BLOCKS, NULL);
 	world->data.may_overrun = true;
-	b = block_new(disk);
-	dev_set_durable(&world->anchor, QVAULT_SLOT_BLOCK(le64_to_cpu(disk->sequence) & 1), b);
+	return t;
+}
+
+static void put_in_slot(struct trial *t, u32 slot, const void *data)
+{
+	struct block *b = block_new(data);
+
+	dev_set_durable(&t->world.anchor, QVAULT_SLOT_BLOCK(slot), b);
 	block_put(b);
+}
+
+static int try_it(struct trial *t)
+{
+	struct world *world = &t->world;
+	int err;
+
 	task_spawn(&world->sched, "trial", trial_task, t);
 	world_run(world);
 	err = t->err;
 	world_exit(world);
 	free(t);
 	return err;
+}
+
+static int attach_distorted(struct fixture *f, struct qvault_disk_anchor *disk)
+{
+	struct trial *t = new_trial(f);
+
+	sign(disk);
+	put_in_slot(t, le64_to_cpu(disk->sequence) & 1, disk);
+	return try_it(t);
 }
 
 /* What no record ever says; the tool refuses it, so the engine must as well. */
@@ -260,6 +287,71 @@ static void named(struct fixture *f)
 void test_anchor_named(void)
 {
 	with_vault(3000, 64, named);
+}
+
+/* ---- One slot has rotted ---- */
+
+/* Both slots, the bytes that say what the record is, and then those of it. */
+static void rot_somewhere(struct fixture *f, const struct qvault_disk_anchor good[2])
+{
+	struct qvault_disk_anchor *bad = malloc(sizeof(*bad));
+	struct trial *t;
+	u32 slot, at;
+
+	for (slot = 0; slot < 2; slot++) {
+		for (at = 0; at < QVAULT_BLOCK_SIZE; at += at < 80 ? 1 : 331) {
+			*bad = good[slot];
+			((u8 *)bad)[at] ^= 0x10;
+			t = new_trial(f);
+			put_in_slot(t, slot, bad);
+			put_in_slot(t, !slot, &good[!slot]);
+			CHECK(!try_it(t));
+		}
+	}
+	free(bad);
+}
+
+static int attach_both(struct fixture *f, struct qvault_disk_anchor both[2])
+{
+	struct trial *t = new_trial(f);
+
+	put_in_slot(t, 0, &both[0]);
+	put_in_slot(t, 1, &both[1]);
+	return try_it(t);
+}
+
+static void rotten_slot(struct fixture *f)
+{
+	struct qvault_disk_anchor *both = malloc(2 * sizeof(*both));
+	u32 i;
+
+	populate(f);
+	/* So that either slot is as good. */
+	CHECK(!qvault_line_repeat(f->v));
+	for (i = 0; i < 2; i++)
+		memcpy(&both[i], dev_durable(&f->world.anchor, QVAULT_SLOT_BLOCK(i))->data,
+		       sizeof(*both));
+	rot_somewhere(f, both);
+	/* A format that is authentic is no rot, whatever the other slot says. */
+	both[0].format = cpu_to_le32(QVAULT_FORMAT_VERSION + 1);
+	sign(&both[0]);
+	CHECK(attach_both(f, both) == -EPROTONOSUPPORT);
+	/* Nor need it be under a key that is known here. */
+	both[0].mac[0] ^= 1;
+	CHECK(!attach_both(f, both));
+	both[1].format = both[0].format;
+	CHECK(attach_both(f, both) == -EPROTONOSUPPORT);
+	/* Another volume in each, of which neither has a record. */
+	both[0].format = both[1].format = cpu_to_le32(QVAULT_FORMAT_VERSION);
+	both[0].uuid[0] ^= 1;
+	both[1].mac[0] ^= 1;
+	CHECK(attach_both(f, both) == -EKEYREJECTED);
+	free(both);
+}
+
+void test_anchor_rotten(void)
+{
+	with_vault(3000, 64, rotten_slot);
 }
 
 /* Half of the versions are used up: a write brings a new lease first. */

@@ -133,6 +133,43 @@ static void never_released(struct fixture *f)
 	CHECK(qvault_release(f->v, sequence) == -ETIME);
 }
 
+/* Asked for before it began, on another thread that is slow: nobody needs it now. */
+static void unasked(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	u64 sequence, seen;
+
+	CHECK(!op_write(&c, 0, 5));
+	sequence = take_hold(f);
+	CHECK(!op_write(&c, 0, 5));
+	seen = atomic64_read(&f->v->counters.checkpoints);
+	CHECK(qvault_checkpoint_unasked(f->v) == -EBUSY);
+	CHECK(f->v->held);
+	CHECK((u64)atomic64_read(&f->v->counters.checkpoints) == seen);
+	CHECK(!qvault_release(f->v, sequence));
+	CHECK(!qvault_checkpoint_unasked(f->v));
+	CHECK((u64)atomic64_read(&f->v->counters.checkpoints) == seen + 1);
+}
+
+/* Beyond half of the log, and no further than there is room. */
+static void half_full(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	u64 sequence, i;
+
+	sequence = take_hold(f);
+	for (i = 0; !qvault_log_half_full(f->v); i++) {
+		CHECK(!op_write(&c, i % 200, 1));
+		CHECK(!op_commit(&c));
+	}
+	f->world.kicked = false;
+	CHECK(!op_write(&c, 0, 1));
+	CHECK(!f->world.kicked);
+	CHECK(!qvault_release(f->v, sequence));
+	CHECK(!op_write(&c, 0, 1));
+	CHECK(f->world.kicked);
+}
+
 static void checkpointed(struct fixture *f)
 {
 	ended(f, op_checkpoint);
@@ -212,6 +249,8 @@ void test_hold_stays(void)
 {
 	with_vault(1000, 64, stays);
 	with_vault(1000, 64, comes_back);
+	with_vault(1000, 64, unasked);
+	with_vault(3000, 16, half_full);
 }
 
 void test_hold_ends(void)

@@ -4,6 +4,7 @@
  * left there.  The simulator does it with whole lives (sim/fork.c).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -320,6 +321,141 @@ static void told_late(struct fixture *f)
 	block_put(hook.other);
 	hook.other = NULL;
 	f->world.on_io = NULL;
+}
+
+/* ---- The newest record has rotted ---- */
+
+static void rot_newest(struct fixture *f, u32 at)
+{
+	u32 slot = f->v->anchor.sequence & 1;
+	struct qvault_disk_anchor *disk = slot_of(f, slot);
+
+	((u8 *)disk)[at] ^= 1;
+	put_slot(f, slot, disk);
+	free(disk);
+	f->world.expect_mended = true;
+	f->world.mended = 0;
+}
+
+/* A power cut in the middle of any record leaves the one before it. */
+static void one_is_whole(struct world *world, const struct io *io, bool completed)
+{
+	u32 slot;
+
+	if (io->dev != &world->anchor || io->kind != IO_WRITE || completed)
+		return;
+	slot = io->block == QVAULT_SLOT_BLOCK(0);
+	if (io->block == QVAULT_SLOT_BLOCK(hook.f->v->anchor.sequence & 1))
+		return;
+	hook.left++;
+	CHECK(!memcmp(dev_durable(io->dev, QVAULT_SLOT_BLOCK(slot))->data,
+		      hook.f->v->line.record, QVAULT_BLOCK_SIZE));
+}
+
+static void newest_rots(struct fixture *f)
+{
+	const u32 mac = offsetof(struct qvault_disk_anchor, mac);
+	static const u32 at[] = { 0, 8, 24, 40, 80, 700, 4063 };
+	u32 i;
+
+	write_some(f);
+	hook.f = f;
+	hook.left = 0;
+	f->world.on_io = one_is_whole;
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		rot_newest(f, at[i]);
+		CHECK(!op_write(&(struct client){ .world = &f->world }, 9 + i, 1));
+		must_go_on(f);
+		CHECK(f->world.mended == 1);
+		/* Its MAC as well: then it is nobody's record. */
+		rot_newest(f, mac + i);
+		CHECK(!op_write(&(struct client){ .world = &f->world }, 9 + i, 1));
+		must_go_on(f);
+		CHECK(f->world.mended == 1);
+	}
+	CHECK(hook.left == 2 * ARRAY_SIZE(at));
+	f->world.on_io = NULL;
+}
+
+/* The last record of who was displaced has landed on it; or that of who has taken over. */
+static void newest_replaced(struct fixture *f)
+{
+	write_some(f);
+	f->world.expect_mended = true;
+	put_record(f, f->v->anchor.sequence & 1, f->v->anchor.epoch - 1,
+		   f->v->anchor.sequence);
+	must_go_on(f);
+	CHECK(f->world.mended == 1);
+	CHECK(!op_write(&(struct client){ .world = &f->world }, 9, 1));
+	put_record(f, f->v->anchor.sequence & 1, f->v->anchor.epoch + 1,
+		   f->v->anchor.sequence + 2);
+	must_be_taken(f);
+}
+
+/* A device that takes the record and gives back something else. */
+static void rot_again(struct world *world, const struct io *io, bool completed)
+{
+	if (io->dev != &world->anchor || io->kind != IO_READ || completed || !hook.left)
+		return;
+	if (io->block == QVAULT_SLOT_BLOCK(hook.f->v->anchor.sequence & 1))
+		rot_newest(hook.f, 700);
+}
+
+static void never_mended(struct fixture *f)
+{
+	write_some(f);
+	hook.f = f;
+	hook.left = 1;
+	f->world.on_io = rot_again;
+	must_go_on(f);
+	f->world.on_io = NULL;
+}
+
+/* It is tried again, like any other write of the anchor. */
+static void mend_fails(struct fixture *f)
+{
+	write_some(f);
+	rot_newest(f, 80);
+	f->world.expect_failure = true;
+	f->world.faults.fail_anchor = true;
+	/* Two reads and a flush, and then this. */
+	f->world.faults.fail_io_at = f->world.nr_ios + 4;
+	hook.f = f;
+	hook.left = 0;
+	f->world.on_io = one_is_whole;
+	must_go_on(f);
+	CHECK(f->world.mended == 2 && hook.left == 1);
+	f->world.on_io = NULL;
+}
+
+/* Both slots are read beside the flush, and nothing else for a record. */
+static void costs(struct fixture *f)
+{
+	u64 reads, flushes;
+	u32 i;
+
+	write_some(f);
+	CHECK(!qvault_commit(f->v));
+	reads = f->world.anchor.reads;
+	flushes = f->world.data.flushes;
+	for (i = 0; i < 50; i++) {
+		CHECK(!op_write(&(struct client){ .world = &f->world }, i, 1));
+		CHECK(!qvault_commit(f->v));
+	}
+	reads = f->world.anchor.reads - reads;
+	flushes = f->world.data.flushes - flushes;
+	printf("      %llu reads of the anchor beside %llu flushes\n",
+	       (unsigned long long)reads, (unsigned long long)flushes);
+	CHECK(flushes == 50 && reads == 100);
+}
+
+void test_line_newest(void)
+{
+	with_vault(3000, 64, newest_rots);
+	with_vault(3000, 64, newest_replaced);
+	with_vault(3000, 64, never_mended);
+	with_vault(3000, 64, mend_fails);
+	with_vault(3000, 64, costs);
 }
 
 void test_line_under_way(void)

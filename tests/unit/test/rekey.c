@@ -187,6 +187,40 @@ void test_rekey_failures(void)
 	with_vault(1000, 16, then_new);
 }
 
+/*
+ * A checkpoint failed, so the delta stays, and then all keys were wiped.  Nobody gets
+ * anything, and nothing is called damaged for that.
+ */
+static void wiped(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 3 };
+	struct qvault_ptr ptr;
+
+	write_some(f);
+	CHECK(!op_checkpoint(&c));
+	CHECK(!op_write(&c, 300, 3));
+	f->world.expect_failure = true;
+	f->world.faults.fail_meta = 100;
+	CHECK(qvault_suspend(f->v) == -EIO);
+	f->world.faults.fail_meta = 0;
+	CHECK(f->v->frozen);
+	f->world.crypto.wiped = true;
+	/* Not what is fresh: that is nowhere else. */
+	qvault_cache_exit(f->v);
+	CHECK(!qvault_cache_init(f->v, 64));
+	CHECK(qvault_lookup(f->v, 0, 1, &ptr) == -ENOKEY);
+	CHECK(qvault_checkpoint(f->v) == -ENOKEY);
+	CHECK(!f->world.corruptions && !f->v->damage.nr);
+	f->world.crypto.wiped = false;
+	CHECK(!op_checkpoint(&c));
+	read_some(f);
+}
+
+void test_rekey_wiped(void)
+{
+	with_vault(1000, 16, wiped);
+}
+
 void test_rekey_lives(void)
 {
 	with_vault(1000, 16, other_goes_on);
