@@ -85,6 +85,37 @@ static int apply_run(struct qvault_changes *changes, u64 item)
 	return 0;
 }
 
+/* The groups that a run is in. */
+static bool groups_of(const struct qvault_geometry *geo, u64 item, struct qvault_leaves *span)
+{
+	u64 block = item_block(item);
+	u32 bit;
+
+	if (!qvault_locate(geo, block, &span->from, &bit) ||
+	    !qvault_locate(geo, block + item_count(item) - 1, &span->end, &bit))
+		return false;
+	span->end++;
+	return true;
+}
+
+/* Before the map's cursor goes where item @i says: are the map blocks there? */
+static void look_ahead(struct qvault_changes *changes, u32 i, u64 *end)
+{
+	struct qvault_cursor *c = changes->cursor;
+	struct qvault_leaves *span = c->fetch ? c->fetch->span : NULL;
+	u32 n = 0;
+
+	if (!span || !groups_of(&c->v->geo, changes->item[i], span) || span->end <= *end)
+		return;
+	for (i++, n = 1; n < QVAULT_SPANS && i < changes->nr; i++) {
+		if (!groups_of(&c->v->geo, changes->item[i], &span[n]))
+			break;
+		span[n].from = max(span[n].from, span[n - 1].end);
+		n += span[n].from < span[n].end;
+	}
+	*end = qvault_cursor_ahead(c, n);
+}
+
 /**
  * qvault_changes_apply() - carry the changes gathered so far into the new map
  * @changes: changes; empty afterwards
@@ -95,11 +126,13 @@ static int apply_run(struct qvault_changes *changes, u64 item)
 int qvault_changes_apply(struct qvault_changes *changes)
 {
 	struct qvault_cursor *c = changes->cursor;
+	u64 ahead_end = 0;
 	u32 i;
 	int err;
 
 	sort(changes->item, changes->nr, sizeof(*changes->item), compare, NULL);
 	for (i = 0; i < changes->nr; i++) {
+		look_ahead(changes, i, &ahead_end);
 		err = apply_run(changes, changes->item[i]);
 		if (err)
 			return err;

@@ -15,6 +15,9 @@ struct merge {
 	struct qvault_cursor tree;
 	struct qvault_cursor map;
 	struct qvault_changes changes;
+	struct qvault_fetch fetch;
+	const struct qvault_delta *delta;
+	u64 ahead_end;			/* leaf up to which the tree's nodes were brought */
 	u64 unmapped_from;		/* leaves under a mark, not yet cleared */
 	u64 unmapped_end;
 	bool damaged;			/* something cannot be merged */
@@ -27,15 +30,19 @@ int qvault_checkpoint_init(struct qvault *v)
 	return v->merge ? 0 : -ENOMEM;
 }
 
-static void merge_init(struct merge *m, struct qvault *v)
+static void merge_init(struct merge *m, struct qvault *v,
+		       const struct qvault_delta *delta)
 {
 	memset(m, 0, sizeof(*m));
 	m->v = v;
+	m->delta = delta;
 	m->batch = qvault_batch_begin(v, v->data, QVAULT_USE_CHECKPOINT);
 	qvault_cursor_init(&m->tree, v, QVAULT_KIND_NODE, &v->anchor.tree,
 			   m->batch);
 	qvault_cursor_init(&m->map, v, QVAULT_KIND_MAP, &v->anchor.map,
 			   m->batch);
+	m->tree.fetch = &m->fetch;
+	m->map.fetch = &m->fetch;
 	m->changes.item = v->changes;
 	m->changes.cursor = &m->map;
 	m->changes.leaky = qvault_alloc_leaky(v);
@@ -94,6 +101,36 @@ static int merge_leaf(struct merge *m, const struct qvault_delta_node *node)
 	return 0;
 }
 
+static u64 first_leaf(const struct qvault_delta_node *node)
+{
+	return node->index << (QVAULT_FANOUT_SHIFT * node->level);
+}
+
+/* The leaves that are visited from @leaf on: those left of a mark, then the delta's. */
+static u32 next_leaves(struct merge *m, u64 leaf, const struct list_head *next)
+{
+	const struct qvault_delta_node *node;
+	struct qvault_leaves *span = m->fetch.span;
+	u32 n = 0;
+
+	if (leaf < m->unmapped_end)
+		span[n++] = (struct qvault_leaves){ leaf, m->unmapped_end };
+	for (; n < QVAULT_SPANS && next != &m->delta->nodes; next = next->next) {
+		node = list_entry(next, struct qvault_delta_node, list);
+		span[n].from = max(first_leaf(node), n ? span[n - 1].end : 0);
+		span[n].end = (node->index + 1) << (QVAULT_FANOUT_SHIFT * node->level);
+		n += span[n].from < span[n].end;
+	}
+	return n;
+}
+
+/* Before the cursor goes to @leaf: are the nodes there? */
+static void look_ahead(struct merge *m, u64 leaf, const struct list_head *next)
+{
+	if (leaf >= m->ahead_end)
+		m->ahead_end = qvault_cursor_ahead(&m->tree, next_leaves(m, leaf, next));
+}
+
 static int clear_leaf(struct merge *m, u64 index)
 {
 	static const struct qvault_ptr none;
@@ -109,20 +146,21 @@ static int clear_leaf(struct merge *m, u64 index)
 	return err;
 }
 
-/* Clear what is still mapped under the mark, up to leaf @end. */
-static int clear_unmapped(struct merge *m, u64 end)
+/* Clear what is still mapped under the mark, up to leaf @end; @next comes then. */
+static int clear_unmapped(struct merge *m, u64 end, const struct list_head *next)
 {
-	u64 leaf;
+	u64 leaf, stop;
 	int err;
 
 	end = min(end, m->unmapped_end);
 	while (m->unmapped_from < end) {
-		err = qvault_cursor_next(&m->tree, m->unmapped_from, end, &leaf);
-		if (err < 0)
-			return err;
-		if (!err)
-			break;
-		err = clear_leaf(m, leaf);
+		look_ahead(m, m->unmapped_from, next);
+		stop = min(end, m->ahead_end);
+		err = qvault_cursor_next(&m->tree, m->unmapped_from, stop, &leaf);
+		if (err > 0)
+			err = clear_leaf(m, leaf);
+		else
+			leaf = stop - 1;
 		if (err)
 			return err;
 		m->unmapped_from = leaf + 1;
@@ -134,9 +172,10 @@ static int clear_unmapped(struct merge *m, u64 end)
 static int merge_node(struct merge *m, const struct qvault_delta_node *node)
 {
 	u32 shift = QVAULT_FANOUT_SHIFT * node->level;
-	u64 first = node->index << shift;
+	u64 first = first_leaf(node);
 
 	if (!node->level) {
+		look_ahead(m, first, &node->list);
 		/* Under a mark all of the leaf's blocks are present. */
 		if (first < m->unmapped_end)
 			m->unmapped_from = first + 1;
@@ -168,8 +207,7 @@ static int merge_nodes(struct merge *m, struct qvault_delta *delta)
 	int err;
 
 	list_for_each_entry(node, &delta->nodes, list) {
-		err = pass_damage(m, clear_unmapped(m, node->index <<
-						    (QVAULT_FANOUT_SHIFT * node->level)));
+		err = pass_damage(m, clear_unmapped(m, first_leaf(node), &node->list));
 		if (!err && qvault_damage_above(m->v, node->level, node->index))
 			m->damaged = true;
 		else if (!err)
@@ -177,7 +215,7 @@ static int merge_nodes(struct merge *m, struct qvault_delta *delta)
 		if (err)
 			return err;
 	}
-	return pass_damage(m, clear_unmapped(m, m->unmapped_end));
+	return pass_damage(m, clear_unmapped(m, m->unmapped_end, &delta->nodes));
 }
 
 /* A pass of its own, before that of what has changed. */
@@ -276,7 +314,7 @@ static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta)
 	struct merge *m = v->merge;
 	int err;
 
-	merge_init(m, v);
+	merge_init(m, v, delta);
 	err = merge_delta(m, delta);
 	/* A mistake of ours: more checkpoints would only fail as well. */
 	if (err == -EUCLEAN)
@@ -298,6 +336,7 @@ static int merge_parts(struct merge *m, struct qvault_replay *r)
 	err = heal(m);
 	while (!err && more > 0) {
 		qvault_delta_sort(m->v, delta);
+		m->ahead_end = 0;
 		err = merge_nodes(m, delta);
 		if (!err)
 			more = qvault_replay_part(r);
@@ -313,7 +352,7 @@ static int merge_replay(struct qvault *v, struct qvault_replay *r)
 	struct merge *m = v->merge;
 	int err;
 
-	merge_init(m, v);
+	merge_init(m, v, &v->delta[v->live]);
 	err = merge_parts(m, r);
 	if (!err) {
 		mutex_lock(&v->commit_mutex);

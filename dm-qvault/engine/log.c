@@ -102,13 +102,17 @@ static bool has_memory(const struct qvault *v)
 }
 
 /*
- * Is it time for a checkpoint in the background?  Of what the last one had to carry
- * it frees nothing.  Context: map_lock.
+ * Is it time for a checkpoint in the background?  When half of what writers may use
+ * is full: while it empties that they fill the other half.  If it is not faster than
+ * they are, they wait for it whenever it begins; if it is, they never do, and later
+ * it has less to do for each write.  Of what the last one had to carry it frees
+ * nothing.  Context: map_lock.
  */
 bool qvault_log_half_full(const struct qvault *v)
 {
 	return 2 * (qvault_log_used(v) + v->stream.nr_cut +
-		    v->stream.nr_pages) >= v->log_limit + v->damage.pages ||
+		    v->stream.nr_pages) >=
+	       v->log_limit - qvault_damage_kept(v) + v->damage.pages ||
 	       2 * delta_bytes(v) >= v->delta_limit + v->damage.bytes;
 }
 

@@ -140,13 +140,15 @@ static void free_room(struct room *room)
 	kfree(room->node);
 }
 
+/* There may be a ciphertext already; without success it is given back as well. */
 static bool try_room(struct room *room)
 {
 	room->node = qvault_kmalloc(sizeof(*room->node),
 				    GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
 	room->data = room->node ? qvault_buf_try() : NULL;
-	room->cipher = room->data ? qvault_buf_try() : NULL;
-	if (likely(room->cipher))
+	if (room->data && !room->cipher)
+		room->cipher = qvault_buf_try();
+	if (likely(room->data && room->cipher))
 		return true;
 	free_room(room);
 	return false;
@@ -263,7 +265,7 @@ int qvault_node_get(struct qvault *v, enum qvault_use use,
 		    enum qvault_kind kind, u32 level, u64 index,
 		    const struct qvault_ptr *ptr, struct qvault_node **node)
 {
-	struct room room;
+	struct room room = { 0 };
 	bool half;
 	int err;
 
@@ -282,6 +284,84 @@ int qvault_node_get(struct qvault *v, enum qvault_use use,
 	return 0;
 }
 
+/* Buffers for what is to be read; returns how many of @n there are. */
+static u32 get_buffers(struct qvault_read *read, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		read[i].buf = qvault_buf_try();
+		if (!read[i].buf)
+			break;
+	}
+	return i;
+}
+
+/* What is on its way counts as if it were there. */
+static void make_place(struct qvault_cache *cache, u32 n)
+{
+	LIST_HEAD(out);
+
+	spin_lock(&cache->lock);
+	__shrink(cache, cache->limit - min(cache->limit, n), &out);
+	spin_unlock(&cache->lock);
+	free_list(&out);
+}
+
+/* A node that was read goes into the cache, if it is the right one. */
+static bool keep(struct qvault *v, enum qvault_kind kind, const struct qvault_want *want,
+		 const struct qvault_read *read)
+{
+	struct room room = { .cipher = read->buf };
+	struct qvault_node *node;
+
+	if (!try_room(&room))
+		return false;
+	if (read->err || qvault_unseal(v, kind, qvault_node_id(want->level, want->index),
+				       &want->ptr, room.cipher, room.data, room.data)) {
+		free_room(&room);
+		return false;
+	}
+	node = node_in(&room, want->ptr.version);
+	node->ahead = true;
+	qvault_node_put(v, insert(v, node));
+	return true;
+}
+
+/**
+ * qvault_node_fetch() - bring nodes into the cache, all at once
+ * @v: vault
+ * @kind: QVAULT_KIND_NODE or QVAULT_KIND_MAP
+ * @want: which ones
+ * @read: room for @n
+ * @n: how many, 1..QVAULT_READS; less come if memory is short
+ *
+ * Gives up whenever anything is in the way, a bad first copy included: who needs the
+ * node calls qvault_node_get(), which finds out.
+ *
+ * Context: May sleep.
+ * Return: how many came.
+ */
+u32 qvault_node_fetch(struct qvault *v, enum qvault_kind kind,
+		      const struct qvault_want *want, struct qvault_read *read, u32 n)
+{
+	u32 i, came = 0;
+
+	make_place(&v->cache, n);
+	n = get_buffers(read, n);
+	if (!n)
+		return 0;
+	for (i = 0; i < n; i++)
+		read[i].block = qvault_node_block(&v->geo, kind, want[i].level, want[i].index,
+						  qvault_node_slot(&want[i].ptr), 0);
+	qvault_dev_read_many(v->data, read, n);
+	for (i = 0; i < n; i++) {
+		came += keep(v, kind, &want[i], &read[i]);
+		cond_resched();
+	}
+	return came;
+}
+
 /**
  * qvault_node_add() - remember a node that a checkpoint has written
  * @v: vault
@@ -295,7 +375,7 @@ int qvault_node_get(struct qvault *v, enum qvault_use use,
 void qvault_node_add(struct qvault *v, u64 version, const void *data)
 {
 	struct qvault_node *node;
-	struct room room;
+	struct room room = { 0 };
 
 	if (!try_room(&room)) {
 		give_up_some(&v->cache);

@@ -72,7 +72,6 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w);
 int qvault_write_end(struct qvault *v, struct qvault_write *w, int err);
 int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 		  struct qvault_ptr *ptr);
-void qvault_readahead(struct qvault *v, u64 leaf);
 int qvault_unmap(struct qvault *v, u64 logical, u64 count);
 
 /*

@@ -222,6 +222,16 @@ struct qvault_node *qvault_node_find(struct qvault *v, u64 version);
 int qvault_node_get(struct qvault *v, enum qvault_use use,
 		    enum qvault_kind kind, u32 level, u64 index,
 		    const struct qvault_ptr *ptr, struct qvault_node **node);
+
+/* A node that will be needed. */
+struct qvault_want {
+	struct qvault_ptr ptr;
+	u64 index;
+	u32 level;
+};
+
+u32 qvault_node_fetch(struct qvault *v, enum qvault_kind kind,
+		      const struct qvault_want *want, struct qvault_read *read, u32 n);
 void qvault_node_add(struct qvault *v, u64 version, const void *data);
 void qvault_node_put(struct qvault *v, struct qvault_node *node);
 
@@ -286,6 +296,7 @@ struct qvault_cursor {
 	u64 needless_from;		/* see qvault_cursor_needless() */
 	u64 needless_end;
 	bool replaced;			/* a node that is corrupt, by a new one */
+	struct qvault_fetch *fetch;	/* or NULL: see qvault_cursor_ahead() */
 	struct qvault_step step[QVAULT_MAX_LEVELS];
 };
 
@@ -299,6 +310,27 @@ void qvault_cursor_needless(struct qvault_cursor *c, u64 from, u64 end);
 int qvault_cursor_next(struct qvault_cursor *c, u64 from, u64 end, u64 *index);
 int qvault_cursor_renew(struct qvault_cursor *c, u64 id, u64 version);
 int qvault_cursor_finish(struct qvault_cursor *c);
+
+/* ---- Nodes that come before they are asked for (ahead.c) ---------------- */
+
+/* Leaves of a tree. */
+struct qvault_leaves {
+	u64 from;
+	u64 end;			/* the one after the last */
+};
+
+/* For more leaves than nodes: leaves that are close wait for the same ones above. */
+#define QVAULT_SPANS	(2 * QVAULT_READS)
+
+/* What it takes to bring so many nodes at a time. */
+struct qvault_fetch {
+	struct qvault_leaves span[QVAULT_SPANS];
+	struct qvault_want want[QVAULT_READS];
+	struct qvault_read read[QVAULT_READS];
+};
+
+u64 qvault_cursor_ahead(struct qvault_cursor *c, u32 nr);
+void qvault_readahead(struct qvault *v, u64 leaf);
 
 /* ---- Nodes with one bad copy (heal.c) ----------------------------------- */
 

@@ -418,7 +418,7 @@ static void *new_buf(struct world *world, u32 use)
 	buf->world = world;
 	buf->use = use;
 	if (world)
-		world->nr_bufs++;
+		world->most_bufs = max(world->most_bufs, ++world->nr_bufs);
 	return buf->data;
 }
 
@@ -464,6 +464,8 @@ void qvault_kick_checkpoint(struct qvault *v)
 {
 	struct world *world = v->platform;
 
+	if (!world)
+		return;
 	world->kicked = true;
 	wake_up(&world->kick_wait);
 }

@@ -87,7 +87,7 @@ struct world {
 	bool faulted;			/* an I/O has failed or lied */
 	bool damaged;			/* writes may have gone astray, now or before */
 
-	u32 nr_bufs;			/* buffers that are out */
+	u32 nr_bufs, most_bufs;		/* buffers that are out, and ever were */
 	/* Of them, when memory is short: so many for each use. */
 	u32 reserve[QVAULT_NR_USES], reserve_left[QVAULT_NR_USES];
 	u32 shortage;			/* percent of allocations that find none */

@@ -2,6 +2,10 @@
 /*
  * Leaves that are in the cache before they are asked for: when, and when not.
  */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <linux/hash.h>
 #include <linux/kernel.h>
 
 #include "sim.h"
@@ -198,4 +202,159 @@ static void trouble(struct fixture *f)
 void test_ahead_trouble(void)
 {
 	with_vault(30000, 64, trouble);
+}
+
+/* ---- Checkpoints ---- */
+
+#define BLOCKS_OF_TIB	(1ull << 28)
+#define WRITES		5120u
+
+/* One block at a time, anywhere; nobody looks at the data, nor remembers them. */
+static void write_anywhere(struct fixture *f, u32 writes)
+{
+	struct qvault_write *w = calloc(1, sizeof(*w) + sizeof(w->ptr[0]));
+	struct rng rng = { 77 };
+
+	f->v->platform = NULL;
+	for (; writes; writes--) {
+		w->logical = rng_below(&rng, f->v->geo.logical_blocks);
+		w->count = 1;
+		CHECK(!qvault_write_begin(f->v, w) && !qvault_write_end(f->v, w, 0));
+	}
+	f->v->platform = &f->world;
+	free(w);
+}
+
+static void drop_cache(struct fixture *f)
+{
+	u32 limit = f->v->cache.limit;
+
+	qvault_cache_exit(f->v);
+	CHECK(!qvault_cache_init(f->v, limit));
+}
+
+struct cost {
+	u64 nodes, rounds;
+};
+
+static void begin_count(struct fixture *f, struct cost *cost)
+{
+	drop_cache(f);
+	cost->nodes = f->world.data.reads;
+	cost->rounds = f->world.read_rounds;
+}
+
+static void end_count(struct fixture *f, struct cost *cost)
+{
+	cost->nodes = f->world.data.reads - cost->nodes;
+	cost->rounds = f->world.read_rounds - cost->rounds;
+	printf("      %llu nodes in %llu rounds\n", (unsigned long long)cost->nodes,
+	       (unsigned long long)cost->rounds);
+}
+
+/* With nothing in the cache. */
+static struct cost checkpoint(struct fixture *f)
+{
+	struct cost cost;
+
+	begin_count(f, &cost);
+	CHECK(!qvault_checkpoint(f->v));
+	end_count(f, &cost);
+	CHECK(f->v->cache.nr <= f->v->cache.limit);
+	return cost;
+}
+
+/* All that was there was read, in rounds that are more than half full. */
+static bool full_rounds(const struct cost *cost, u32 window)
+{
+	return cost->nodes > 9000 && cost->rounds * window / 2 < cost->nodes;
+}
+
+static void large(struct fixture *f)
+{
+	struct cost cost;
+
+	f->v->memory_mib = 64;
+	qvault_set_limits(f->v);
+	write_anywhere(f, WRITES);
+	checkpoint(f);
+
+	/* What was written is written again: all of it is read first. */
+	write_anywhere(f, WRITES);
+	cost = checkpoint(f);
+	CHECK(full_rounds(&cost, 64));
+	CHECK(!qvault_unmap(f->v, 0, f->v->geo.logical_blocks));
+	cost = checkpoint(f);
+	CHECK(full_rounds(&cost, 64));
+}
+
+void test_ahead_checkpoint(void)
+{
+	with_vault(BLOCKS_OF_TIB, 2048, large);
+}
+
+/* What is on its way has its place: beside the cache there is one buffer, to decrypt into. */
+static void room_before_reads(struct fixture *f)
+{
+	struct world *w = &f->world;
+	struct rng rng = { 77 };
+	u32 i, bufs = 0;
+
+	drop_cache(f);
+	for (i = 0; i < 2 * f->v->cache.limit; i++) {
+		if (i == f->v->cache.limit) {
+			CHECK(f->v->cache.nr == f->v->cache.limit);
+			bufs = w->most_bufs = w->nr_bufs;
+		}
+		qvault_readahead(f->v, rng_below(&rng, f->v->geo.logical_blocks) /
+				       QVAULT_FANOUT);
+	}
+	CHECK(bufs && w->most_bufs == bufs + 1);
+}
+
+/* As large() with the smallest cache: less at a time, and still nothing twice. */
+static void small_cache(struct fixture *f)
+{
+	struct cost enough, cost;
+
+	f->v->memory_mib = 64;
+	qvault_set_limits(f->v);
+	f->v->alloc.limit = 8;
+	write_anywhere(f, WRITES);
+	checkpoint(f);
+	f->v->cache.limit = 4096;
+	write_anywhere(f, WRITES);
+	enough = checkpoint(f);
+	f->v->cache.limit = 64;
+	drop_cache(f);
+	write_anywhere(f, WRITES);
+	cost = checkpoint(f);
+	CHECK(full_rounds(&cost, 16));
+	CHECK(cost.nodes < enough.nodes + enough.nodes / 10);
+	room_before_reads(f);
+}
+
+void test_ahead_small_cache(void)
+{
+	with_vault(BLOCKS_OF_TIB, 2048, small_cache);
+}
+
+/* What is left to writers when a checkpoint begins is as much as it takes away. */
+static void in_time(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 9 };
+	u32 i, room, pages;
+
+	f->v->memory_mib = 2;
+	qvault_set_limits(f->v);
+	room = f->v->log_limit - qvault_damage_kept(f->v);
+	for (i = 0; i < 20000 && !f->world.kicked; i++)
+		CHECK(!op_write(&c, 2 * i % 5000, 1));
+	pages = qvault_log_used(f->v) + f->v->stream.nr_pages;
+	CHECK(f->world.kicked && pages == DIV_ROUND_UP(room, 2));
+}
+
+void test_ahead_in_time(void)
+{
+	with_vault(30000, 64, in_time);
 }
