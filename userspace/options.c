@@ -50,6 +50,8 @@ static const struct option long_options[] = {
 	{ "data-is-a-copy", no_argument, NULL, VALUE(CTL_OPT_COPY) },
 	{ "shared", no_argument, NULL, VALUE(CTL_OPT_SHARED) },
 	{ "settle", required_argument, NULL, VALUE(CTL_OPT_SETTLE) },
+	{ "rate", required_argument, NULL, VALUE(CTL_OPT_RATE) },
+	{ "wait", no_argument, NULL, VALUE(CTL_OPT_WAIT) },
 	{ "help", no_argument, NULL, VALUE(CTL_OPT_HELP) },
 	{ "version", no_argument, NULL, VALUE(CTL_OPT_VERSION) },
 	{ NULL, 0, NULL, 0 },
@@ -201,6 +203,8 @@ static int take(struct ctl_options *o, enum ctl_option option, const char *text)
 		return parse_number(&o->memory_mib, text, option, 1, 65536);
 	case CTL_OPT_COMMIT:
 		return parse_number(&o->commit_seconds, text, option, 0, 3600);
+	case CTL_OPT_RATE:
+		return parse_number(&o->rate_mib, text, option, 1, 1 << 20);
 	case CTL_OPT_SETTLE:
 		return parse_number(&o->settle, text, option, 1, QVAULT_MAX_SETTLE);
 	default:

@@ -100,6 +100,25 @@ static const struct ctl_verb verbs[] = {
 		.run = ctl_snapshot_verb,
 	},
 	{
+		.name = "scrub",
+		.arguments = "start|stop|status <name>",
+		.about = "read and verify all of a vault in use",
+		.allowed = CTL_ALLOW(RATE) | CTL_ALLOW(WAIT) | CTL_ALLOW(JSON),
+		.min_args = 2,
+		.max_args = 2,
+		.run = ctl_scrub_verb,
+	},
+	{
+		.name = "reencrypt",
+		.arguments = "start|stop|status <name>",
+		.about = "seal all of a vault in use under new keys",
+		.allowed = CTL_ALLOW(RATE) | CTL_ALLOW(WAIT) | CTL_ALLOW(MAC) |
+			   CTL_ALLOW(JSON),
+		.min_args = 2,
+		.max_args = 2,
+		.run = ctl_reencrypt_verb,
+	},
+	{
 		.name = "dump",
 		.arguments = "<anchor>",
 		.about = "show what an anchor says; with a key, verify it",

@@ -105,6 +105,8 @@ enum ctl_option {
 	CTL_OPT_COPY,
 	CTL_OPT_SHARED,
 	CTL_OPT_SETTLE,
+	CTL_OPT_RATE,
+	CTL_OPT_WAIT,
 	CTL_OPT_HELP,
 	CTL_OPT_VERSION,
 	CTL_OPT_COUNT,
@@ -126,6 +128,7 @@ struct ctl_options {
 	const char *cow;
 	char **run;			/* a command; ends with a NULL */
 	uint32_t timeout;		/* seconds; 0: the default */
+	uint32_t rate_mib;		/* MiB/s; 0: as others leave room */
 	uint64_t size;			/* bytes; 0: all */
 	uint32_t log_blocks;		/* 0: the default */
 	enum qvault_mac mac;
@@ -422,6 +425,8 @@ int ctl_key_change_attached(const struct ctl_options *o, const char *word);
 int ctl_suspend_verb(struct ctl_options *o);
 int ctl_resume_verb(struct ctl_options *o);
 int ctl_snapshot_verb(struct ctl_options *o);
+int ctl_scrub_verb(struct ctl_options *o);
+int ctl_reencrypt_verb(struct ctl_options *o);
 int ctl_destroy_verb(struct ctl_options *o);
 int ctl_udev_verb(struct ctl_options *o);
 int ctl_commit_verb(struct ctl_options *o);

@@ -247,6 +247,7 @@ static int check_features(struct qvault *v, const struct qvault_disk_anchor *dis
 	if (disk->incompat || disk->reserved0 ||
 	    le32_to_cpu(disk->sector_size) != QVAULT_BLOCK_SIZE ||
 	    memchr_inv(disk->reserved1, 0, sizeof(disk->reserved1)) ||
+	    memchr_inv(disk->walk.reserved, 0, sizeof(disk->walk.reserved)) ||
 	    memchr_inv(disk->reserved2, 0, sizeof(disk->reserved2)))
 		return refuse(v, "the anchor asks for a feature unknown here",
 			      -EPROTONOSUPPORT);
@@ -416,6 +417,7 @@ void qvault_anchor_fill(struct qvault *v, struct qvault_disk_anchor *disk,
 	disk->map_level = a->map.level;
 	qvault_ptr_to_disk(&disk->log, &a->log);
 	disk->inline_bytes = cpu_to_le32(bytes);
+	qvault_walk_fill(v, &disk->walk);
 	if (bytes)
 		memcpy(disk->inline_entries, entries, bytes);
 }

@@ -29,6 +29,10 @@
 #define QVAULT_MAX_DAMAGED	256u
 /* Nodes with one bad copy that are remembered until a checkpoint heals them. */
 #define QVAULT_MAX_HALF		64u
+/* Ranges of blocks that a walk has found to be unreadable, that it remembers. */
+#define QVAULT_BAD_RANGES	256u
+/* Blocks that it reads, and perhaps writes, at once. */
+#define QVAULT_WALK_BLOCKS	32u
 /* Blocks of metadata that are read at once. */
 #define QVAULT_READS		64u
 /* Leaves that are read ahead at a time, one after the other. */

@@ -218,18 +218,35 @@ static int merge_nodes(struct merge *m, struct qvault_delta *delta)
 	return pass_damage(m, clear_unmapped(m, m->unmapped_end, &delta->nodes));
 }
 
-/* A pass of its own, before that of what has changed. */
-static int heal(struct merge *m)
+/* Nodes of generations that are to go; what cannot be read stays. */
+static int renew(struct merge *m, u32 gens)
 {
 	int err;
 
-	if (likely(!qvault_heal_begin(m->v)))
-		return 0;
-	err = qvault_heal_visit(&m->tree);
+	err = qvault_cursor_renew_gens(&m->tree, gens);
+	if (!err || err == -EILSEQ)
+		err = qvault_cursor_finish(&m->tree);
 	if (!err)
-		err = qvault_heal_visit(&m->map);
+		err = qvault_cursor_renew_gens(&m->map, gens);
+	return err && err != -EILSEQ ? err : qvault_cursor_finish(&m->map);
+}
+
+/* Nodes that are written anew although nothing in them changes: passes of their own. */
+static int renew_and_heal(struct merge *m)
+{
+	u32 gens = READ_ONCE(m->v->walk.renew);
+	bool heals = qvault_heal_begin(m->v);
+	int err = 0;
+
+	if (likely(!heals && !gens))
+		return 0;
+	if (heals)
+		err = qvault_heal_visit(&m->tree) ?: qvault_heal_visit(&m->map);
 	/* Nodes may be written again now, to the same places. */
-	return err ?: qvault_batch_wait(m->batch);
+	err = err ?: qvault_batch_wait(m->batch);
+	if (!err && gens)
+		err = renew(m, gens) ?: qvault_batch_wait(m->batch);
+	return err;
 }
 
 static int finish_merge(struct merge *m)
@@ -247,7 +264,7 @@ static int merge_delta(struct merge *m, struct qvault_delta *delta)
 	int err;
 
 	qvault_delta_sort(m->v, delta);
-	err = heal(m);
+	err = renew_and_heal(m);
 	if (!err)
 		err = merge_nodes(m, delta);
 	if (!err && m->damaged)
@@ -333,7 +350,7 @@ static int merge_parts(struct merge *m, struct qvault_replay *r)
 	struct qvault_delta *delta = &m->v->delta[m->v->live];
 	int more = 1, err;
 
-	err = heal(m);
+	err = renew_and_heal(m);
 	while (!err && more > 0) {
 		qvault_delta_sort(m->v, delta);
 		m->ahead_end = 0;
@@ -454,7 +471,7 @@ static int one_round(struct qvault *v)
 	qvault_alloc_frozen(v);
 	/* A block that was set aside comes back only after a flush: with a record. */
 	if (!idle || !qvault_delta_empty(delta) || qvault_alloc_aside(v) ||
-	    READ_ONCE(v->heal.nr)) {
+	    READ_ONCE(v->heal.nr) || READ_ONCE(v->walk.renew)) {
 		err = merge_and_anchor(v, delta);
 		if (err)
 			return err;

@@ -210,6 +210,30 @@ struct qvault_disk_generation {
 
 static_assert(sizeof(struct qvault_disk_generation) == 48);
 
+/* ---- A pass over the volume ---- */
+
+enum qvault_walk_kind {
+	QVAULT_WALK_NONE = 0,
+	QVAULT_WALK_SCRUB = 1,		/* all is read and verified */
+	QVAULT_WALK_RESEAL = 2,		/* all is sealed by the generation that seals */
+};
+
+enum qvault_walk_phase {
+	QVAULT_WALK_TREE = 0,
+	QVAULT_WALK_MAP = 1,
+};
+
+/* So that it goes on where it was.  All zeros: there is none. */
+struct qvault_disk_walk {
+	__u8   kind;			/*  0 */
+	__u8   phase;			/*  1 */
+	__u8   reserved[6];		/*  2: zero */
+	__le64 next;			/*  8: leaf of the tree, or of the map */
+	__le64 bad;			/* 16: blocks that could not be read */
+};
+
+static_assert(sizeof(struct qvault_disk_walk) == 24);
+
 /* ---- Records ---- */
 
 #define QVAULT_CHECK_SIZE	16
@@ -248,7 +272,8 @@ struct qvault_disk_anchor {
 	__le32 settle;			/*  236: seconds; 0: not shared between hosts */
 	__u8   reserved1[16];		/*  240: zero */
 	struct qvault_disk_generation gen[QVAULT_GENERATIONS];	/* 256 */
-	__u8   reserved2[64];		/*  640: zero */
+	struct qvault_disk_walk walk;	/*  640 */
+	__u8   reserved2[40];		/*  664: zero */
 	__u8   inline_entries[QVAULT_INLINE_SIZE];	/* 704 */
 	__u8   mac[QVAULT_ANCHOR_MAC_SIZE];		/* 4064 */
 };

@@ -37,19 +37,20 @@ static int add(struct qvault_heal *heal, enum qvault_kind kind, u64 id, u64 vers
 }
 
 /**
- * qvault_heal_found() - a node came from its second copy
+ * qvault_heal_found() - one copy of a node is bad
  * @v: vault
  * @kind: QVAULT_KIND_NODE or QVAULT_KIND_MAP
  * @root: of the tree that it was found in
  * @id: of the node
- * @node: the node
+ * @version: of it
+ * @node: the node, if it was found in use; or NULL
  *
  * If there are too many to remember it is told, and healed, another time.
  *
  * Context: Process, no spinlock held.
  */
 void qvault_heal_found(struct qvault *v, enum qvault_kind kind,
-		       const struct qvault_root *root, u64 id,
+		       const struct qvault_root *root, u64 id, u64 version,
 		       struct qvault_node *node)
 {
 	const struct qvault_root *now = kind == QVAULT_KIND_MAP ? &v->anchor.map :
@@ -58,8 +59,9 @@ void qvault_heal_found(struct qvault *v, enum qvault_kind kind,
 
 	write_lock(&v->map_lock);
 	if (root->ptr.version == now->ptr.version) {
-		added = add(&v->heal, kind, id, node->version);
-		WRITE_ONCE(node->half, added < 0);
+		added = add(&v->heal, kind, id, version);
+		if (node)
+			WRITE_ONCE(node->half, added < 0);
 	}
 	write_unlock(&v->map_lock);
 	if (added > 0)

@@ -213,6 +213,8 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 
 	w->reserved = need.bytes;
 	w->nodes = need.nodes;
+	w->found = NULL;
+	w->passed = 0;
 	err = qvault_may_write(v);
 	if (!err)
 		err = qvault_damage_refuses(v, w->logical, w->count);
@@ -225,19 +227,70 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 	return err ? qvault_write_end(v, w, err) : 0;
 }
 
+/* Does a block that was moved still have the pointer that was found?  Context: map_lock. */
+static bool is_found(struct qvault *v, const struct qvault_write *w, u32 i)
+{
+	struct qvault_ptr ptr;
+
+	if (qvault_delta_lookup(v, live(v), w->logical + i, &ptr) ||
+	    (v->frozen &&
+	     qvault_delta_lookup(v, &v->delta[!v->live], w->logical + i, &ptr)))
+		return ptr.version == w->found[i].version;
+	return w->root->ptr.version == v->anchor.tree.ptr.version;
+}
+
+/* Blocks from @first on that all take effect, or all do not.  Context: map_lock. */
+static u32 run_of(struct qvault *v, const struct qvault_write *w, u32 first, bool *effect)
+{
+	u32 n = 1;
+
+	*effect = true;
+	if (!w->found)
+		return w->count;
+	*effect = is_found(v, w, first);
+	while (first + n < w->count && is_found(v, w, first + n) == *effect)
+		n++;
+	return n;
+}
+
+static void insert_run(struct qvault *v, struct qvault_write *w, u32 first, u32 n)
+{
+	u64 logical = w->logical + first;
+	u32 i;
+
+	qvault_delta_prepare(v, live(v), logical, n, true);
+	for (i = 0; i < n; i++)
+		qvault_delta_insert(v, live(v), logical + i, &w->ptr[first + i]);
+	qvault_stream_append(v, logical, w->ptr + first, n);
+}
+
+/* A user came first: what was written in vain is free after the next commit. */
+static void pass_by(struct qvault *v, struct qvault_write *w, u32 first, u32 n)
+{
+	w->passed += n;
+	v->stream.dirty = true;
+	for (; n; n--, first++)
+		qvault_alloc_supersede(v, w->ptr[first].where);
+}
+
 /* Insert all blocks of the write at one point in the order of commits. */
 static void insert(struct qvault *v, struct qvault_write *w)
 {
-	u32 i;
+	u32 first, n;
+	bool effect;
 
 	write_lock(&v->map_lock);
-	qvault_delta_prepare(v, live(v), w->logical, w->count, true);
-	for (i = 0; i < w->count; i++)
-		qvault_delta_insert(v, live(v), w->logical + i, &w->ptr[i]);
-	qvault_stream_append(v, w->logical, w->ptr, w->count);
+	for (first = 0; first < w->count; first += n) {
+		n = run_of(v, w, first, &effect);
+		if (effect)
+			insert_run(v, w, first, n);
+		else
+			pass_by(v, w, first, n);
+	}
 	__qvault_unreserve(v, w->reserved, w->nodes);
 	write_unlock(&v->map_lock);
-	atomic64_add(w->count, &v->counters.writes);
+	if (!w->found)
+		atomic64_add(w->count, &v->counters.writes);
 }
 
 /**
@@ -407,8 +460,26 @@ static bool root_moved(struct qvault *v, const struct qvault_root *root)
 int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 		  struct qvault_ptr *ptr)
 {
-	DECLARE_BITMAP(missing, QVAULT_MAX_RUN);
 	struct qvault_root root;
+
+	return qvault_lookup_under(v, logical, count, ptr, &root);
+}
+
+/**
+ * qvault_lookup_under() - qvault_lookup() for who will ask whether that is still so
+ * @v: vault
+ * @logical: first block
+ * @count: 1..QVAULT_MAX_RUN
+ * @ptr: set
+ * @root: set to the root that was anchored then
+ *
+ * Context: sleeps; no lock held.
+ * Return: as qvault_lookup().
+ */
+int qvault_lookup_under(struct qvault *v, u64 logical, u32 count,
+			struct qvault_ptr *ptr, struct qvault_root *root)
+{
+	DECLARE_BITMAP(missing, QVAULT_MAX_RUN);
 	u64 bad = 0;
 	int err;
 
@@ -416,9 +487,9 @@ int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 	if (err)
 		return err;
 	do {
-		ask_deltas(v, logical, count, ptr, missing, &root);
-		err = ask_tree(v, &root, logical, count, ptr, missing, &bad);
-	} while (err == -EILSEQ && root_moved(v, &root));
+		ask_deltas(v, logical, count, ptr, missing, root);
+		err = ask_tree(v, root, logical, count, ptr, missing, &bad);
+	} while (err == -EILSEQ && root_moved(v, root));
 	if (err == -EILSEQ)
 		return qvault_corrupt(v, QVAULT_KIND_NODE, bad);
 	return err;

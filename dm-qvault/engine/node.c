@@ -363,6 +363,41 @@ u32 qvault_node_fetch(struct qvault *v, enum qvault_kind kind,
 }
 
 /**
+ * qvault_node_verify() - read all copies of a node from the device
+ * @v: vault
+ * @kind: QVAULT_KIND_NODE or QVAULT_KIND_MAP
+ * @level: of the node
+ * @index: of the node
+ * @ptr: its sealed pointer, not zero
+ * @root: of the tree in which it was found
+ *
+ * If one of two copies is good the other one is healed by the next checkpoint.
+ *
+ * Context: sleeps.
+ * Return: 0; -EAGAIN if memory is short; or as qvault_node_get().
+ */
+int qvault_node_verify(struct qvault *v, enum qvault_kind kind, u32 level, u64 index,
+		       const struct qvault_ptr *ptr, const struct qvault_root *root)
+{
+	struct room room = {};
+	int err, second;
+
+	if (!try_room(&room))
+		return -EAGAIN;
+	err = read_copy(v, kind, level, index, 0, ptr, &room);
+	if (qvault_node_twice(kind, level)) {
+		second = read_copy(v, kind, level, index, 1, ptr, &room);
+		if (!err != !second)
+			qvault_heal_found(v, kind, root, qvault_node_id(level, index),
+					  ptr->version, NULL);
+		if (!second)
+			err = 0;
+	}
+	free_room(&room);
+	return err;
+}
+
+/**
  * qvault_node_add() - remember a node that a checkpoint has written
  * @v: vault
  * @version: under which it was sealed

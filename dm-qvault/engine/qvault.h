@@ -34,6 +34,7 @@
 #include "history.h"
 #include "space.h"
 #include "tree.h"
+#include "walk.h"
 
 /* ---- Health (health.c) -------------------------------------------------- */
 
@@ -65,6 +66,13 @@ struct qvault_write {
 	u32 reserved;			/* bytes of the log */
 	u32 nodes;			/* of the delta, promised */
 	u8 gen;				/* of all blocks */
+	/*
+	 * Of a block that is only moved: it takes effect if it still has the pointer that
+	 * was found, under this root.  Set after the begin; NULL: a user's.
+	 */
+	const struct qvault_ptr *found;
+	const struct qvault_root *root;
+	u32 passed;			/* blocks that had another one; set at the end */
 	struct qvault_ptr ptr[];
 };
 
@@ -72,6 +80,8 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w);
 int qvault_write_end(struct qvault *v, struct qvault_write *w, int err);
 int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 		  struct qvault_ptr *ptr);
+int qvault_lookup_under(struct qvault *v, u64 logical, u32 count,
+			struct qvault_ptr *ptr, struct qvault_root *root);
 int qvault_unmap(struct qvault *v, u64 logical, u64 count);
 
 /*
@@ -203,6 +213,8 @@ struct qvault {
 
 	/* Locking: map_lock; those that a checkpoint has taken, checkpoint_mutex. */
 	struct qvault_heal heal;
+
+	struct qvault_walk walk;	/* see walk.h */
 
 	struct merge *merge;		/* Locking: checkpoint_mutex; checkpoint.c */
 	u64 *changes;			/* Locking: checkpoint_mutex */

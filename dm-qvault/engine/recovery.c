@@ -37,7 +37,8 @@ static int check_root(struct qvault *v, enum qvault_kind kind,
 	if (err)
 		return err;
 	if (node->half)
-		qvault_heal_found(v, kind, root, qvault_node_id(root->level, 0), node);
+		qvault_heal_found(v, kind, root, qvault_node_id(root->level, 0),
+				  node->version, node);
 	qvault_node_put(v, node);
 	return 0;
 }
@@ -288,6 +289,7 @@ static int attach(struct qvault *v, struct qvault_disk_anchor *record)
 	err = make_room(v);
 	if (err)
 		return refuse(v, "not enough memory", err);
+	qvault_walk_attached(v, &record->walk);
 	if (v->settle && !v->read_only && !v->let_go)
 		err = share(v, record);
 	return err ?: recover(v, record);

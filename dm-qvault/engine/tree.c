@@ -29,6 +29,11 @@ static u64 index_of(u32 level, u64 leaf)
 	return leaf >> (QVAULT_FANOUT_SHIFT * level);
 }
 
+static enum qvault_use use_of(enum qvault_kind kind)
+{
+	return kind == QVAULT_KIND_MAP ? QVAULT_USE_MAP : QVAULT_USE_READ;
+}
+
 /* From a node of @level, which is given back, down to the child above leaf @index. */
 static void descend(struct qvault *v, struct qvault_node *node, u32 level,
 		    u64 index, struct qvault_ptr *ptr)
@@ -58,8 +63,7 @@ int qvault_tree_find_at(struct qvault *v, enum qvault_kind kind,
 			const struct qvault_root *root, u32 at, u64 index,
 			struct qvault_ptr *ptr, u64 *bad)
 {
-	enum qvault_use use = kind == QVAULT_KIND_MAP ? QVAULT_USE_MAP :
-							QVAULT_USE_READ;
+	enum qvault_use use = use_of(kind);
 	struct qvault_node *node;
 	u32 level;
 	int err;
@@ -80,10 +84,98 @@ int qvault_tree_find_at(struct qvault *v, enum qvault_kind kind,
 		if (unlikely(READ_ONCE(node->half)))
 			qvault_heal_found(v, kind, root,
 					  qvault_node_id(level, index_of(level, index)),
-					  node);
+					  node->version, node);
 		descend(v, node, level, index, ptr);
 	}
 	return 0;
+}
+
+/**
+ * qvault_tree_child() - from a node down to the child above a leaf
+ * @v: vault
+ * @kind: which tree
+ * @level: of the node, not 0
+ * @leaf: leaf or map block
+ * @ptr: of the node; of the child afterwards
+ *
+ * Context: sleeps.
+ * Return: 0 or a negative errno, as qvault_node_get().
+ */
+int qvault_tree_child(struct qvault *v, enum qvault_kind kind, u32 level, u64 leaf,
+		      struct qvault_ptr *ptr)
+{
+	struct qvault_node *node;
+	int err;
+
+	err = qvault_node_get(v, use_of(kind), kind, level, index_of(level, leaf), ptr,
+			      &node);
+	if (!err)
+		descend(v, node, level, leaf, ptr);
+	return err;
+}
+
+/* The first child of a node, from @slot on, with any of these generations. */
+static u32 next_child(const struct qvault_node *node, u32 slot, u32 gens,
+		      struct qvault_ptr *ptr)
+{
+	const struct qvault_disk_node *disk = node->data;
+
+	for (; slot < QVAULT_FANOUT; slot++) {
+		qvault_ptr_from_disk(ptr, &disk->ptr[slot]);
+		if (qvault_ptr_gens(ptr) & gens)
+			break;
+	}
+	return slot;
+}
+
+/**
+ * qvault_tree_next() - find the next leaf that is not empty
+ * @v: vault
+ * @kind: which tree
+ * @root: its root
+ * @from: first leaf or map block to look at
+ * @gens: only such that have something of one of these generations in them
+ * @leaf: set
+ * @bad: set to the id of a node that cannot be read
+ *
+ * What has nothing of these costs nothing, however large it is.
+ *
+ * Context: sleeps.
+ * Return: 1; 0 if there is none; or a negative errno, as qvault_node_get().
+ */
+int qvault_tree_next(struct qvault *v, enum qvault_kind kind,
+		     const struct qvault_root *root, u64 from, u32 gens, u64 *leaf,
+		     u64 *bad)
+{
+	struct qvault_ptr ptr = root->ptr;
+	struct qvault_node *node;
+	u32 level = root->level, slot;
+	int err;
+
+	if (!(qvault_ptr_gens(&ptr) & gens))
+		return 0;
+	while (level && qvault_root_covers(root, from)) {
+		*bad = qvault_node_id(level, index_of(level, from));
+		err = qvault_node_get(v, use_of(kind), kind, level, index_of(level, from),
+				      &ptr, &node);
+		if (err)
+			return err;
+		slot = next_child(node, slot_of(level, from), gens, &ptr);
+		qvault_node_put(v, node);
+		if (slot != slot_of(level, from))
+			from = ((from >> (QVAULT_FANOUT_SHIFT * level) <<
+				 QVAULT_FANOUT_SHIFT) + slot) <<
+			       (QVAULT_FANOUT_SHIFT * (level - 1));
+		if (slot < QVAULT_FANOUT) {
+			level--;
+			continue;
+		}
+		/* Nothing more below this node: go on from the root. */
+		level = root->level;
+		ptr = root->ptr;
+	}
+	*leaf = from;
+	return qvault_root_covers(root, from);
 }
 
 /**
@@ -300,7 +392,8 @@ static int get(struct qvault_cursor *c, u32 level, u64 index,
 	}
 	if (!err && unlikely(READ_ONCE((*node)->half)))
 		qvault_heal_found(c->v, c->kind, &c->anchored,
-				  qvault_node_id(level, index), *node);
+				  qvault_node_id(level, index), (*node)->version,
+				  *node);
 	return err;
 }
 
@@ -561,6 +654,54 @@ int qvault_cursor_renew(struct qvault_cursor *c, u64 id, u64 version)
 	if (!err && c->step[level].anchored.version == version)
 		c->step[level].dirty = true;
 	return err;
+}
+
+/* Generations of the child above @leaf and, unless it is a leaf, of all below that. */
+static u32 nodes_below(const struct qvault_cursor *c, u32 level, u64 leaf)
+{
+	const struct qvault_disk_node *disk = c->step[level].data;
+	struct qvault_ptr ptr;
+
+	qvault_ptr_from_disk(&ptr, &disk->ptr[slot_of(level, leaf)]);
+	if (level == 1)
+		ptr.below = 0;
+	return qvault_ptr_gens(&ptr);
+}
+
+/**
+ * qvault_cursor_renew_gens() - write all nodes of some generations anew
+ * @c: cursor, not moved yet; not finished
+ * @gens: of them
+ *
+ * Not what the nodes of the lowest level of the tree point to.
+ *
+ * Context: sleeps.
+ * Return: 0 or a negative errno; as qvault_cursor_leaf().
+ */
+int qvault_cursor_renew_gens(struct qvault_cursor *c, u32 gens)
+{
+	u32 level = c->tree->top, shift;
+	struct qvault_step *step;
+	u64 leaf = 0;
+	int err;
+
+	while (leaf < c->tree->count[0]) {
+		err = load_path(c, level, leaf);
+		if (err)
+			return err;
+		step = &c->step[level];
+		if (step->anchored.version && BIT(step->anchored.gen) & gens)
+			step->dirty = true;
+		if (level && nodes_below(c, level, leaf) & gens) {
+			level--;
+			continue;
+		}
+		/* Nothing more below the next child: go on behind it, from the root. */
+		shift = level ? QVAULT_FANOUT_SHIFT * (level - 1) : 0;
+		leaf = ((leaf >> shift) + 1) << shift;
+		level = c->tree->top;
+	}
+	return 0;
 }
 
 /**

@@ -222,6 +222,8 @@ struct qvault_node *qvault_node_find(struct qvault *v, u64 version);
 int qvault_node_get(struct qvault *v, enum qvault_use use,
 		    enum qvault_kind kind, u32 level, u64 index,
 		    const struct qvault_ptr *ptr, struct qvault_node **node);
+int qvault_node_verify(struct qvault *v, enum qvault_kind kind, u32 level, u64 index,
+		       const struct qvault_ptr *ptr, const struct qvault_root *root);
 
 /* A node that will be needed. */
 struct qvault_want {
@@ -265,6 +267,11 @@ static inline int qvault_tree_find(struct qvault *v, enum qvault_kind kind,
 	return qvault_tree_find_at(v, kind, root, 0, index, ptr, bad);
 }
 
+int qvault_tree_child(struct qvault *v, enum qvault_kind kind, u32 level, u64 leaf,
+		      struct qvault_ptr *ptr);
+int qvault_tree_next(struct qvault *v, enum qvault_kind kind,
+		     const struct qvault_root *root, u64 from, u32 gens, u64 *leaf,
+		     u64 *bad);
 struct qvault_node *qvault_tree_cached(struct qvault *v,
 				       const struct qvault_root *root, u64 index);
 
@@ -309,6 +316,7 @@ void qvault_cursor_dirty(struct qvault_cursor *c);
 void qvault_cursor_needless(struct qvault_cursor *c, u64 from, u64 end);
 int qvault_cursor_next(struct qvault_cursor *c, u64 from, u64 end, u64 *index);
 int qvault_cursor_renew(struct qvault_cursor *c, u64 id, u64 version);
+int qvault_cursor_renew_gens(struct qvault_cursor *c, u32 gens);
 int qvault_cursor_finish(struct qvault_cursor *c);
 
 /* ---- Nodes that come before they are asked for (ahead.c) ---------------- */
@@ -348,7 +356,7 @@ struct qvault_heal {
 };
 
 void qvault_heal_found(struct qvault *v, enum qvault_kind kind,
-		       const struct qvault_root *root, u64 id,
+		       const struct qvault_root *root, u64 id, u64 version,
 		       struct qvault_node *node);
 bool qvault_heal_begin(struct qvault *v);
 int qvault_heal_visit(struct qvault_cursor *c);

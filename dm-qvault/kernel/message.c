@@ -11,6 +11,11 @@
  *   hold			a checkpoint, and all that its record reaches stays
  *   held			the record that is held, in hexadecimal digits
  *   release <sequence>		lets go of it; fails if it did not stay until now
+ *   walk scrub [<KiB/s>]	read and verify all there is
+ *   walk reseal [<KiB/s>]	seal anew all that is of an older generation
+ *   walk stop			no further
+ *   walk status		<kind> <phase> <next> <leaves> <looked> <moved> <bad> <KiB/s>
+ *   walk bad <n>		the n-th range that cannot be read: <first> <count>
  *
  * A key is named as in the table line.
  */
@@ -20,6 +25,17 @@ static int complain(struct dm_target *ti, const char *what)
 {
 	DMERR("%s: %s", dm_table_device_name(ti->table), what);
 	return -EINVAL;
+}
+
+static bool is(const char *word, const char *what)
+{
+	return !strcmp(word, what);
+}
+
+static int unknown(struct dm_target *ti)
+{
+	return complain(ti,
+			"unknown message: commit, checkpoint, generation, key, hold, held, release, walk");
 }
 
 /* Who waits holds no lock, and can be killed: the devices need not answer. */
@@ -210,18 +226,75 @@ static int release(struct qvault *v, struct dm_target *ti, const char *sequence)
 	return qvault_release(v, number);
 }
 
+/* ---- Walks --------------------------------------------------------------- */
+
+static const char *const walk_names[] = {
+	[QVAULT_WALK_NONE] = "none",
+	[QVAULT_WALK_SCRUB] = "scrub",
+	[QVAULT_WALK_RESEAL] = "reseal",
+};
+
+static int tell_walk(struct qvault_volume *vol, char *result, unsigned int maxlen)
+{
+	const struct qvault_walk *w = &vol->v.walk;
+
+	scnprintf(result, maxlen, "%s %s %llu %llu %llu %llu %llu %u",
+		  walk_names[READ_ONCE(w->kind)],
+		  READ_ONCE(w->phase) == QVAULT_WALK_MAP ? "map" : "tree",
+		  READ_ONCE(w->next), qvault_walk_length(&vol->v), READ_ONCE(w->looked),
+		  READ_ONCE(w->moved), READ_ONCE(w->bad), READ_ONCE(vol->walk_rate));
+	return 1;
+}
+
+static int tell_bad(struct qvault_volume *vol, struct dm_target *ti, const char *word,
+		    char *result, unsigned int maxlen)
+{
+	const struct qvault_walk *w = &vol->v.walk;
+	u32 n;
+
+	if (kstrtou32(word, 10, &n))
+		return complain(ti, "walk bad is asked with a number");
+	if (n >= smp_load_acquire(&w->nr_ranges))
+		return -ENOENT;
+	scnprintf(result, maxlen, "%llu %llu", w->range[n].first,
+		  READ_ONCE(w->range[n].count));
+	return 1;
+}
+
+static int ask_walk(struct qvault_volume *vol, struct dm_target *ti,
+		    enum qvault_walk_kind kind, const char *rate)
+{
+	void *wish;
+	u32 kib = 0;
+
+	if (qvault_ephemeral(&vol->v))
+		return -EOPNOTSUPP;
+	if (rate && kstrtou32(rate, 10, &kib))
+		return complain(ti, "the rate of a walk is a number of KiB a second");
+	wish = qvault_walk_wish(kind, kib);
+	return wish ? ask(vol, &qvault_errand_walk, wish) : -ENOMEM;
+}
+
+static int walk_message(struct qvault_volume *vol, struct dm_target *ti,
+			unsigned int argc, char **argv, char *result,
+			unsigned int maxlen)
+{
+	const char *more = argc > 1 ? argv[1] : NULL;
+
+	if (is(argv[0], "scrub"))
+		return ask_walk(vol, ti, QVAULT_WALK_SCRUB, more);
+	if (is(argv[0], "reseal"))
+		return ask_walk(vol, ti, QVAULT_WALK_RESEAL, more);
+	if (more && is(argv[0], "bad"))
+		return tell_bad(vol, ti, more, result, maxlen);
+	if (!more && is(argv[0], "stop"))
+		return ask(vol, &qvault_errand_stop, NULL);
+	if (!more && is(argv[0], "status"))
+		return tell_walk(vol, result, maxlen);
+	return unknown(ti);
+}
+
 /* ---- Which one ----------------------------------------------------------- */
-
-static bool is(const char *word, const char *what)
-{
-	return !strcmp(word, what);
-}
-
-static int unknown(struct dm_target *ti)
-{
-	return complain(ti,
-			"unknown message: commit, checkpoint, generation, key, hold, held, release");
-}
 
 static int one_word(struct dm_target *ti, const char *word, char *result,
 		    unsigned int maxlen)
@@ -263,6 +336,8 @@ int qvault_message(struct dm_target *ti, unsigned int argc, char **argv,
 		return release(&tgt->vol->v, ti, argv[1]);
 	if (argc == 2 && is(argv[0], "key") && is(argv[1], "wipe"))
 		return while_suspended(tgt->vol, ti, NULL);
+	if ((argc == 2 || argc == 3) && is(argv[0], "walk"))
+		return walk_message(tgt->vol, ti, argc - 1, argv + 1, result, maxlen);
 	if (argc == 3 && is(argv[0], "key") &&
 	    (is(argv[1], "change") || is(argv[1], "set")))
 		return key_message(tgt->vol, ti, argv[1], argv[2]);

@@ -119,6 +119,7 @@ struct qvault_volume {
 	struct workqueue_struct *again_wq;
 	struct workqueue_struct *commit_wq;
 	struct workqueue_struct *checkpoint_wq;
+	struct workqueue_struct *walk_wq;	/* one work at a time */
 	struct workqueue_struct *trim_wq;
 
 	struct qvault_lane in;		/* for reads */
@@ -162,6 +163,12 @@ struct qvault_volume {
 	struct work_struct checkpoint_work;
 	struct work_struct trim_work;
 	struct qvault_ahead ahead[QVAULT_LEAVES_AHEAD];
+
+	struct delayed_work walk_work;
+	/* Of its thread alone, but for the rate. */
+	u32 walk_rate;			/* KiB/s; 0: as users leave room */
+	u64 walk_owed;			/* ns that it still has to wait */
+	u64 walk_users;			/* what users had done by the last step */
 
 	/* Was a page swapped out to it?  Hint: a stale one is no worse than a race. */
 	bool swapped;
@@ -261,10 +268,12 @@ struct qvault_errand {
 	/* What it takes over of @arg it sets to NULL, or to what is to be freed. */
 	int (*run)(struct qvault *v, void **arg);
 	void (*free)(void *arg);	/* NULL: there is never one */
-	bool short_one;			/* waits for commits only, not for checkpoints */
+	/* The thread that does it: what waits for commits only does not wait for more. */
+	enum { QVAULT_ON_CHECKPOINT, QVAULT_ON_COMMIT, QVAULT_ON_WALK } on;
 };
 
 extern const struct qvault_errand qvault_errand_commit, qvault_errand_checkpoint;
+extern const struct qvault_errand qvault_errand_walk, qvault_errand_stop;
 
 struct qvault_request *qvault_request(struct qvault_volume *vol,
 				      const struct qvault_errand *errand, void *arg);
@@ -363,12 +372,20 @@ void qvault_flush_kick(struct qvault_volume *vol);
 void qvault_readahead_init(struct qvault_volume *vol);
 void qvault_readahead_stop(struct qvault_volume *vol);
 
+/* ---- walker.c ----------------------------------------------------------- */
+
+void *qvault_walk_wish(enum qvault_walk_kind kind, u32 rate);
+void qvault_walk_init(struct qvault_volume *vol);
+void qvault_walk_start(struct qvault_volume *vol);
+void qvault_walk_stop(struct qvault_volume *vol);
+
 /* ---- report.c ----------------------------------------------------------- */
 
 void qvault_report_init(struct qvault_volume *vol);
 void qvault_report_exit(struct qvault_volume *vol);
 void qvault_report_table(struct qvault_volume *vol, struct dm_table *table);
 void qvault_report_loss(struct qvault *v, int err);
+void qvault_report_walk(struct qvault *v, u64 bad);
 
 /* ---- status.c ----------------------------------------------------------- */
 

@@ -242,6 +242,25 @@ void qvault_report_loss(struct qvault *v, int err)
 }
 
 /**
+ * qvault_report_walk() - say that a walk has ended
+ * @v: the vault
+ * @bad: blocks that it could not read
+ *
+ * Context: Process, no spinlock held.
+ */
+void qvault_report_walk(struct qvault *v, u64 bad)
+{
+	struct qvault_volume *vol = qvault_volume_of(v);
+	char detail[64];
+
+	if (bad)
+		DMERR("%s: %llu blocks of the volume cannot be read", dm_device_name(vol->md),
+		      bad);
+	snprintf(detail, sizeof(detail), "QVAULT_BAD=%llu", bad);
+	send_event(vol, "QVAULT_EVENT=walk", detail);
+}
+
+/**
  * qvault_report_corruption() - say that the data device gave back a wrong block
  * @v: the vault
  * @kind: what kind of block

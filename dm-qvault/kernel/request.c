@@ -50,8 +50,21 @@ static int run_checkpoint(struct qvault *v, void **arg)
 	return qvault_checkpoint(v);
 }
 
-const struct qvault_errand qvault_errand_commit = { .run = run_commit, .short_one = true };
+const struct qvault_errand qvault_errand_commit = { .run = run_commit, .on = QVAULT_ON_COMMIT };
 const struct qvault_errand qvault_errand_checkpoint = { .run = run_checkpoint };
+
+static struct workqueue_struct *queue_of(struct qvault_volume *vol,
+					 const struct qvault_errand *errand)
+{
+	switch (errand->on) {
+	case QVAULT_ON_COMMIT:
+		return vol->commit_wq;
+	case QVAULT_ON_WALK:
+		return vol->walk_wq;
+	default:
+		return vol->checkpoint_wq;
+	}
+}
 
 /**
  * qvault_request() - ask for something
@@ -78,8 +91,7 @@ struct qvault_request *qvault_request(struct qvault_volume *vol,
 	request->errand = errand;
 	request->arg = arg;
 	refcount_set(&request->users, 2);
-	queue_work(errand->short_one ? vol->commit_wq : vol->checkpoint_wq,
-		   &request->work);
+	queue_work(queue_of(vol, errand), &request->work);
 	return request;
 }
 

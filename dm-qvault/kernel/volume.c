@@ -42,8 +42,10 @@ static int make_queues(struct qvault_volume *vol)
 	/* Likewise. */
 	vol->trim_wq = alloc_ordered_workqueue("qvault_trim/%s",
 					       WQ_MEM_RECLAIM | WQ_FREEZABLE, name);
+	vol->walk_wq = alloc_ordered_workqueue("qvault_walk/%s",
+					       WQ_MEM_RECLAIM | WQ_FREEZABLE, name);
 	return vol->write_wq && vol->read_wq && vol->end_wq && vol->again_wq &&
-	       vol->commit_wq && vol->checkpoint_wq && vol->trim_wq ? 0 : -ENOMEM;
+	       vol->commit_wq && vol->checkpoint_wq && vol->trim_wq && vol->walk_wq ? 0 : -ENOMEM;
 }
 
 static int make_engine(struct qvault_volume *vol)
@@ -77,6 +79,7 @@ static void teardown(struct qvault_volume *vol)
 	free_queue(vol->read_wq);
 	free_queue(vol->end_wq);
 	free_queue(vol->again_wq);
+	free_queue(vol->walk_wq);
 	free_queue(vol->commit_wq);
 	free_queue(vol->checkpoint_wq);
 	free_queue(vol->trim_wq);
@@ -113,6 +116,7 @@ static struct qvault_volume *alloc_volume(struct qvault_target *tgt)
 	qvault_report_init(vol);
 	qvault_flush_init(vol);
 	qvault_readahead_init(vol);
+	qvault_walk_init(vol);
 	use_devices(vol, tgt);
 	return vol;
 }
@@ -384,6 +388,7 @@ struct qvault_volume *qvault_volume_running(const struct mapped_device *md)
 static void be_still(struct qvault_volume *vol)
 {
 	qvault_flush_stop(vol);
+	qvault_walk_stop(vol);
 	/* Only reads ask for it. */
 	qvault_readahead_stop(vol);
 }
@@ -492,6 +497,8 @@ int qvault_volume_resume(struct qvault_volume *vol, struct qvault_target *tgt)
 		err = vol->attached ? resume_vault(vol) : attach_vault(vol);
 	if (err)
 		be_still(vol);
+	else if (!qvault_crypto_is_wiped(vol->v.crypto))
+		qvault_walk_start(vol);
 	mutex_unlock(&vol->life_mutex);
 	memalloc_noio_restore(noio);
 	return err;

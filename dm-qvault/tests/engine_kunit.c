@@ -188,8 +188,8 @@ static void one_small_commit_costs(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, data->reads);
 	KUNIT_EXPECT_EQ(test, 20, data->writes);
 	KUNIT_EXPECT_EQ(test, 20, data->flushes);
-	/* Whether nobody else was here. */
-	KUNIT_EXPECT_EQ(test, 20, anchor->reads);
+	/* Both slots: whether nobody else was here, and the newest record is still there. */
+	KUNIT_EXPECT_EQ(test, 40, anchor->reads);
 	KUNIT_EXPECT_EQ(test, 20, anchor->writes);
 	KUNIT_EXPECT_EQ(test, 20, anchor->fuas);
 	/* Nothing new, nothing written. */

@@ -11,7 +11,7 @@ set -euo pipefail
 program=$("$check_top/tests/lab/guest-program" functional)
 faults=$("$check_top/tests/lab/guest-program" faults)
 # The long ones first, or the last would run alone.
-[ $# -gt 0 ] || set -- faults attached life space huge ephemeral swap basic fio counters keys resize filesystems damage shared suspend corners udev
+[ $# -gt 0 ] || set -- faults attached life space huge ephemeral swap basic fio counters keys resize filesystems damage scrub shared suspend corners udev
 for script in "$@"; do
 	file=$check_top/tests/functional/$script.sh
 	mem=$(sed -n 's/^# mem: //p' "$file")

@@ -42,6 +42,8 @@ struct operation {
 	bool (*run)(struct lab *l, u32 n);	/* true: a fault was injected */
 	bool silent;	/* it may end well although a request failed */
 	bool heals;	/* or if it was for a node that stands twice */
+	/* Or if it was read ahead: who needs it reads it once more. */
+	bool guesses;
 	bool commits;	/* it is no more than a commit */
 };
 

@@ -27,7 +27,7 @@ static const struct option {
 #define OPTION(f) { #f, offsetof(struct params, f), sizeof(((struct params *)0)->f) }
 	OPTION(data_blocks), OPTION(logical_blocks), OPTION(log_blocks),
 	OPTION(lives), OPTION(clients), OPTION(ops), OPTION(max_len),
-	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(other_memory), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(generations), OPTION(keys), OPTION(holds), OPTION(reserve), OPTION(shortage),
+	OPTION(explore), OPTION(adversary), OPTION(faults), OPTION(memory_mib), OPTION(other_memory), OPTION(lazy), OPTION(bursts), OPTION(slow), OPTION(commits), OPTION(generations), OPTION(keys), OPTION(holds), OPTION(passes), OPTION(reserve), OPTION(shortage),
 	OPTION(tight), OPTION(walk), OPTION(ephemeral), OPTION(discards),
 	OPTION(real), OPTION(fill), OPTION(attacks), OPTION(hostile), OPTION(forks), OPTION(shared),
 	OPTION(fail_io_at), OPTION(fail_alloc_at), OPTION(tear), OPTION(max_states),
@@ -199,6 +199,7 @@ static void choose(struct params *p, u64 seed)
 	choose_growth(p, &rng);
 	p->keys = rng_chance(&rng, 30) ? 1 + rng_below(&rng, 30) : 0;
 	p->holds = rng_chance(&rng, 40) ? 1 + rng_below(&rng, 200) : 0;
+	p->passes = rng_chance(&rng, 40) ? 1 + rng_below(&rng, 100) : 0;
 	p->copies = rng_chance(&rng, 50) ? 10 : 0;
 	p->shared = !p->forks && !p->ephemeral && rng_chance(&rng, 25);
 	for (i = 0; i < ARRAY_SIZE(options); i++)
@@ -407,6 +408,9 @@ static void report(double seconds)
 	printf("%llu records held: %llu stayed until they were released, %llu were ended\n",
 	       (unsigned long long)totals.holds, (unsigned long long)totals.holds_kept,
 	       (unsigned long long)totals.holds_ended);
+	printf("%llu steps of scrubs and reseals, %llu of them to the end; %llu blocks sealed anew\n",
+	       (unsigned long long)totals.steps, (unsigned long long)totals.passes,
+	       (unsigned long long)totals.moved);
 	printf("%llu ephemeral lives on a copy: %llu seals, each under a key of its own\n",
 	       (unsigned long long)totals.copies, (unsigned long long)totals.copy_seals);
 	printf("%llu lives with a storage that lies: %llu wrong answers, %llu writes lost or astray\n",

@@ -99,6 +99,26 @@ static void check_carried(struct world *world, u64 logical,
 				  (unsigned long long)logical + i);
 }
 
+/* A block has moved: it holds what it held, and was not unmapped meanwhile. */
+static void moved(struct world *world, u64 logical, const struct qvault_ptr *ptr,
+		  u32 count)
+{
+	struct effect e;
+	u32 i;
+
+	world->oracle.now++;
+	trace(world, "move", logical, count, ptr->version, ptr->where);
+	totals.moved += count;
+	for (i = 0; i < count; i++) {
+		e = oracle_at(&world->oracle, logical + i, world->oracle.now);
+		if (!e.value)
+			shim_fail("block %llu has moved, and is unmapped",
+				  (unsigned long long)logical + i);
+		touch(world->sim, logical + i);
+		oracle_effect(&world->oracle, logical + i, e.value, ptr[i].version);
+	}
+}
+
 void __wrap_qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
 			       struct qvault_delta *to, u32 level, u64 index)
 {
@@ -120,6 +140,8 @@ void __wrap_qvault_stream_append(struct qvault *v, u64 logical,
 
 	if (world && world->carrying) {
 		check_carried(world, logical, ptr, count);
+	} else if (world && world->walker && world->walker == task_current) {
+		moved(world, logical, ptr, count);
 	} else if (world) {
 		if (!a)
 			shim_fail("something is mapped that nobody wrote");
@@ -553,6 +575,37 @@ int op_generation(struct client *c)
 	return err;
 }
 
+/* Some steps of a walk, if nobody else makes them. */
+void op_walk(struct client *c, u32 steps)
+{
+	struct world *world = c->world;
+	struct qvault *v = &world->v;
+	u64 bad = v->walk.bad;
+	int err = 0;
+
+	if (world->walker)
+		return;
+	world->walker = task_current;
+	if (!v->walk.kind || rng_chance(&c->rng, 2))
+		err = qvault_walk_begin(v, rng_chance(&c->rng, 50) ? QVAULT_WALK_SCRUB :
+								     QVAULT_WALK_RESEAL);
+	else
+		err = 1;
+	while (err > 0 && steps--) {
+		err = qvault_walk_step(v);
+		totals.steps++;
+		totals.passes += !err;
+	}
+	world->walker = NULL;
+	if (err < 0 && err != -EAGAIN && v->mode == QVAULT_MODE_WRITE &&
+	    !(err == -ENOSPC && world->rotten))
+		check_error(world, "walk", err, 0, 0);
+	if (v->walk.bad > bad && !world->expect_corruption && !world->expect_failure &&
+	    !world->expect_data_loss && !world->rotten)
+		shim_fail("a walk finds %llu bad blocks, and nobody did anything",
+			  (unsigned long long)(v->walk.bad - bad));
+}
+
 /* ---- At random ---- */
 
 /* Mostly within a few hot places, so that operations meet. */
@@ -639,6 +692,8 @@ void op_random(struct client *c)
 	if (!c->world->ephemeral && !sim->p.forks &&
 	    rng_below(&c->rng, 1000) < sim->p.holds)
 		op_hold(c);
+	if (rng_below(&c->rng, 1000) < sim->p.passes)
+		op_walk(c, 1 + rng_below(&c->rng, 8));
 	logical = random_block(c, blocks);
 	n = min_t(u64, random_length(c, sim->p.max_len), blocks - logical);
 	if (what < 5 && rng_chance(&c->rng, sim->p.bursts))

@@ -346,11 +346,15 @@ static void batch_end_io(struct io *io)
 }
 
 /* Data go where data blocks are, all else where they are not. */
-static void check_place(struct qvault *v, u64 block)
+static void check_place(struct world *world, u64 block)
 {
+	struct qvault *v = &world->v;
 	u64 group;
 	u32 bit;
 
+	/* A walk writes both: its own blocks, and nodes when it makes a checkpoint. */
+	if (world->walker == task_current && block)
+		return;
 	if (!block || qvault_locate(&v->geo, block, &group, &bit))
 		shim_fail("metadata is written to block %llu",
 			  (unsigned long long)block);
@@ -361,7 +365,7 @@ void qvault_batch_write(struct qvault_batch *batch, u64 block, void *buf)
 	struct io *io;
 	int err;
 
-	check_place(batch->v, block);
+	check_place(batch->dev->world, block);
 	wait_event(batch->wait, batch->inflight < batch->limit);
 	err = qvault_share_look(batch->v);
 	if (err) {

@@ -27,6 +27,7 @@ struct params {
 	u32 commits;			/* percent of operations */
 	u32 keys;			/* permille of operations: another master key */
 	u32 holds;			/* permille: take one, or let go */
+	u32 passes;			/* permille: some steps of a scrub or a reseal */
 	u32 generations;		/* permille of operations: new keys */
 	u32 bursts;			/* percent: of one operation in twenty */
 	u32 lazy;			/* percent of hints to checkpoint not taken */
@@ -66,6 +67,7 @@ struct totals {
 	u64 copies, copy_seals;		/* ephemeral lives on a record, and theirs of seals */
 	u64 keys, either_key;		/* changed; states that two keys open */
 	u64 holds, holds_kept, holds_ended;
+	u64 steps, passes, moved;	/* leaves, walks that ended, blocks */
 	u64 elsewhere, forks, fork_seals, fork_repeats, fork_told, fork_alone;
 	u64 rotten, carried, overfull;	/* nodes, entries, checkpoints */
 	u64 half_rotten, healed;	/* nodes of which one copy was bad */
@@ -114,6 +116,7 @@ int op_commit(struct client *c);
 int op_checkpoint(struct client *c);
 void op_checkpoint_unasked(struct client *c);
 int op_generation(struct client *c);
+void op_walk(struct client *c, u32 steps);
 void op_random(struct client *c);
 void check_error(struct world *world, const char *what, int err, u64 logical, u64 count);
 void touch(struct sim *sim, u64 logical);

@@ -102,6 +102,7 @@ struct world {
 	bool attached;
 	bool ephemeral;
 	u32 generations;		/* begun by its tasks */
+	struct task *walker;		/* who makes steps of a walk, or NULL */
 
 	struct list_head writes;	/* struct active_write */
 	struct reach reach[2];		/* newest durable, and the one on its way */

@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# scrub and reencrypt: passes over a whole vault that is in use.
+# shellcheck disable=SC2317 # functions that try and must call
+set -euo pipefail
+# shellcheck source=tests/functional/lib.sh
+. "$QVAULT_TREE/tests/functional/lib.sh"
+
+disks 1 210
+slices d 200
+format --log-blocks 64 "$data" "$anchor" >/dev/null
+vault=/dev/mapper/d
+attach_d() { attach d "$data" "$anchor"; }
+message() { dmsetup message d 0 "$@"; }
+# json VERB FIELD: of its status.
+json() { ctl "$1" status d --json | sed -nE "s/^ *\"$2\": *\"?([^\",]*)\"?,?$/\1/p"; }
+generations() { ctl status d --json | tr -d ' \n' | sed -nE 's/.*"generations":(\[[^]]*\]|[0-9]+).*/\1/p'; }
+# code N COMMAND...: its exit code.
+code() {
+	local wanted=$1 is=0
+	shift
+	"$@" >/tmp/out 2>/tmp/err || is=$?
+	same "exit code of: $*" "$wanted" "$is"
+}
+
+must "attach" attach_d
+fun pattern "$vault" 1 0 20000
+fun pattern "$vault" 2 35000 1000
+
+# ---- what is refused ---------------------------------------------------------
+
+code 1 ctl scrub d
+code 1 ctl scrub begin d
+code 1 ctl scrub start d --rate 0
+code 1 ctl scrub stop d
+code 4 ctl scrub status nothing
+log_mark
+expect_fail "a rate that is none" message walk scrub fast
+expect_logged "and told why" 'the rate of a walk'
+
+# ---- scrub -------------------------------------------------------------------
+
+code 0 ctl scrub start d --wait
+same "all was verified" 21000 "$(json scrub blocks_verified)"
+same "nothing is bad" 0 "$(json scrub blocks_bad)"
+same "nothing is under way" null "$(json scrub under_way)"
+
+# With a limit: it goes on after an attach, and users are served.
+code 0 ctl scrub start d --rate 8
+sleep 1
+same "it is under way" scrub "$(json scrub under_way)"
+code 5 ctl reencrypt start d
+must "detach" detach d
+must "attach" attach_d
+same "it goes on" scrub "$(json scrub under_way)"
+try "what is written meanwhile" fun pattern "$vault" 3 100 50
+try "is there" fun verify "$vault" 3 100 50
+code 0 ctl scrub stop d
+same "it has stopped" null "$(json scrub under_way)"
+
+# While it is suspended nothing goes on, and nothing is lost.
+code 0 ctl scrub start d --rate 8
+must "suspend" ctl suspend d
+must "resume" ctl resume d
+same "it goes on" scrub "$(json scrub under_way)"
+code 0 ctl scrub stop d
+
+# ---- reencrypt ---------------------------------------------------------------
+
+before=$(generations)
+code 0 ctl reencrypt start d --mac nhpoly-aes --wait
+same "all was sealed anew" 21000 "$(json reencrypt blocks_sealed_anew)"
+must "a checkpoint" message checkpoint
+if [ "$before" != "$(generations)" ]; then
+	pass "another generation: $(generations)"
+else
+	fail "another generation" "still $before"
+fi
+try "all is there" fun verify "$vault" 1 1000 19000
+try "all is there" fun verify "$vault" 2 35000 1000
+must "detach" detach d
+must "attach" attach_d
+try "all is there" fun verify "$vault" 1 1000 19000
+
+# ---- damage ------------------------------------------------------------------
+
+must "detach" detach d
+for block in $(fun node 0 0 3 $(($(sectors "$data") / 8)) 64); do
+	dd if=/dev/urandom of="$data" bs=4096 count=1 seek="$block" conv=notrunc,fsync status=none
+done
+must "attach" attach_d
+code 6 ctl scrub start d --wait
+same "it says how much" "128 blocks of 4 KiB cannot be read:" "$(head -n 1 /tmp/out)"
+same "and where" "  block 384, 128 of them (byte 1572864)" "$(sed -n 2p /tmp/out)"
+try "the rest is there" fun verify "$vault" 2 35000 1000
+code 6 ctl reencrypt start d --wait
+must "a discard of what is lost" blkdiscard -o 1572864 -l $((128 * 4096)) "$vault"
+code 0 ctl reencrypt start d --wait
+code 0 ctl scrub start d --wait
+try "the rest is there" fun verify "$vault" 1 1000 19000
+must "detach" detach d
+finish
