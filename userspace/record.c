@@ -91,6 +91,7 @@ static const char *check_reserved(const struct qvault_disk_anchor *disk)
 {
 	if (disk->reserved0 ||
 	    !all_zero(disk->reserved1, sizeof(disk->reserved1)) ||
+	    !all_zero(disk->walk.reserved, sizeof(disk->walk.reserved)) ||
 	    !all_zero(disk->reserved2, sizeof(disk->reserved2)))
 		return "reserved bytes are not zero";
 	return NULL;

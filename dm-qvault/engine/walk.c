@@ -61,11 +61,11 @@ static void forget_verified(struct qvault_walk *w)
 
 static void note_range(struct qvault_walk *w, u64 first, u64 count)
 {
-	struct qvault_bad *last = w->range + w->nr_ranges - 1;
+	struct qvault_bad *last = w->nr_ranges ? &w->range[w->nr_ranges - 1] : NULL;
 
-	if (w->nr_ranges && last->first + last->count == first)
+	if (last && last->first + last->count == first) {
 		WRITE_ONCE(last->count, last->count + count);
-	else if (w->nr_ranges < QVAULT_BAD_RANGES) {
+	} else if (w->nr_ranges < QVAULT_BAD_RANGES) {
 		w->range[w->nr_ranges] = (struct qvault_bad){ first, count };
 		/* Who sees that there is one more sees what it is. */
 		smp_store_release(&w->nr_ranges, w->nr_ranges + 1);
@@ -273,7 +273,8 @@ static int phase_ends(struct qvault *v)
  *
  * Context: sleeps; no lock held.
  * Return: 1; 0 if the walk has ended; -EAGAIN if memory is short or a write has failed:
- * the same step is to be tried again, but not at once; or another negative errno: the vault cannot be written.
+ * the same step is to be tried again, but not at once; or another negative errno: the
+ * vault cannot be written.
  */
 int qvault_walk_step(struct qvault *v)
 {

@@ -229,7 +229,7 @@ static int parse_options(struct qvault_args *args, struct words *words, char **e
 	if (args->read_only && (args->ephemeral || !args->anchor))
 		return refuse(error, "An ephemeral vault cannot be read_only");
 	if (args->settle && (args->ephemeral || !args->anchor))
-		return refuse(error, "An ephemeral vault cannot be shared: it lets go of its anchor");
+		return refuse(error, "An ephemeral vault cannot be shared: it keeps no anchor");
 	if (args->read_only && args->grow)
 		return refuse(error, "A vault that is read_only cannot grow");
 	return 0;

@@ -254,6 +254,7 @@ static int tell_bad(struct qvault_volume *vol, struct dm_target *ti, const char 
 
 	if (kstrtou32(word, 10, &n))
 		return complain(ti, "walk bad is asked with a number");
+	/* Who added it has said what it is before. */
 	if (n >= smp_load_acquire(&w->nr_ranges))
 		return -ENOENT;
 	scnprintf(result, maxlen, "%llu %llu", w->range[n].first,
@@ -279,17 +280,17 @@ static int walk_message(struct qvault_volume *vol, struct dm_target *ti,
 			unsigned int argc, char **argv, char *result,
 			unsigned int maxlen)
 {
-	const char *more = argc > 1 ? argv[1] : NULL;
+	const char *more = argc > 2 ? argv[2] : NULL;
 
-	if (is(argv[0], "scrub"))
+	if (is(argv[1], "scrub"))
 		return ask_walk(vol, ti, QVAULT_WALK_SCRUB, more);
-	if (is(argv[0], "reseal"))
+	if (is(argv[1], "reseal"))
 		return ask_walk(vol, ti, QVAULT_WALK_RESEAL, more);
-	if (more && is(argv[0], "bad"))
+	if (more && is(argv[1], "bad"))
 		return tell_bad(vol, ti, more, result, maxlen);
-	if (!more && is(argv[0], "stop"))
+	if (!more && is(argv[1], "stop"))
 		return ask(vol, &qvault_errand_stop, NULL);
-	if (!more && is(argv[0], "status"))
+	if (!more && is(argv[1], "status"))
 		return tell_walk(vol, result, maxlen);
 	return unknown(ti);
 }
@@ -337,7 +338,7 @@ int qvault_message(struct dm_target *ti, unsigned int argc, char **argv,
 	if (argc == 2 && is(argv[0], "key") && is(argv[1], "wipe"))
 		return while_suspended(tgt->vol, ti, NULL);
 	if ((argc == 2 || argc == 3) && is(argv[0], "walk"))
-		return walk_message(tgt->vol, ti, argc - 1, argv + 1, result, maxlen);
+		return walk_message(tgt->vol, ti, argc, argv, result, maxlen);
 	if (argc == 3 && is(argv[0], "key") &&
 	    (is(argv[1], "change") || is(argv[1], "set")))
 		return key_message(tgt->vol, ti, argv[1], argv[2]);

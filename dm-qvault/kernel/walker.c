@@ -114,6 +114,7 @@ static int run_end(struct qvault *v, void **arg)
 const struct qvault_errand qvault_errand_walk = {
 	.run = run_begin, .free = free_wish, .on = QVAULT_ON_WALK,
 };
+
 const struct qvault_errand qvault_errand_stop = {
 	.run = run_end, .on = QVAULT_ON_WALK,
 };

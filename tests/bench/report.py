@@ -161,9 +161,11 @@ def grow_table(res):
         late = (g["data"]["write_bytes"] + g["anchor"]["write_bytes"] + g["checkpoint_bytes"])
         rows.append([g["size"], g["ios"], number(g["cpu_ns"] / g["ios"]),
                      f"{late / g['bytes']:.3f}", f"{g['memory_bytes'] / (1 << 20):.1f}",
-                     spread(t["format_ms"]), spread(t["attach_ms"]), spread(t["process_ms"])])
+                     spread(t["format_ms"]), spread(t["attach_ms"]), spread(t["grow_ms"]),
+                     spread(t["process_ms"])])
     return table(["size", "random 4K writes", "CPU ns each", "bytes/byte with a checkpoint",
-                  "memory MiB", "format ms", "attach ms", "of it a process's start"], rows)
+                  "memory MiB", "format ms", "attach ms", "grow from 256 MiB ms",
+                  "of it a process's start"], rows)
 
 
 def written_table(res):
@@ -206,6 +208,9 @@ def alone_table(res):
         for disk, ms in f["ms"].items():
             rows.append([f"attach with {f['used']} of {f['size']} log blocks, {disk}",
                          f"{ms:.0f} ms", f"of it a process's start: {spread(f['process_ms'])}"])
+    for c in res.of("clone"):
+        rows.append([f"clone of {c['size']}, without the copy", spread(c["ms"]) + " ms",
+                     "verified roots and log, a new generation, both slots, the label"])
     return table(["", "", ""], rows)
 
 

@@ -72,7 +72,7 @@ class Volumes:
 
     def times(self, size_name):
         """Format and attach, with the start of a process, which is told beside it."""
-        processes, formats, attaches = [], [], []
+        processes, formats, attaches, grows = [], [], [], []
         for _ in range(5):
             processes.append(measure.milliseconds(targets.qvault_tool, "--version"))
             formats.append(measure.milliseconds(self.format))
@@ -80,8 +80,14 @@ class Volumes:
             self.detach()
             attaches.append(measure.milliseconds(self.attach))
             self.detach()
+            self.format("--size", "256M")
+            self.attach()
+            grows.append(measure.milliseconds(targets.qvault_tool, "resize", "--key-file",
+                                              targets.KEY, VAULT))
+            self.detach()
+        self.format()
         self.record("times", size=size_name, process_ms=processes, format_ms=formats,
-                    attach_ms=attaches)
+                    attach_ms=attaches, grow_ms=grows)
 
     def grow(self, size_name, size):
         self.disk("/dev/ubda", size)
@@ -101,6 +107,30 @@ class Volumes:
                     memory_bytes=peak, checkpoints=self.status()["checkpoints"])
         self.no_corruption()
         self.detach()
+        self.m.remove_disks()
+
+    # ---- a clone ----
+
+    def clone(self):
+        """Of a volume of 64 MiB that has been written to; without the copy itself."""
+        size = 64 * MIB
+        self.disk("/dev/ram0", size)
+        copy = self.m.new_disk("copy", "/dev/ram0", size // 512, size // 512)
+        anchor = self.m.new_disk("copy-anchor", "/dev/ram1", targets.ANCHOR_SECTORS,
+                                 targets.ANCHOR_SECTORS)
+        took = []
+        for _ in range(5):
+            self.format()
+            self.attach()
+            self.load(rw="write", bs=MIB, qd=4, ios=40, span=40 * MIB, sync=1)
+            self.detach()
+            targets.run("dd", f"if={self.data}", f"of={copy}", "bs=1M", "oflag=direct",
+                        "status=none")
+            took.append(measure.milliseconds(
+                targets.qvault_tool, "clone", "--batch-mode", "--force", "--key-file",
+                targets.KEY, "--anchor", self.anchor, "--new-data", copy, "--new-anchor",
+                anchor))
+        self.record("clone", size="64 MiB", ms=took)
         self.m.remove_disks()
 
     # ---- device bytes per byte ----
@@ -327,6 +357,7 @@ def measure_mac(m, mac, options):
     for disk in ("brd", "sata-ssd"):
         m.tried(f"{mac}, checkpoints, {disk}", v.tail, disk)
     m.tried(f"{mac}, attach with a full log", v.full_log)
+    m.tried(f"{mac}, a clone", v.clone)
 
 
 def main():

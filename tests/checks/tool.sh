@@ -66,7 +66,7 @@ make_cut() {
 
 make_reader() {
 	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$build/reader" "$here/reader.c" \
-		"$check_top"/tests/lib/{vault,nhpoly,util}.c \
+		"$check_top"/tests/lib/{vault,nhpoly,util,dm}.c \
 		"$check_top/dm-qvault/engine/geometry.c" -lcrypto
 }
 
@@ -581,7 +581,7 @@ cases_impossible() {
 		log_blocks=0xffffffff sequence=0xfffffffffffffffe lease=0 \
 		log_tail=0 log_head=0xffffffffffffffff log_head=1000000 \
 		log_tail=3 inline_bytes=3361 inline_bytes=0xffffffff \
-		tree_version=1 tree_where=1 settle=3601 reserved1=1 reserved2=1 \
+		tree_version=1 tree_where=1 settle=3601 reserved1=1 walk_reserved=1 reserved2=1 \
 		"lease=9 tree_version=1 tree_where=0x1000000000000" \
 		"lease=9 map_version=1 map_where=0x20000000000000" \
 		"lease=9 log_version=1 log_where=0x8000000000000000" \

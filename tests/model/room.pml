@@ -216,7 +216,7 @@ inline get_room(heals)
 	od
 }
 
-/* C: qvault_write_end insert ended insert_unmap qvault_damage_unmapped */
+/* C: qvault_write_end insert qvault_ended insert_pieces qvault_damage_unmapped */
 inline write_end(heals)
 {
 	d_step { superseded = superseded + !heals; reserved--; logged++; below = (heals -> 0 : below) };
@@ -250,7 +250,7 @@ proctype writer(byte me)
 	od
 }
 
-/* C: unmap_piece: of all that is below the damaged node, at any time or never. */
+/* C: unmap_stretch: of all that is below the damaged node, at any time or never. */
 proctype healer(byte me)
 {
 	byte i, idle, seen, before, promised;

@@ -544,7 +544,7 @@ inline haunt()
 	haunted = 0
 }
 
-/* C: qvault_unmap unmap_piece qvault_delta_unmap qvault_stream_append_unmap */
+/* C: qvault_unmap unmap_stretch qvault_delta_unmap qvault_stream_append_unmap */
 inline unmap()
 {
 	look_for_room();
@@ -568,7 +568,7 @@ inline same_root(s)
 }
 
 /*
- * C: qvault_tree_find qvault_node_get qvault_unseal_blocks
+ * C: qvault_tree_find_at qvault_node_get qvault_unseal_blocks
  * What the tree says of all blocks, into got[]; bad: a bit for each block for
  * which it is refused.
  */
@@ -829,7 +829,7 @@ inline commit_fail()
 
 /*
  * The device did not flush, and may have lost what it should have; the next flush
- * may succeed all the same.  C: flush_and_look qvault_fail
+ * may succeed all the same.  C: flush_and_read qvault_fail
  */
 inline flush_fail()
 {
@@ -899,7 +899,7 @@ inline check_durable(r)
 }
 
 /*
- * C: commit_cut flush_and_look qvault_line_write put_record
+ * C: commit_cut flush_and_read qvault_line_write put_record
  * From here on the record may be durable.  It goes where the newest is not.
  */
 inline anchor_begin()
@@ -1099,7 +1099,7 @@ inline release_blocks()
 	released = 0
 }
 
-/* C: qvault_alloc_release release_group */
+/* C: qvault_alloc_release free_covered */
 inline release()
 {
 #ifdef MUTANT_RELEASE_TOO_MUCH
@@ -1307,7 +1307,7 @@ inline checkpoint_anchor()
 	anchor_begin()
 }
 
-/* C: thaw qvault_alloc_anchored refresh */
+/* C: thaw qvault_alloc_anchored qvault_alloc_refresh */
 inline checkpoint_end()
 {
 	for (l : 0 .. NL - 1) { frozen[l] = NONE; new_leaf[l] = NONE }

@@ -30,7 +30,8 @@ FIELDS = {
     "log_version": (192, "<Q"), "log_where": (200, "<Q"),
     "time": (224, "<Q"), "inline_bytes": (232, "<I"), "settle": (236, "<I"),
     "reserved1": (240, "<I"),
-    "reserved2": (640, "<Q"),
+    "walk_reserved": (642, "<H"),
+    "reserved2": (664, "<Q"),
 }
 # Eight generations of 48 bytes: cipher, MAC, reserved, the wrapped secret.
 for number in range(8):

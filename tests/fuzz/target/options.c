@@ -94,6 +94,17 @@ int ctl_destroy_verb(struct ctl_options *o)
 	return check_count(o, 0, 0, ~CTL_ALLOW(KEY_FILE));
 }
 
+int ctl_scrub_verb(struct ctl_options *o)
+{
+	return check_count(o, 2, 2, CTL_ALLOW(RATE) | CTL_ALLOW(WAIT) | CTL_ALLOW(JSON));
+}
+
+int ctl_reencrypt_verb(struct ctl_options *o)
+{
+	return check_count(o, 2, 2, CTL_ALLOW(RATE) | CTL_ALLOW(WAIT) | CTL_ALLOW(MAC) |
+			   CTL_ALLOW(JSON));
+}
+
 int ctl_udev_verb(struct ctl_options *o)
 {
 	return check_count(o, 1, 1, 0);

@@ -45,7 +45,7 @@ void sched_init(struct sched *sched, u64 seed)
 	memset(sched, 0, sizeof(*sched));
 	sched->rng.state = seed;
 	sched->preempt = 10;
-	sched->max_steps = 4 * 1000 * 1000;
+	sched->max_steps = 40 * 1000 * 1000;
 	INIT_LIST_HEAD(&sched->tasks);
 	INIT_LIST_HEAD(&sched->heap);
 }

@@ -248,7 +248,7 @@ static int write_blocks(struct client *c, struct qvault_write *w,
 	struct world *world = c->world;
 	struct group_io *group = kzalloc(sizeof(*group), GFP_NOIO | __GFP_NOFAIL);
 	u64 *plain = kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
-	int err;
+	int err, look;
 	u32 i;
 
 	init_waitqueue_head(&group->wait);
@@ -261,7 +261,9 @@ static int write_blocks(struct client *c, struct qvault_write *w,
 		if (qvault_seal(&world->v, QVAULT_KIND_DATA, w->logical + i,
 				&w->ptr[i], plain, cipher))
 			shim_fail("a seal failed");
-		group->err = group->err ?: qvault_share_look(&world->v);
+		/* Meanwhile another one of them may have failed. */
+		look = qvault_share_look(&world->v);
+		group->err = group->err ?: look;
 		if (group->err) {
 			kfree(cipher);
 			break;
@@ -597,6 +599,9 @@ void op_walk(struct client *c, u32 steps)
 		totals.passes += !err;
 	}
 	world->walker = NULL;
+	/* None begins while a moment is held. */
+	if (err == -EBUSY && sim_current->p.holds)
+		return;
 	if (err < 0 && err != -EAGAIN && v->mode == QVAULT_MODE_WRITE &&
 	    !(err == -ENOSPC && world->rotten))
 		check_error(world, "walk", err, 0, 0);
