@@ -83,7 +83,8 @@ say "simulating: seeds from 1 with sanitizers; from 1000001 and 3000001 without"
 	explore "$check_tmp/fast2" $((states * 6 / 10)) 1000001
 	# Volumes at rest, every metadata block of them.
 	simulate fast "$check_tmp/attack" --cpu 30 --seed 2000001 \
-		--explore 0 --attacks 1024 --data_blocks 2600 --ephemeral 0 --hostile 0
+		--explore 0 --attacks 1024 --data_blocks 2600 --ephemeral 0 --hostile 0 \
+		--other_memory 0 --copies 0
 } &
 wait
 judge "simulator, ASAN and UBSAN" "$check_tmp/asan"
