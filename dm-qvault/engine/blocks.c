@@ -36,8 +36,11 @@ static int get_buffers(struct qvault_blocks *b)
 	return 0;
 }
 
+/* Whoever gets that memory next must not find what a user wrote. */
 static void drop_plain(struct qvault_blocks *b, u32 i)
 {
+	if (b->plain[i])
+		memzero_explicit(b->plain[i], QVAULT_BLOCK_SIZE);
 	qvault_buf_put(b->plain[i]);
 	b->plain[i] = NULL;
 }

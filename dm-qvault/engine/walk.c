@@ -361,14 +361,19 @@ u64 qvault_walk_length(const struct qvault *v)
 	return tree_of(v, kind_of(&v->walk))->count[0];
 }
 
-/* What a record says: who may write goes on with it, if it is known what it is. */
+/*
+ * What a record says: who writes records goes on with it, if it is known what it is.  An
+ * ephemeral life does not: a reseal would write a whole copy to no end.
+ */
 void qvault_walk_attached(struct qvault *v, const struct qvault_disk_walk *disk)
 {
 	struct qvault_walk *w = &v->walk;
 
 	memset(w, 0, sizeof(*w));
 	forget_verified(w);
-	if (v->read_only || disk->kind > QVAULT_WALK_RESEAL || disk->phase > QVAULT_WALK_MAP)
+	if (v->read_only || v->let_go)
+		return;
+	if (disk->kind > QVAULT_WALK_RESEAL || disk->phase > QVAULT_WALK_MAP)
 		return;
 	w->kind = disk->kind;
 	w->phase = disk->phase;

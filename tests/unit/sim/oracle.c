@@ -195,3 +195,14 @@ bool value_equal(u64 logical, u64 value, const u64 *data)
 			diff |= data[i];
 	return !diff;
 }
+
+bool value_seen(const u64 *data)
+{
+	const u64 *table = pattern();
+	u64 word = le64_to_cpu(data[0]) ^ table[0], diff = 0;
+	u32 i;
+
+	for (i = 1; i < 8; i++)
+		diff |= le64_to_cpu(data[i]) ^ table[i] ^ word;
+	return !diff;
+}

@@ -69,4 +69,6 @@ void oracle_rewind(struct oracle *o, u64 time);
 /* The contents that a value stands for. */
 void value_fill(u64 logical, u64 value, u64 *data);
 bool value_equal(u64 logical, u64 value, const u64 *data);
+/* Does it begin as the contents of some value other than 0 do? */
+bool value_seen(const u64 *data);
 #endif

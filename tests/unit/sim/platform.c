@@ -452,6 +452,8 @@ void qvault_buf_put(void *data)
 	struct buf *buf = data ? container_of(data, struct buf, data[0]) : NULL;
 	struct world *world = buf ? buf->world : NULL;
 
+	if (buf && value_seen((u64 *)buf->data))
+		shim_fail("what a user wrote is still in a buffer that is given back");
 	if (world) {
 		world->nr_bufs--;
 		if (buf->use < QVAULT_NR_USES) {

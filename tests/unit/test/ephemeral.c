@@ -170,11 +170,16 @@ static void on_record(struct fixture *f)
 	struct block *b;
 
 	lived(&c, f);
+	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_RESEAL));
+	CHECK(!op_write(&c, 403, 1));
+	CHECK(!op_commit(&c));
 	cut(f);
 	keep(&still, f);
 	f->world.on_io = no_anchor_write;
 	CHECK(!attach(f, true));
 	f->world.on_io = no_anchor_io;
+	/* It goes on with nothing that the other one has begun. */
+	CHECK(!f->v->walk.kind);
 	CHECK(!f->v->anchor_dev && qvault_ephemeral(f->v));
 	CHECK(f->v->anchor.seal == QVAULT_EPHEMERAL_GEN);
 	use(&c, f);
@@ -188,6 +193,7 @@ static void on_record(struct fixture *f)
 	put_back(&still, f);
 	CHECK(!attach(f, false));
 	CHECK(qvault_generations(&f->v->anchor) == 3 && f->v->anchor.seal == 1);
+	CHECK(f->v->walk.kind == QVAULT_WALK_RESEAL);
 	CHECK(qvault_unseal(f->v, QVAULT_KIND_DATA, 105, &ptr, b->data, plain,
 			    scratch) == -EILSEQ);
 	block_put(b);
