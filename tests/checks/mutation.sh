@@ -28,34 +28,49 @@ killed=0 seeded=0 survivors=
 # side N: all that is written to from here on belongs to one of the two that run.
 side() {
 	build=$cache/$1 tmp=$check_tmp/$1
-	mkdir -p "$build/engine" "$build/module/dm-qvault" "$tmp"
+	mkdir -p "$build/module/dm-qvault" "$tmp"
 }
 
 # ---- The engine, in userspace ----
 
-# Every file as it is, but for limits small enough to be reached.
-pristine_engine() {
+# copy_engine FROM TO: what has not changed keeps its time, and its object.
+copy_engine() {
 	local file
-	for file in "$build"/engine/*.[ch]; do
-		[ -e "$check_top/dm-qvault/engine/${file##*/}" ] || rm -f "$file"
+	mkdir -p "$2"
+	for file in "$2"/*.[ch]; do
+		[ -e "$1/${file##*/}" ] || rm -f "$file"
 	done
-	for file in "$check_top"/dm-qvault/engine/*.[ch]; do
-		[ "${file##*/}" != bounds.h ] || continue
-		cmp -s "$file" "$build/engine/${file##*/}" || cp "$file" "$build/engine/"
+	for file in "$1"/*.[ch]; do
+		cmp -s "$file" "$2/${file##*/}" || cp "$file" "$2/"
 	done
-	sed -f "$check_top/tests/unit/small.sed" "$check_top/dm-qvault/engine/bounds.h" >"$tmp/bounds.h"
-	cmp -s "$tmp/bounds.h" "$build/engine/bounds.h" ||
-		cp "$tmp/bounds.h" "$build/engine/bounds.h"
+}
+
+pristine_engine() {
+	copy_engine "$check_top/dm-qvault/engine" "$build/engine"
 	where=$build/engine
 }
 
+# As in the check unit: its parts as they are, for the simulator with limits that are
+# small enough to be reached.
 build_engine() {
-	whole "$build/out" make -s -C "$check_top/tests/unit" MODE=fast "O=$build/out" \
-		"ENGINE=$build/engine"
+	local small=$tmp/small
+	rm -rf "$small"
+	copy_engine "$build/engine" "$small"
+	sed -i -f "$check_top/tests/unit/small.sed" "$small/bounds.h"
+	copy_engine "$small" "$build/small"
+	engine_of engine unit.bin golden.bin && engine_of small sim.bin
+}
+
+# engine_of DIR PROGRAM...
+engine_of() {
+	local engine=$build/$1 out=$build/out-$1
+	shift
+	whole "$out" make -s -C "$check_top/tests/unit" MODE=fast "O=$out" \
+		"ENGINE=$engine" "${@/#/$out/}"
 }
 
 golden_opens() {
-	"$build/out/golden.bin" open "$check_tmp/data" "$check_tmp/anchor" |
+	"$build/out-engine/golden.bin" open "$check_tmp/data" "$check_tmp/anchor" |
 		diff "$golden/vault-1.contents" -
 }
 
@@ -83,12 +98,12 @@ said_by_killer() {
 # of one kind, of which they have few: with memory that goes back, or much that fails.
 lives=(--explore 0 --hostile 0 --ephemeral 0 --forks 1)
 look_in_engine() {
-	found unit within 120 "$build/out/unit.bin" ||
+	found unit within 120 "$build/out-engine/unit.bin" ||
 		found golden within 60 bash -c "$(declare -f golden_opens)
 			build=$build check_tmp=$check_tmp golden=$golden; set -o pipefail; golden_opens" ||
-		found sim within $((60 + seconds * 8)) "$build/out/sim.bin" --shrink 0 \
+		found sim within $((60 + seconds * 8)) "$build/out-small/sim.bin" --shrink 0 \
 			--seed 1 --cpu "$seconds" ||
-		found sim within $((60 + seconds * 8)) "$build/out/sim.bin" --shrink 0 \
+		found sim within $((60 + seconds * 8)) "$build/out-small/sim.bin" --shrink 0 \
 			--seed 1000 --cpu "$seconds" "${lives[@]}"
 }
 
