@@ -22,6 +22,7 @@ struct pass {
 	uint64_t next, leaves;
 	uint64_t looked, moved, bad;	/* blocks */
 	uint32_t rate;			/* KiB/s; 0: as others leave room */
+	char outcome[16];		/* of the last one that has ended */
 };
 
 struct verb {
@@ -55,16 +56,22 @@ static int ask(struct job *job)
 		return ctl_fail(ctl_exit_of(err), "%s does not say how far it is: %s",
 				job->live.name, ctl_vault_why(job->live.name, err));
 	n = sscanf(answer, "%15s %15s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-		   " %" SCNu64 " %" SCNu32, p->kind, p->phase, &p->next, &p->leaves,
-		   &p->looked, &p->moved, &p->bad, &p->rate);
+		   " %" SCNu64 " %" SCNu32 " %15s", p->kind, p->phase, &p->next, &p->leaves,
+		   &p->looked, &p->moved, &p->bad, &p->rate, p->outcome);
 	free(answer);
-	return n == 8 ? CTL_OK :
+	return n == 9 ? CTL_OK :
 	       ctl_fail(CTL_USAGE, "the module says something that this qvault-ctl does not know");
 }
 
 static bool under_way(const struct job *job)
 {
 	return strcmp(job->pass.kind, "none") != 0;
+}
+
+/* The last one came to its end, since the attach, and left nothing out. */
+static bool complete(const struct job *job)
+{
+	return !strcmp(job->pass.outcome, "complete");
 }
 
 static const char *other_name(const char *kind)
@@ -91,15 +98,20 @@ static int ask_range(const struct job *job, unsigned int n, uint64_t *first,
 
 static void print_bad(const struct job *job)
 {
-	uint64_t first, count;
+	uint64_t first, count, left = job->pass.bad;
 	unsigned int n;
 
-	if (!job->pass.bad)
+	if (!left)
 		return;
 	printf("%" PRIu64 " blocks of 4 KiB cannot be read:\n", job->pass.bad);
-	for (n = 0; !ask_range(job, n, &first, &count); n++)
+	for (n = 0; !ask_range(job, n, &first, &count); n++) {
 		printf("  block %" PRIu64 ", %" PRIu64 " of them (byte %" PRIu64 ")\n", first,
 		       count, first * QVAULT_BLOCK_SIZE);
+		left -= count < left ? count : left;
+	}
+	/* It keeps so many ranges, and only until a detach. */
+	if (left)
+		printf("  and %" PRIu64 " more: it keeps no longer list\n", left);
 }
 
 static void add_bad(const struct job *job, struct json_object *top)
@@ -136,7 +148,9 @@ static void print_json(const struct job *job)
 
 	ctl_json_text(top, "name", job->live.name);
 	ctl_json_text(top, "under_way", under_way(job) ? other_name(p->kind) : NULL);
-	ctl_json_number(top, "percent", (uint64_t)(under_way(job) ? 100 * share(p) : 100));
+	json_object_object_add(top, "complete", json_object_new_boolean(complete(job)));
+	ctl_json_number(top, "percent",
+			(uint64_t)(complete(job) ? 100 : 100 * share(p)));
 	ctl_json_number(top, "blocks_verified", p->looked);
 	ctl_json_number(top, "blocks_sealed_anew", p->moved);
 	ctl_json_number(top, "blocks_bad", p->bad);
@@ -148,6 +162,16 @@ static void print_json(const struct job *job)
 static int verdict(const struct job *job)
 {
 	return job->pass.bad ? CTL_INCOMPLETE : CTL_OK;
+}
+
+/* What was waited for: it may have been stopped, or the vault has failed. */
+static int end_verdict(const struct job *job)
+{
+	if (complete(job) || job->pass.bad)
+		return verdict(job);
+	return ctl_fail(CTL_INCOMPLETE,
+			"the %s of %s did not come to its end: it was stopped, or the vault cannot be written (see qvault-ctl status %s)",
+			job->verb->name, job->live.name, job->live.name);
 }
 
 static int print_state(const struct job *job)
@@ -162,7 +186,8 @@ static int print_state(const struct job *job)
 	if (under_way(job))
 		printf("A %s is under way: %.1f %%\n", other_name(p->kind), 100 * share(p));
 	else
-		puts("Nothing is under way.");
+		printf("Nothing is under way%s.\n",
+		       complete(job) ? "; the last one is complete" : "");
 	printf("verified:      %s\n", ctl_size(size, p->looked * QVAULT_BLOCK_SIZE));
 	printf("sealed anew:   %s\n", ctl_size(size, p->moved * QVAULT_BLOCK_SIZE));
 	if (p->rate)
@@ -224,10 +249,10 @@ static int wait_for_end(struct job *job)
 		print_json(job);
 	} else if (job->pass.bad) {
 		print_bad(job);
-	} else {
+	} else if (complete(job)) {
 		printf("All of %s %s.\n", job->live.name, job->verb->ended);
 	}
-	return verdict(job);
+	return end_verdict(job);
 }
 
 /* ---- Verbs ---- */
@@ -266,11 +291,14 @@ static int new_keys(struct job *job)
 		return CTL_OK;
 	snprintf(message, sizeof(message), "generation %s", names[mac]);
 	err = ctl_dm_message(job->live.name, message);
-	if (!err)
-		return CTL_OK;
-	return ctl_fail(ctl_exit_of(err), "%s gets no new keys: %s", job->live.name,
-			err == -ENOSPC ? "its record has no room for more, wait until a reencrypt has ended" :
-			ctl_vault_why(job->live.name, err));
+	if (err == -ENOSPC) {
+		/* Only a pass makes room, so none is refused. */
+		ctl_warn("%s gets no new keys, its record has no room for more: all is sealed under its newest ones",
+			 job->live.name);
+		err = 0;
+	}
+	return err ? ctl_fail(ctl_exit_of(err), "%s gets no new keys: %s", job->live.name,
+			      ctl_vault_why(job->live.name, err)) : CTL_OK;
 }
 
 static int start(struct job *job)
@@ -304,7 +332,8 @@ static int stop(struct job *job)
 
 static int status(struct job *job)
 {
-	return ctl_given(job->options, CTL_OPT_WAIT) ? wait_for_end(job) : print_state(job);
+	return ctl_given(job->options, CTL_OPT_WAIT) && under_way(job) ? wait_for_end(job) :
+									   print_state(job);
 }
 
 static int run(struct job *job)

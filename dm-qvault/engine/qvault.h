@@ -133,7 +133,7 @@ struct qvault {
 	 */
 	bool let_go;
 	bool allow_discards;
-	u32 memory_mib;
+	u32 memory_mib;			/* at least 1 */
 	/*
 	 * What the table line maps.  If there is less the volume grows, if the line
 	 * says so (@grow); else it is refused (-EMSGSIZE).  Set before a resume too.

@@ -97,11 +97,11 @@ void qvault_set_limits(struct qvault *v)
 
 	v->log_limit = clamp(log_limit, QVAULT_MIN_LOG_BLOCKS,
 			     v->geo.log_blocks);
-	v->delta_limit = (u64)max(v->memory_mib, 1u) * QVAULT_DELTA_BYTES;
+	v->delta_limit = (u64)v->memory_mib * QVAULT_DELTA_BYTES;
 	/* Of 4 KiB each: a quarter. */
-	v->cache.limit = max(v->memory_mib * 64, 64u);
+	v->cache.limit = v->memory_mib * 64;
 	qvault_alloc_set_limit(&v->alloc,
-			       qvault_alloc_limit(QVAULT_ALLOC_BYTES(max(v->memory_mib, 1u))));
+			       qvault_alloc_limit(QVAULT_ALLOC_BYTES(v->memory_mib)));
 	/* Of 8 KiB each: a sixteenth. */
 	v->node_limit = max(v->memory_mib * 8, QVAULT_STOCK);
 }

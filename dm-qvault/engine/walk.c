@@ -240,6 +240,7 @@ static int reseal_ends(struct qvault *v)
 	left = (qvault_ptr_gens(&v->anchor.tree.ptr) |
 		qvault_ptr_gens(&v->anchor.map.ptr)) & ~BIT(v->anchor.seal);
 	read_unlock(&v->map_lock);
+	WRITE_ONCE(w->complete, !left);
 	if (!left || ++w->passes == PASSES)
 		return 0;
 	WRITE_ONCE(w->renew, left);
@@ -254,29 +255,22 @@ static int phase_ends(struct qvault *v)
 	struct qvault_walk *w = &v->walk;
 	int err = 0;
 
-	if (w->kind == QVAULT_WALK_RESEAL) {
-		err = reseal_ends(v);
-	} else if (w->phase == QVAULT_WALK_TREE) {
+	if (w->kind != QVAULT_WALK_RESEAL && w->phase == QVAULT_WALK_TREE) {
 		forget_verified(w);
 		WRITE_ONCE(w->phase, QVAULT_WALK_MAP);
 		WRITE_ONCE(w->next, 0);
 		return 1;
 	}
+	if (w->kind == QVAULT_WALK_RESEAL)
+		err = reseal_ends(v);
+	else
+		WRITE_ONCE(w->complete, true);
 	if (!err)
 		qvault_walk_end(v);
 	return err;
 }
 
-/**
- * qvault_walk_step() - go on by a leaf
- * @v: vault that is attached; nobody else makes steps
- *
- * Context: sleeps; no lock held.
- * Return: 1; 0 if the walk has ended; -EAGAIN if memory is short or a write has failed:
- * the same step is to be tried again, but not at once; or another negative errno: the
- * vault cannot be written.
- */
-int qvault_walk_step(struct qvault *v)
+static int step(struct qvault *v)
 {
 	struct qvault_walk *w = &v->walk;
 	enum qvault_kind kind = kind_of(w);
@@ -284,11 +278,6 @@ int qvault_walk_step(struct qvault *v)
 	u64 leaf, bad = 0;
 	int err;
 
-	if (!w->kind)
-		return 0;
-	err = qvault_may_write(v);
-	if (err)
-		return err;
 	get_root(v, kind, &root);
 	err = find_leaf(v, &root, &leaf, &bad);
 	if (!err)
@@ -308,6 +297,32 @@ int qvault_walk_step(struct qvault *v)
 		return err;
 	WRITE_ONCE(w->next, leaf + 1);
 	return 1;
+}
+
+/**
+ * qvault_walk_step() - go on by a leaf
+ * @v: vault that is attached; nobody else makes steps
+ *
+ * Context: sleeps; no lock held.
+ * Return: 1; 0 if the walk has ended; -EAGAIN if memory or room is short or a write has
+ * failed: the same step is to be tried again, but not at once; or another negative errno:
+ * the vault cannot be written, and the walk goes on when it is attached again.
+ */
+int qvault_walk_step(struct qvault *v)
+{
+	int err, fatal;
+
+	if (!v->walk.kind)
+		return 0;
+	err = qvault_may_write(v) ?: step(v);
+	if (err >= 0)
+		return err;
+	fatal = qvault_may_write(v);
+	if (!fatal)
+		return -EAGAIN;
+	/* Whoever waits for its end is not to wait for ever; the record keeps it. */
+	WRITE_ONCE(v->walk.kind, QVAULT_WALK_NONE);
+	return fatal;
 }
 
 /* The next commit writes a record, even if it has nothing else to say. */

@@ -32,6 +32,7 @@ struct qvault_walk {
 	u64 verified[QVAULT_MAX_LEVELS];
 	u32 renew;			/* generations whose nodes checkpoints write anew */
 	u32 passes;			/* of a reseal, that have ended */
+	bool complete;			/* the last one has ended and left nothing out */
 };
 
 int qvault_walk_begin(struct qvault *v, enum qvault_walk_kind kind);

@@ -15,6 +15,7 @@
  *   walk reseal [<KiB/s>]	seal anew all that is of an older generation
  *   walk stop			no further
  *   walk status		<kind> <phase> <next> <leaves> <looked> <moved> <bad> <KiB/s>
+ *				complete|incomplete
  *   walk bad <n>		the n-th range that cannot be read: <first> <count>
  *
  * A key is named as in the table line.
@@ -238,11 +239,12 @@ static int tell_walk(struct qvault_volume *vol, char *result, unsigned int maxle
 {
 	const struct qvault_walk *w = &vol->v.walk;
 
-	scnprintf(result, maxlen, "%s %s %llu %llu %llu %llu %llu %u",
+	scnprintf(result, maxlen, "%s %s %llu %llu %llu %llu %llu %u %s",
 		  walk_names[READ_ONCE(w->kind)],
 		  READ_ONCE(w->phase) == QVAULT_WALK_MAP ? "map" : "tree",
 		  READ_ONCE(w->next), qvault_walk_length(&vol->v), READ_ONCE(w->looked),
-		  READ_ONCE(w->moved), READ_ONCE(w->bad), READ_ONCE(vol->walk_rate));
+		  READ_ONCE(w->moved), READ_ONCE(w->bad), READ_ONCE(vol->walk_rate),
+		  READ_ONCE(w->complete) ? "complete" : "incomplete");
 	return 1;
 }
 

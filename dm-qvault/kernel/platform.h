@@ -17,6 +17,7 @@
  *	commit_wq	flushes, FUA
  *	checkpoint_wq	checkpoints
  *	trim_wq		discards below
+ *	walk_wq		the steps of a walk
  *
  * Reserves.  Whoever waits for a page holds no page that is not already on its
  * way to a device, so pages always come back.  What is taken after a device

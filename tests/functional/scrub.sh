@@ -44,6 +44,7 @@ code 0 ctl scrub start d --wait
 same "all was verified" 21000 "$(json scrub blocks_verified)"
 same "nothing is bad" 0 "$(json scrub blocks_bad)"
 same "nothing is under way" null "$(json scrub under_way)"
+same "all of it" true "$(json scrub complete)"
 
 # With a limit: it goes on after an attach, and users are served.
 code 0 ctl scrub start d --rate 8
@@ -57,6 +58,19 @@ try "what is written meanwhile" fun pattern "$vault" 3 100 50
 try "is there" fun verify "$vault" 3 100 50
 code 0 ctl scrub stop d
 same "it has stopped" null "$(json scrub under_way)"
+same "and is not complete" false "$(json scrub complete)"
+code 0 ctl scrub status d --wait
+
+# Who waits for one that somebody stops is not told that all is well.
+code 0 ctl scrub start d --rate 8
+ctl scrub status d --wait 2>/tmp/err &
+waiter=$! is=0
+sleep 1
+must "stop it" ctl scrub stop d
+wait "$waiter" || is=$?
+same "exit code of who waited" 6 "$is"
+said() { grep -c "$1" /tmp/err || :; }
+same "it says so" 1 "$(said "did not come to its end")"
 
 # While it is suspended nothing goes on, and nothing is lost.
 code 0 ctl scrub start d --rate 8
@@ -81,6 +95,19 @@ try "all is there" fun verify "$vault" 2 35000 1000
 must "detach" detach d
 must "attach" attach_d
 try "all is there" fun verify "$vault" 1 1000 19000
+
+# New keys that were begun and not ended fill the record; a pass empties it again.
+for i in 1 2 3 4 5 6 7 8; do
+	message generation hmac-sha256 2>/dev/null || break
+	fun pattern "$vault" 1 $((1000 + i * 200)) 100
+	message checkpoint
+done
+code 0 ctl reencrypt start d --wait
+same "it warns" 1 "$(said "no room for more")"
+same "all is sealed anew" true "$(json reencrypt complete)"
+must "a checkpoint" message checkpoint
+code 0 ctl reencrypt start d --wait
+same "there is room again" 0 "$(said "no room for more")"
 
 # ---- damage ------------------------------------------------------------------
 

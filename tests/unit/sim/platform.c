@@ -599,6 +599,7 @@ void world_init(struct world *world, u64 seed)
 	world->v.data = &world->data;
 	world->v.anchor_dev = &world->anchor;
 	world->v.crypto = &world->crypto;
+	world->v.memory_mib = 1;
 }
 
 void world_reserve(struct world *world, u32 more)

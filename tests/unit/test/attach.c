@@ -112,8 +112,6 @@ static u64 processor(void)
 
 static int attach(struct fixture *f, u32 memory_mib, bool read_only, struct cost *cost)
 {
-	struct qvault_disk_anchor *record =
-		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 	struct world *world = &f->world;
 	u64 rounds = world->read_rounds, writes = world->data.writes;
 	int err;
@@ -122,9 +120,8 @@ static int attach(struct fixture *f, u32 memory_mib, bool read_only, struct cost
 	f->v->memory_mib = memory_mib;
 	f->v->read_only = read_only;
 	cost->us = processor();
-	err = qvault_attach(f->v, record);
+	err = test_attach(f);
 	cost->us = processor() - cost->us;
-	kfree(record);
 	cost->rounds = world->read_rounds - rounds;
 	cost->writes = world->data.writes - writes;
 	/* With what qvault_init() has put by. */

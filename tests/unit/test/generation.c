@@ -95,12 +95,9 @@ static void read_all(struct client *c)
 
 static void attach_again(struct fixture *f)
 {
-	void *record = kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
-
 	CHECK(!qvault_detach(f->v));
 	f->v->read_only = false;
-	CHECK(!qvault_attach(f->v, record));
-	kfree(record);
+	CHECK(!test_attach(f));
 }
 
 /* As after a power cut: nothing is written, what the log has is read again. */

@@ -8,16 +8,6 @@
 #include "sim.h"
 #include "test.h"
 
-static int attach(struct fixture *f)
-{
-	struct qvault_disk_anchor *record =
-		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
-	int err = qvault_attach(f->v, record);
-
-	kfree(record);
-	return err;
-}
-
 /* The device is larger, and the oracle knows as many blocks as there may be. */
 static void give(struct fixture *f, u64 data_blocks, struct qvault_geometry *geo)
 {
@@ -112,7 +102,7 @@ static void full(struct fixture *f)
 		check_state(f);
 	}
 	CHECK(!qvault_detach(f->v));
-	CHECK(!attach(f));
+	CHECK(!test_attach(f));
 	CHECK(f->v->geo.logical_blocks == geo.capacity);
 	for (old = 0; old + 200 <= geo.capacity; old += 200)
 		CHECK(!op_read(&c, old, 200));
@@ -154,7 +144,7 @@ static void levels(struct fixture *f)
 
 	/* And once more through the anchor. */
 	CHECK(!qvault_detach(f->v));
-	CHECK(!attach(f));
+	CHECK(!test_attach(f));
 	CHECK(f->v->anchor.tree.level == 3 && f->v->anchor.map.level == 2);
 	CHECK(!op_write(&c, 1000, 3));
 	CHECK(!op_checkpoint(&c));
@@ -201,9 +191,9 @@ static void table(struct fixture *f)
 
 	CHECK(!qvault_detach(v));
 	v->logical_blocks = geo.capacity;
-	CHECK(attach(f) == -EMSGSIZE);
+	CHECK(test_attach(f) == -EMSGSIZE);
 	v->grow = true;
-	CHECK(!attach(f));
+	CHECK(!test_attach(f));
 	CHECK(v->geo.logical_blocks == geo.capacity);
 	both_slots(f);
 	CHECK(!op_read(&c, 0, 100));
@@ -236,7 +226,7 @@ static void fails(struct fixture *f)
 	CHECK(!memcmp(&was, &f->v->geo, sizeof(was)));
 	CHECK(!op_read(&c, 0, 100));
 	qvault_detach(f->v);
-	CHECK(!attach(f));
+	CHECK(!test_attach(f));
 	CHECK(!op_read(&c, 0, 100));
 }
 

@@ -123,16 +123,6 @@ void test_heal_each(void)
 	with_vault(129 * QVAULT_GROUP_BLOCKS + 5000, 64, each_copy);
 }
 
-static int attach(struct fixture *f)
-{
-	struct qvault_disk_anchor *record =
-		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
-	int err = qvault_attach(f->v, record);
-
-	kfree(record);
-	return err;
-}
-
 /* A root has no parent, but two copies like others. */
 static void roots(struct fixture *f)
 {
@@ -149,7 +139,7 @@ static void roots(struct fixture *f)
 		flip(f, &root[i], 0);
 		f->world.halves = 0;
 		CHECK(!qvault_detach(f->v));
-		CHECK(!attach(f));
+		CHECK(!test_attach(f));
 		CHECK(f->world.halves == 1 && f->v->heal.nr == 1);
 		CHECK(!op_read(&c, 3, 20));
 		CHECK(!op_checkpoint(&c));
@@ -160,11 +150,11 @@ static void roots(struct fixture *f)
 	f->world.rotten = true;
 	flip(f, &root[1], 0);
 	flip(f, &root[1], 1);
-	CHECK(attach(f) == -EILSEQ);
+	CHECK(test_attach(f) == -EILSEQ);
 	flip(f, &root[1], 0);
 	flip(f, &root[1], 1);
 	f->world.rotten = false;
-	CHECK(!attach(f));
+	CHECK(!test_attach(f));
 	CHECK(!op_read(&c, 3, 20));
 }
 

@@ -133,6 +133,7 @@ static const struct test {
 	{ "walk: a reseal leaves nothing of an older generation", test_walk_reseal },
 	{ "walk: what cannot be read keeps its generation", test_walk_keeps },
 	{ "walk: it goes on after an attach", test_walk_goes_on },
+	{ "walk: a failure is tried again, a vault that has failed is not", test_walk_fails },
 	{ "walk: a block moves only if nobody else came first", test_walk_compares },
 	{ "walk: it waits when memory is short", test_walk_no_memory },
 	{ "attach: a full log of scattered writes, over 16 TiB", test_attach_scattered },
@@ -181,16 +182,22 @@ void bare_vault_exit(struct qvault *v)
 	qvault_exit(v);
 }
 
+int test_attach(struct fixture *f)
+{
+	void *record = kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
+	int err = qvault_attach(f->v, record);
+
+	kfree(record);
+	return err;
+}
+
 static void fixture_task(void *arg)
 {
 	struct fixture *f = arg;
-	struct qvault_disk_anchor *record =
-		kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
 
 	CHECK(!qvault_init(f->v));
-	if (CHECK(!qvault_attach(f->v, record)))
+	if (CHECK(!test_attach(f)))
 		f->fn(f);
-	kfree(record);
 	qvault_detach(f->v);
 	qvault_exit(f->v);
 }

@@ -33,15 +33,10 @@ static bool opens(struct fixture *f, u32 key)
 /* Another table, with that key. */
 static int attach(struct fixture *f, u32 key)
 {
-	void *record = kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
-	int err;
-
 	qvault_detach(f->v);
 	f->world.faults.fail_io = 0;
 	crypto_use_key(&f->world.crypto, key);
-	err = qvault_attach(f->v, record);
-	kfree(record);
-	return err;
+	return test_attach(f);
 }
 
 static void read_some(struct fixture *f)

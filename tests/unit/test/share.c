@@ -57,12 +57,9 @@ static void host_free(struct host *host)
 /* As a table with the option does it; the vault was formatted without. */
 static void share(struct fixture *f)
 {
-	void *record = kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
-
 	CHECK(!qvault_detach(f->v));
 	f->v->settle = SETTLE;
-	CHECK(!qvault_attach(f->v, record));
-	kfree(record);
+	CHECK(!test_attach(f));
 	this = f;
 }
 

@@ -18,6 +18,8 @@ struct fixture {
 };
 /* Attaches it, calls @fn in a task, detaches it. */
 void with_vault(u64 data_blocks, u32 log_blocks, void (*fn)(struct fixture *f));
+/* qvault_attach(), of a vault that is detached. */
+int test_attach(struct fixture *f);
 
 /* damage.c: where the anchored tree has a node, and an empty cache. */
 u64 test_node_block(struct fixture *f, enum qvault_kind kind, u32 level, u64 index,
@@ -145,6 +147,7 @@ void test_walk_nodes(void);
 void test_walk_reseal(void);
 void test_walk_keeps(void);
 void test_walk_goes_on(void);
+void test_walk_fails(void);
 void test_walk_compares(void);
 void test_walk_no_memory(void);
 void test_attach_scattered(void);

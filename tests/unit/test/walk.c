@@ -26,8 +26,9 @@ static int walk_on(struct fixture *f, u32 steps)
 static void scrub(struct fixture *f)
 {
 	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_SCRUB));
+	CHECK(!f->v->walk.complete);
 	CHECK(!walk_on(f, ~0u));
-	CHECK(!f->v->walk.kind);
+	CHECK(!f->v->walk.kind && f->v->walk.complete);
 }
 
 static void flip(struct fixture *f, u64 block)
@@ -172,7 +173,7 @@ static void reseals(struct fixture *f)
 	/* All but what was written since, each once. */
 	CHECK(f->v->walk.moved == 202 && f->v->walk.looked == 202);
 	CHECK(!op_checkpoint(&c));
-	CHECK(gens(f) == 2 && f->v->anchor.seal == 1);
+	CHECK(gens(f) == 2 && f->v->anchor.seal == 1 && f->v->walk.complete);
 	CHECK(!op_read(&c, 5, 200) && !op_read(&c, FAR, 3));
 	/* Nothing is left to do, and nothing is done. */
 	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_RESEAL));
@@ -197,7 +198,7 @@ static void keeps(struct fixture *f)
 	f->world.expect_data_loss = true;
 	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_RESEAL));
 	CHECK(!walk_on(f, ~0u));
-	CHECK(f->v->walk.bad == 1 && gens(f) == 3);
+	CHECK(f->v->walk.bad == 1 && gens(f) == 3 && !f->v->walk.complete);
 	CHECK(!op_write(&c, 9, 1));
 	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_RESEAL));
 	CHECK(!walk_on(f, ~0u));
@@ -212,11 +213,8 @@ void test_walk_keeps(void)
 
 static void attach_again(struct fixture *f)
 {
-	void *record = kmalloc(QVAULT_BLOCK_SIZE, GFP_NOIO | __GFP_NOFAIL);
-
 	CHECK(!qvault_detach(f->v));
-	CHECK(!qvault_attach(f->v, record));
-	kfree(record);
+	CHECK(!test_attach(f));
 }
 
 static void goes_on(struct fixture *f)
@@ -240,6 +238,35 @@ static void goes_on(struct fixture *f)
 	/* That it has ended is worth a record. */
 	attach_again(f);
 	CHECK(!f->v->walk.kind);
+}
+
+/* What fails and changes nothing is tried again; a vault that has failed is not. */
+static void fails(struct fixture *f)
+{
+	struct client c = { .world = &f->world };
+
+	write_some(&c);
+	CHECK(!op_checkpoint(&c));
+	CHECK(!qvault_generation_new(f->v, HMAC));
+	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_RESEAL));
+	CHECK(walk_on(f, 3) == 1);
+	CHECK(!op_commit(&c));
+	f->world.expect_failure = f->world.faults.fail_anchor = true;
+	f->world.faults.fail_io_at = f->world.nr_ios + 1;
+	CHECK(walk_on(f, 1) == -EAGAIN);
+	CHECK(f->v->walk.kind == QVAULT_WALK_RESEAL && f->v->mode == QVAULT_MODE_WRITE);
+	f->v->mode = QVAULT_MODE_FAILED;
+	CHECK(walk_on(f, 1) == -EIO);
+	CHECK(!f->v->walk.kind && !f->v->walk.complete);
+	CHECK(qvault_detach(f->v) == -EIO);
+	CHECK(!test_attach(f));
+	CHECK(f->v->walk.kind == QVAULT_WALK_RESEAL);
+	CHECK(!walk_on(f, ~0u) && f->v->walk.complete);
+}
+
+void test_walk_fails(void)
+{
+	with_vault(40000, 64, fails);
 }
 
 void test_walk_goes_on(void)
