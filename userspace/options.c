@@ -42,6 +42,7 @@ static const struct option long_options[] = {
 	{ "new-key-file", required_argument, NULL, VALUE(CTL_OPT_NEW_KEY_FILE) },
 	{ "from", required_argument, NULL, VALUE(CTL_OPT_FROM) },
 	{ "accept-older-state", no_argument, NULL, VALUE(CTL_OPT_ACCEPT_OLDER) },
+	{ "accept-loss", no_argument, NULL, VALUE(CTL_OPT_ACCEPT_LOSS) },
 	{ "wipe-key", no_argument, NULL, VALUE(CTL_OPT_WIPE_KEY) },
 	{ "output", required_argument, NULL, VALUE(CTL_OPT_OUTPUT) },
 	{ "timeout", required_argument, NULL, VALUE(CTL_OPT_TIMEOUT) },

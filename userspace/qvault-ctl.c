@@ -109,6 +109,16 @@ static const struct ctl_verb verbs[] = {
 		.run = ctl_scrub_verb,
 	},
 	{
+		.name = "repair",
+		.arguments = "start|stop|status <name>",
+		.about = "give up what cannot be read of a vault in use",
+		.allowed = CTL_ALLOW(RATE) | CTL_ALLOW(WAIT) | CTL_ALLOW(ACCEPT_LOSS) |
+			   CTL_ALLOW(JSON),
+		.min_args = 2,
+		.max_args = 2,
+		.run = ctl_repair_verb,
+	},
+	{
 		.name = "reencrypt",
 		.arguments = "start|stop|status <name>",
 		.about = "seal all of a vault in use under new keys",
@@ -251,6 +261,7 @@ static int help(void)
 	     "restore:\n"
 	     "      --from COPY        of the anchor; --data is what belongs to it\n"
 	     "      --accept-older-state  give up what was written since\n"
+	     "      --accept-loss      repair: give up what cannot be read\n"
 	     "      --new-key-file K   the vault's key, if the copy is under an older one\n"
 	     "key change:           of NAME, if it is attached, or of\n"
 	     "      --anchor A         if it is not\n"

@@ -97,6 +97,7 @@ enum ctl_option {
 	CTL_OPT_NEW_KEY_FILE,
 	CTL_OPT_FROM,
 	CTL_OPT_ACCEPT_OLDER,
+	CTL_OPT_ACCEPT_LOSS,
 	CTL_OPT_WIPE_KEY,
 	CTL_OPT_OUTPUT,
 	CTL_OPT_TIMEOUT,
@@ -426,6 +427,7 @@ int ctl_suspend_verb(struct ctl_options *o);
 int ctl_resume_verb(struct ctl_options *o);
 int ctl_snapshot_verb(struct ctl_options *o);
 int ctl_scrub_verb(struct ctl_options *o);
+int ctl_repair_verb(struct ctl_options *o);
 int ctl_reencrypt_verb(struct ctl_options *o);
 int ctl_destroy_verb(struct ctl_options *o);
 int ctl_udev_verb(struct ctl_options *o);

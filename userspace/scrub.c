@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * qvault-ctl scrub and qvault-ctl reencrypt: a pass over a whole vault, which the
- * kernel makes while the vault is used.
+ * qvault-ctl scrub, repair and reencrypt: a pass over a whole vault, which the kernel
+ * makes while the vault is used.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,6 +21,7 @@ struct pass {
 	char phase[16];
 	uint64_t next, leaves;
 	uint64_t looked, moved, bad;	/* blocks */
+	uint64_t lost;			/* that were given up before */
 	uint32_t rate;			/* KiB/s; 0: as others leave room */
 	char outcome[16];		/* of the last one that has ended */
 };
@@ -33,6 +34,13 @@ struct verb {
 
 static const struct verb scrub = {
 	"scrub", "scrub", "was read and verified",
+};
+/* Without the user's word it only looks, and says what would be given up. */
+static const struct verb repair_look = {
+	"repair", "scrub", "was read and verified; there is nothing to repair",
+};
+static const struct verb repair = {
+	"repair", "repair", "was read and verified",
 };
 static const struct verb reencrypt = {
 	"reencrypt", "reseal", "is sealed under the new keys",
@@ -56,10 +64,11 @@ static int ask(struct job *job)
 		return ctl_fail(ctl_exit_of(err), "%s does not say how far it is: %s",
 				job->live.name, ctl_vault_why(job->live.name, err));
 	n = sscanf(answer, "%15s %15s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-		   " %" SCNu64 " %" SCNu32 " %15s", p->kind, p->phase, &p->next, &p->leaves,
-		   &p->looked, &p->moved, &p->bad, &p->rate, p->outcome);
+		   " %" SCNu64 " %" SCNu32 " %15s %" SCNu64, p->kind, p->phase, &p->next,
+		   &p->leaves, &p->looked, &p->moved, &p->bad, &p->rate, p->outcome,
+		   &p->lost);
 	free(answer);
-	return n == 9 ? CTL_OK :
+	return n == 10 ? CTL_OK :
 	       ctl_fail(CTL_USAGE, "the module says something that this qvault-ctl does not know");
 }
 
@@ -154,13 +163,17 @@ static void print_json(const struct job *job)
 	ctl_json_number(top, "blocks_verified", p->looked);
 	ctl_json_number(top, "blocks_sealed_anew", p->moved);
 	ctl_json_number(top, "blocks_bad", p->bad);
+	ctl_json_number(top, "blocks_lost", p->lost);
 	ctl_json_number(top, "rate_kib", p->rate);
 	add_bad(job, top);
 	ctl_json_print(top);
 }
 
+/* Of what was given up there is nothing more to do. */
 static int verdict(const struct job *job)
 {
+	if (job->verb == &repair && complete(job))
+		return CTL_OK;
 	return job->pass.bad ? CTL_INCOMPLETE : CTL_OK;
 }
 
@@ -190,6 +203,8 @@ static int print_state(const struct job *job)
 		       complete(job) ? "; the last one is complete" : "");
 	printf("verified:      %s\n", ctl_size(size, p->looked * QVAULT_BLOCK_SIZE));
 	printf("sealed anew:   %s\n", ctl_size(size, p->moved * QVAULT_BLOCK_SIZE));
+	if (p->lost)
+		printf("given up:      %s, before\n", ctl_size(size, p->lost * QVAULT_BLOCK_SIZE));
 	if (p->rate)
 		printf("rate limit:    %s/s\n", ctl_size(size, (uint64_t)p->rate << 10));
 	print_bad(job);
@@ -239,19 +254,29 @@ static int follow(struct job *job)
 	return err;
 }
 
+static void print_end(const struct job *job)
+{
+	print_bad(job);
+	if (!job->pass.bad && complete(job))
+		printf("All of %s %s.\n", job->live.name, job->verb->ended);
+	else if (job->verb == &repair_look && job->pass.bad)
+		printf("Nothing was changed.  To give them up, so that all else can be written again:\n"
+		       "  qvault-ctl repair start %s --accept-loss --wait\n", job->live.name);
+	else if (job->verb == &repair && complete(job))
+		puts("They are given up: reads of them fail until they are written or discarded.\n"
+		     "All else is whole.  Check the file system now.");
+}
+
 static int wait_for_end(struct job *job)
 {
 	int err = follow(job);
 
 	if (err)
 		return err;
-	if (ctl_given(job->options, CTL_OPT_JSON)) {
+	if (ctl_given(job->options, CTL_OPT_JSON))
 		print_json(job);
-	} else if (job->pass.bad) {
-		print_bad(job);
-	} else if (complete(job)) {
-		printf("All of %s %s.\n", job->live.name, job->verb->ended);
-	}
+	else
+		print_end(job);
 	return end_verdict(job);
 }
 
@@ -321,7 +346,8 @@ static int stop(struct job *job)
 {
 	int err;
 
-	if (!under_way(job) || strcmp(job->pass.kind, job->verb->kind))
+	if (!under_way(job) || (strcmp(job->pass.kind, job->verb->kind) &&
+				strcmp(job->pass.kind, job->verb->name)))
 		return ctl_fail(CTL_USAGE, "no %s of %s is under way", job->verb->name,
 				job->live.name);
 	err = ctl_dm_message(job->live.name, "walk stop");
@@ -369,6 +395,11 @@ static int run_verb(const struct ctl_options *o, const struct verb *verb)
 int ctl_scrub_verb(struct ctl_options *o)
 {
 	return run_verb(o, &scrub);
+}
+
+int ctl_repair_verb(struct ctl_options *o)
+{
+	return run_verb(o, ctl_given(o, CTL_OPT_ACCEPT_LOSS) ? &repair : &repair_look);
 }
 
 int ctl_reencrypt_verb(struct ctl_options *o)

@@ -21,7 +21,7 @@ static int get_buffers(struct qvault_blocks *b)
 	b->nr = 0;
 	memset(b->plain, 0, sizeof(b->plain));
 	for (i = 0; i < b->count; i++) {
-		if (!b->ptr[i].version)
+		if (!qvault_ptr_mapped(&b->ptr[i]))
 			continue;
 		b->plain[i] = qvault_buf_try();
 		if (!b->plain[i])
@@ -100,7 +100,7 @@ static int verify_read(struct qvault *v, struct qvault_blocks *b,
 /**
  * qvault_blocks_verify() - read blocks and verify them
  * @v: vault
- * @b: blocks; those whose pointer has no version are left out.  Afterwards plain is
+ * @b: blocks; those that are not mapped, or lost, are left out.  Afterwards plain is
  *	set of those that are good
  * @bad: set: a bit for each that cannot be read
  *

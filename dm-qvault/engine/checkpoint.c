@@ -30,6 +30,12 @@ int qvault_checkpoint_init(struct qvault *v)
 	return v->merge ? 0 : -ENOMEM;
 }
 
+/* The cursor of the tree in which a repair has come to a node that it cannot read. */
+static struct qvault_cursor *cursor_of_walk(struct merge *m)
+{
+	return m->v->walk.phase == QVAULT_WALK_MAP ? &m->map : &m->tree;
+}
+
 static void merge_init(struct merge *m, struct qvault *v,
 		       const struct qvault_delta *delta)
 {
@@ -46,6 +52,7 @@ static void merge_init(struct merge *m, struct qvault *v,
 	m->changes.item = v->changes;
 	m->changes.cursor = &m->map;
 	m->changes.leaky = qvault_alloc_leaky(v);
+	cursor_of_walk(m)->given_up = READ_ONCE(v->walk.given_up);
 }
 
 static void merge_exit(struct merge *m)
@@ -65,9 +72,9 @@ static int merge_ptr(struct merge *m, struct qvault_disk_ptr *disk,
 	qvault_ptr_from_disk(&old, disk);
 	if (!old.version && !ptr->version)
 		return 0;
-	if (old.version)
+	if (qvault_ptr_mapped(&old))
 		err = qvault_changes_add(&m->changes, old.where, false);
-	if (!err && ptr->version)
+	if (!err && qvault_ptr_mapped(ptr))
 		err = qvault_changes_add(&m->changes, ptr->where, true);
 	qvault_ptr_to_disk(disk, ptr);
 	qvault_cursor_dirty(&m->tree);
@@ -231,14 +238,23 @@ static int renew(struct merge *m, u32 gens)
 	return err && err != -EILSEQ ? err : qvault_cursor_finish(&m->map);
 }
 
+/* Such a node is replaced where a cursor comes to it: by one that is all lost, or full. */
+static int give_up(struct merge *m)
+{
+	struct qvault_cursor *c = cursor_of_walk(m);
+
+	return qvault_cursor_renew(c, c->given_up - 1, 0) ?: qvault_cursor_finish(c);
+}
+
 /* Nodes that are written anew although nothing in them changes: passes of their own. */
 static int renew_and_heal(struct merge *m)
 {
+	bool gives_up = cursor_of_walk(m)->given_up;
 	u32 gens = READ_ONCE(m->v->walk.renew);
 	bool heals = qvault_heal_begin(m->v);
 	int err = 0;
 
-	if (likely(!heals && !gens))
+	if (likely(!heals && !gens && !gives_up))
 		return 0;
 	if (heals)
 		err = qvault_heal_visit(&m->tree) ?: qvault_heal_visit(&m->map);
@@ -246,6 +262,8 @@ static int renew_and_heal(struct merge *m)
 	err = err ?: qvault_batch_wait(m->batch);
 	if (!err && gens)
 		err = renew(m, gens) ?: qvault_batch_wait(m->batch);
+	if (!err && gives_up)
+		err = give_up(m) ?: qvault_batch_wait(m->batch);
 	return err;
 }
 
@@ -471,7 +489,8 @@ static int one_round(struct qvault *v)
 	qvault_alloc_frozen(v);
 	/* A block that was set aside comes back only after a flush: with a record. */
 	if (!idle || !qvault_delta_empty(delta) || qvault_alloc_aside(v) ||
-	    READ_ONCE(v->heal.nr) || READ_ONCE(v->walk.renew)) {
+	    READ_ONCE(v->heal.nr) || READ_ONCE(v->walk.renew) ||
+	    READ_ONCE(v->walk.given_up)) {
 		err = merge_and_anchor(v, delta);
 		if (err)
 			return err;

@@ -400,11 +400,18 @@ void qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
 	}
 }
 
+/* The block that a pointer says where to find is not needed any more, if there is one. */
+static void supersede(struct qvault *v, const struct qvault_ptr *ptr)
+{
+	if (!qvault_ptr_lost(ptr))
+		qvault_alloc_supersede(v, ptr->where);
+}
+
 static void drop_ptr(struct qvault *v, struct qvault_delta_node *node, u32 bit)
 {
 	u32 place = rank(node, bit);
 
-	qvault_alloc_supersede(v, node->ptr[place].where);
+	supersede(v, &node->ptr[place]);
 	node->used--;
 	memmove(&node->ptr[place], &node->ptr[place + 1],
 		(node->used - place) * sizeof(node->ptr[0]));
@@ -412,7 +419,7 @@ static void drop_ptr(struct qvault *v, struct qvault_delta_node *node, u32 bit)
 }
 
 /**
- * qvault_delta_insert() - map a block
+ * qvault_delta_insert() - map a block, or mark it as lost
  * @v: vault
  * @delta: delta; prepared for this block
  * @logical: block
@@ -429,7 +436,7 @@ void qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
 	u32 place = rank(node, bit);
 
 	if (test_bit(bit, node->mapped)) {
-		qvault_alloc_supersede(v, node->ptr[place].where);
+		supersede(v, &node->ptr[place]);
 	} else {
 		memmove(&node->ptr[place + 1], &node->ptr[place],
 			(node->used - place) * sizeof(node->ptr[0]));
@@ -438,7 +445,7 @@ void qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
 		set_bit(bit, node->present);
 	}
 	node->ptr[place] = *ptr;
-	delta->gens |= BIT(ptr->gen);
+	delta->gens |= qvault_ptr_gens(ptr);
 }
 
 /**
@@ -470,7 +477,7 @@ static void remove_superseded(struct qvault *v, struct qvault_delta *delta,
 	u32 i;
 
 	for (i = 0; i < node->used; i++)
-		qvault_alloc_supersede(v, node->ptr[i].where);
+		supersede(v, &node->ptr[i]);
 	remove(v, delta, node);
 }
 
@@ -854,7 +861,8 @@ static u32 same_entry(const struct qvault_delta_node *node, u32 bit, u32 end)
 
 /*
  * Log a leaf once more, or only say how many bytes that takes.  What it unmaps goes
- * without saying below a mark.
+ * without saying below a mark; and that a block is lost, without the log: until it
+ * stands in the tree it can be found out again.
  */
 static u32 log_leaf(struct qvault *v, const struct qvault_delta_node *node,
 		    bool marked, bool append)
@@ -869,7 +877,7 @@ static u32 log_leaf(struct qvault *v, const struct qvault_delta_node *node,
 			continue;
 		n = same_entry(node, bit, nr);
 		mapped = test_bit(bit, node->mapped);
-		if (!mapped && marked)
+		if (mapped ? qvault_ptr_lost(node->ptr + rank(node, bit)) : marked)
 			continue;
 		bytes += sizeof(struct qvault_disk_entry) +
 			 (mapped ? n * QVAULT_TAG_SIZE : 0);
@@ -985,7 +993,7 @@ static void fill_in(struct qvault *v, struct qvault_delta_node *node,
 
 		if (test_bit(bit, node->present)) {
 			if (mapped)
-				qvault_alloc_supersede(v, ptr->where);
+				supersede(v, ptr);
 		} else if (mapped) {
 			place = rank(node, bit);
 			memmove(&node->ptr[place + 1], &node->ptr[place],

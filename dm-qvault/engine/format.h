@@ -43,10 +43,13 @@ typedef __u64 u64;
  *
  * The four bits above say of which generation the block is, and the eight above
  * those, of a node, which generations there are below it, a bit for each.  The
- * highest four are zero in this version.
+ * highest four are flags.
  *
  * Version zero is no version: such a pointer is all zeros and means "nothing here,
- * reads as zeros".
+ * reads as zeros".  QVAULT_LOST_VERSION is none either: what was here, a data block
+ * or all that is below a node, was given up because it could not be read.  It has
+ * the flag QVAULT_FLAG_LOST, so that who does not know of it opens nothing, and is
+ * zeros else.
  */
 struct qvault_disk_ptr {
 	__le64 version;			/*  0 */
@@ -61,6 +64,9 @@ static_assert(sizeof(struct qvault_disk_ptr) == 32);
 #define QVAULT_WHERE_GEN_SHIFT	48
 #define QVAULT_WHERE_SET_SHIFT	52
 #define QVAULT_WHERE_FLAGS_SHIFT 60
+
+#define QVAULT_LOST_VERSION	(~0ull)
+#define QVAULT_FLAG_LOST	1u
 
 /* What a sealed block is.  Part of what its tag covers. */
 enum qvault_kind {
@@ -216,6 +222,7 @@ enum qvault_walk_kind {
 	QVAULT_WALK_NONE = 0,
 	QVAULT_WALK_SCRUB = 1,		/* all is read and verified */
 	QVAULT_WALK_RESEAL = 2,		/* all is sealed by the generation that seals */
+	QVAULT_WALK_REPAIR = 3,		/* as a scrub; what cannot be read is given up */
 };
 
 enum qvault_walk_phase {

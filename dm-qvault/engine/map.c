@@ -227,14 +227,20 @@ int qvault_write_begin(struct qvault *v, struct qvault_write *w)
 	return err ? qvault_write_end(v, w, err) : 0;
 }
 
+/* What the deltas know of a block, if they do.  Context: map_lock. */
+static bool in_deltas(struct qvault *v, u64 logical, struct qvault_ptr *ptr)
+{
+	return qvault_delta_lookup(v, live(v), logical, ptr) ||
+	       (v->frozen &&
+		qvault_delta_lookup(v, &v->delta[!v->live], logical, ptr));
+}
+
 /* Does a block that was moved still have the pointer that was found?  Context: map_lock. */
 static bool is_found(struct qvault *v, const struct qvault_write *w, u32 i)
 {
 	struct qvault_ptr ptr;
 
-	if (qvault_delta_lookup(v, live(v), w->logical + i, &ptr) ||
-	    (v->frozen &&
-	     qvault_delta_lookup(v, &v->delta[!v->live], w->logical + i, &ptr)))
+	if (in_deltas(v, w->logical + i, &ptr))
 		return ptr.version == w->found[i].version;
 	return w->root->ptr.version == v->anchor.tree.ptr.version;
 }
@@ -322,6 +328,48 @@ int qvault_write_end(struct qvault *v, struct qvault_write *w, int err)
 	if (!err)
 		qvault_checkpoint_if_due(v);
 	return err;
+}
+
+/**
+ * qvault_lose() - give a block up: reads of it fail, until it is written or discarded
+ * @v: vault
+ * @logical: block
+ * @root: under which its pointer was found, when it could not be read
+ *
+ * Durable with the next checkpoint.  The log does not say it: only of what the tree
+ * names can blocks be given up, for what the log names is in use until a checkpoint.
+ *
+ * Context: sleeps; no lock held.
+ * Return: 1; 0: after the next checkpoint it is to be looked at again, for a delta knows
+ * of it or the root has moved; or a negative errno.
+ */
+int qvault_lose(struct qvault *v, u64 logical, const struct qvault_root *root)
+{
+	static const struct qvault_ptr lost = {
+		.version = QVAULT_LOST_VERSION,
+		.flags = QVAULT_FLAG_LOST,
+	};
+	const struct qvault_need need = { .nodes = 1 };
+	struct qvault_ptr ptr;
+	bool effect;
+	int err;
+
+	err = qvault_may_write(v) ?: qvault_damage_refuses(v, logical, 1);
+	if (!err)
+		err = qvault_get_room(v, &need, NULL);
+	if (err)
+		return err;
+	write_lock(&v->map_lock);
+	effect = !in_deltas(v, logical, &ptr) &&
+		 root->ptr.version == v->anchor.tree.ptr.version;
+	if (effect) {
+		qvault_delta_prepare(v, live(v), logical, 1, true);
+		qvault_delta_insert(v, live(v), logical, &lost);
+	}
+	__qvault_unreserve(v, 0, need.nodes);
+	write_unlock(&v->map_lock);
+	qvault_ended(v);
+	return effect;
 }
 
 /* ---- Read ---- */
@@ -455,14 +503,20 @@ static bool root_moved(struct qvault *v, const struct qvault_root *root)
  * match and was not replaced is corrupt.
  *
  * Context: sleeps; no lock held.
- * Return: 0; -EILSEQ: a node is corrupt, and was reported; or another errno.
+ * Return: 0; -EILSEQ: a node is corrupt, and was reported, or a block is lost; or another
+ * errno.
  */
 int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 		  struct qvault_ptr *ptr)
 {
 	struct qvault_root root;
+	int err = qvault_lookup_under(v, logical, count, ptr, &root);
+	u32 i;
 
-	return qvault_lookup_under(v, logical, count, ptr, &root);
+	for (i = 0; !err && i < count; i++)
+		if (unlikely(qvault_ptr_lost(&ptr[i])))
+			err = -EILSEQ;
+	return err;
 }
 
 /**
@@ -470,7 +524,7 @@ int qvault_lookup(struct qvault *v, u64 logical, u32 count,
  * @v: vault
  * @logical: first block
  * @count: 1..QVAULT_MAX_RUN
- * @ptr: set
+ * @ptr: set, also of what is lost
  * @root: set to the root that was anchored then
  *
  * Context: sleeps; no lock held.

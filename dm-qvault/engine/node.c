@@ -9,6 +9,49 @@
 
 #include "qvault.h"
 
+static struct hlist_head *bucket_of(struct qvault_cache *cache, u64 version)
+{
+	return &cache->buckets[hash_64(version, cache->bucket_shift)];
+}
+
+/*
+ * The node that a lost pointer leads to is on no device.  It is always in the cache, so
+ * whoever goes down the tree comes to lost blocks, as to any others.
+ */
+static int add_lost(struct qvault_cache *cache)
+{
+	static const struct qvault_ptr lost = {
+		.version = QVAULT_LOST_VERSION,
+		.flags = QVAULT_FLAG_LOST,
+	};
+	struct qvault_node *node = kzalloc(sizeof(*node), GFP_KERNEL);
+	struct qvault_disk_node *disk = kmalloc(QVAULT_BLOCK_SIZE, GFP_KERNEL);
+	u32 i;
+
+	if (!node || !disk) {
+		kfree(disk);
+		kfree(node);
+		return -ENOMEM;
+	}
+	for (i = 0; i < QVAULT_FANOUT; i++)
+		qvault_ptr_to_disk(&disk->ptr[i], &lost);
+	node->version = QVAULT_LOST_VERSION;
+	node->data = disk;
+	node->refs = 1;
+	INIT_LIST_HEAD(&node->lru);
+	hlist_add_head(&node->hash, bucket_of(cache, node->version));
+	cache->lost = node;
+	return 0;
+}
+
+static void free_lost(struct qvault_cache *cache)
+{
+	if (cache->lost)
+		kfree(cache->lost->data);
+	kfree(cache->lost);
+	cache->lost = NULL;
+}
+
 int qvault_cache_init(struct qvault *v, u32 limit)
 {
 	struct qvault_cache *cache = &v->cache;
@@ -22,7 +65,7 @@ int qvault_cache_init(struct qvault *v, u32 limit)
 		cache->bucket_shift++;
 	cache->buckets = kvcalloc(1ul << cache->bucket_shift,
 				  sizeof(*cache->buckets), GFP_KERNEL);
-	return cache->buckets ? 0 : -ENOMEM;
+	return cache->buckets ? add_lost(cache) : -ENOMEM;
 }
 
 static void free_node(struct qvault_node *node)
@@ -44,13 +87,9 @@ void qvault_cache_exit(struct qvault *v)
 		list_del(&node->lru);
 		free_node(node);
 	}
+	free_lost(&v->cache);
 	kvfree(v->cache.buckets);
 	v->cache.buckets = NULL;
-}
-
-static struct hlist_head *bucket_of(struct qvault_cache *cache, u64 version)
-{
-	return &cache->buckets[hash_64(version, cache->bucket_shift)];
 }
 
 /* Context: cache->lock. */
@@ -371,7 +410,8 @@ u32 qvault_node_fetch(struct qvault *v, enum qvault_kind kind,
  * @ptr: its sealed pointer, not zero
  * @root: of the tree in which it was found
  *
- * If one of two copies is good the other one is healed by the next checkpoint.
+ * If one of two copies is good the other one is healed by the next checkpoint.  Of what
+ * is lost there is nothing to read.
  *
  * Context: sleeps.
  * Return: 0; -EAGAIN if memory is short; or as qvault_node_get().
@@ -382,6 +422,8 @@ int qvault_node_verify(struct qvault *v, enum qvault_kind kind, u32 level, u64 i
 	struct room room = {};
 	int err, second;
 
+	if (qvault_ptr_lost(ptr))
+		return 0;
 	if (!try_room(&room))
 		return -EAGAIN;
 	err = read_copy(v, kind, level, index, 0, ptr, &room);

@@ -82,6 +82,7 @@ int qvault_lookup(struct qvault *v, u64 logical, u32 count,
 		  struct qvault_ptr *ptr);
 int qvault_lookup_under(struct qvault *v, u64 logical, u32 count,
 			struct qvault_ptr *ptr, struct qvault_root *root);
+int qvault_lose(struct qvault *v, u64 logical, const struct qvault_root *root);
 int qvault_unmap(struct qvault *v, u64 logical, u64 count);
 
 /*

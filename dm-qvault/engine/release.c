@@ -309,6 +309,8 @@ void qvault_alloc_merged(struct qvault *v, const struct qvault_delta *delta)
 		mutex_lock(&v->alloc_mutex);
 		spin_lock(&v->alloc_lock);
 		for (i = 0; i < node->used; i++) {
+			if (qvault_ptr_lost(&node->ptr[i]))
+				continue;
 			cell = __find_block(v, node->ptr[i].where, &mask);
 			if (!WARN_ON_ONCE(!cell))
 				__qvault_cell_drop(v, cell, mask);

@@ -240,27 +240,32 @@ void qvault_cursor_exit(struct qvault_cursor *c)
 
 /*
  * How much there is below a node, and of which generations.  Exact, although it sees
- * the node alone: what is below was told in the same way when it was written.
+ * the node alone: what is below was told in the same way when it was written.  Says
+ * whether there is anything: what is lost is no weight, and must not become zeros.
  */
-static u64 sum_up(const struct qvault_cursor *c, u32 level,
-		  const struct qvault_step *step, u8 *gens)
+static bool sum_up(const struct qvault_cursor *c, u32 level,
+		   const struct qvault_step *step, u64 *weight, u8 *gens)
 {
 	const struct qvault_disk_node *disk = step->data;
 	struct qvault_ptr ptr;
-	u64 weight = 0;
+	bool any = false;
 	u32 i;
 
+	*weight = 0;
 	*gens = 0;
-	if (!level && c->kind == QVAULT_KIND_MAP)
-		return bitmap_weight(step->data, QVAULT_MAP_BITS);
+	if (!level && c->kind == QVAULT_KIND_MAP) {
+		*weight = bitmap_weight(step->data, QVAULT_MAP_BITS);
+		return *weight;
+	}
 	for (i = 0; i < QVAULT_FANOUT; i++) {
 		qvault_ptr_from_disk(&ptr, &disk->ptr[i]);
-		if (!ptr.version)
+		any |= ptr.version;
+		if (!qvault_ptr_mapped(&ptr))
 			continue;
-		weight += level ? qvault_node_weight(&ptr) : 1;
+		*weight += level ? qvault_node_weight(&ptr) : 1;
 		*gens |= qvault_ptr_gens(&ptr);
 	}
-	return weight;
+	return any;
 }
 
 /* Map blocks are little-endian on disk; in memory they are a kernel bitmap. */
@@ -314,8 +319,7 @@ static int write_node(struct qvault_cursor *c, u32 level,
 	int err;
 
 	memset(ptr, 0, sizeof(*ptr));
-	weight = sum_up(c, level, step, &ptr->below);
-	if (!weight)
+	if (!sum_up(c, level, step, &weight, &ptr->below))
 		return 0;
 	ptr->gen = c->v->anchor.seal;
 	slot = step->anchored.version ? !qvault_node_slot(&step->anchored) : 0;
@@ -432,6 +436,31 @@ static void current_ptr(const struct qvault_cursor *c, u32 level, u64 index,
 	}
 }
 
+static bool given_up(const struct qvault_cursor *c, u32 level, u64 index)
+{
+	return c->given_up == qvault_node_id(level, index) + 1;
+}
+
+/* Has this checkpoint put another node in its place, as it could not be read? */
+static bool was_replaced(const struct qvault_cursor *c, u32 level,
+			 const struct qvault_step *step, const struct qvault_ptr *now)
+{
+	if (now->version == step->anchored.version)
+		return false;
+	/* A map block that is overwritten in error costs room, and no data. */
+	return c->kind == QVAULT_KIND_MAP ? c->replaced :
+					    given_up(c, level, step->index);
+}
+
+/* What the anchored node says, so that nothing below it is overwritten. */
+static int fill_old(struct qvault_cursor *c, u32 level, struct qvault_step *step,
+		    const struct qvault_ptr *now)
+{
+	int err = get(c, level, step->index, &step->anchored, &step->old);
+
+	return err && was_replaced(c, level, step, now) ? 0 : err;
+}
+
 static int fill_from(struct qvault_cursor *c, u32 level,
 		     struct qvault_step *step, const struct qvault_ptr *now)
 {
@@ -448,7 +477,7 @@ static int fill_from(struct qvault_cursor *c, u32 level,
 	if (!level && c->kind == QVAULT_KIND_MAP)
 		swap_bitmap(step->data);
 	if (level && step->anchored.version)
-		return get(c, level, step->index, &step->anchored, &step->old);
+		return fill_old(c, level, step, now);
 	return 0;
 }
 
@@ -507,20 +536,55 @@ static int fill_full(struct qvault_cursor *c, u32 level, u64 index, u64 version,
 }
 
 /*
+ * What takes the place of a node that is given up: all that the volume has below it is
+ * lost, but what is beyond its end is not, for it may grow.  So where a child is cut off
+ * there, a node stands that says so.
+ *
+ * Recursion is bounded by QVAULT_MAX_LEVELS.
+ */
+static int fill_lost(struct qvault_cursor *c, u32 level, u64 index, void *data)
+{
+	u32 shift = QVAULT_FANOUT_SHIFT * level;
+	u64 blocks = c->v->geo.logical_blocks - (index << QVAULT_FANOUT_SHIFT << shift);
+	u64 whole = min(blocks >> shift, QVAULT_FANOUT);
+	struct qvault_step child = { .index = (index << QVAULT_FANOUT_SHIFT) + whole };
+	struct qvault_disk_node *disk = data;
+	struct qvault_ptr ptr;
+	int err;
+
+	memcpy(data, c->v->cache.lost->data, QVAULT_BLOCK_SIZE);
+	memset(&disk->ptr[whole], 0, (QVAULT_FANOUT - whole) * sizeof(disk->ptr[0]));
+	if (whole == QVAULT_FANOUT || blocks == whole << shift)
+		return 0;
+	child.data = qvault_buf_get(c->v, QVAULT_USE_CHECKPOINT);
+	err = fill_lost(c, level - 1, child.index, child.data);
+	if (!err)
+		err = write_node(c, level - 1, &child, &ptr);
+	if (!err)
+		qvault_ptr_to_disk(&disk->ptr[whole], &ptr);
+	qvault_buf_put(child.data);
+	return err ?: qvault_batch_wait(c->batch);
+}
+
+/*
  * The node of a step cannot be read.  Only the one that is anchored is damaged:
  * what this checkpoint has written itself may be there when it is tried again.
  */
 static int fill_anew(struct qvault_cursor *c, u32 level,
 		     struct qvault_step *step, const struct qvault_ptr *now)
 {
+	bool lost = given_up(c, level, step->index);
+
 	if (now->version != step->anchored.version)
 		return -EIO;
-	if (c->kind != QVAULT_KIND_MAP && !needless(c, level, step->index))
+	if (c->kind != QVAULT_KIND_MAP && !lost && !needless(c, level, step->index))
 		return -EILSEQ;
 	step->dirty = true;
 	c->replaced = true;
 	if (c->kind == QVAULT_KIND_MAP)
 		return fill_full(c, level, step->index, now->version, step->data);
+	if (lost)
+		return fill_lost(c, level, step->index, step->data);
 	memset(step->data, 0, QVAULT_BLOCK_SIZE);
 	return 0;
 }
@@ -533,7 +597,10 @@ static int fill(struct qvault_cursor *c, u32 level, struct qvault_step *step,
 	step->data = qvault_buf_get(c->v, QVAULT_USE_CHECKPOINT);
 	memset(step->data, 0, QVAULT_BLOCK_SIZE);
 	err = fill_from(c, level, step, now);
-	return err == -EILSEQ ? fill_anew(c, level, step, now) : err;
+	/* Who gives a node up has read it before, and more than once. */
+	if (err == -EILSEQ || (err == -EIO && given_up(c, level, step->index)))
+		err = fill_anew(c, level, step, now);
+	return err;
 }
 
 static int load(struct qvault_cursor *c, u32 level, u64 leaf)

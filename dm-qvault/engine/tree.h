@@ -17,17 +17,34 @@
 #include "host.h"
 
 struct qvault_ptr {
-	u64 version;			/* 0: unmapped, reads as zeros */
+	u64 version;			/* 0: unmapped, reads as zeros; or QVAULT_LOST_VERSION */
 	u64 where;			/* see format.h, without what stands above it */
 	u8 tag[QVAULT_TAG_SIZE];
 	u8 gen;				/* its generation */
 	u8 below;			/* of a node: set of those of all below it */
-	u8 flags;			/* none is known: such a block opens nothing */
+	u8 flags;			/* any: such a block opens nothing */
 };
+
+/* It, or all that is below it, was given up: see the pass that repairs, in walk.c. */
+static inline bool qvault_ptr_lost(const struct qvault_ptr *ptr)
+{
+	return ptr->version == QVAULT_LOST_VERSION;
+}
+
+/* Is there a block that it says where to find? */
+static inline bool qvault_ptr_mapped(const struct qvault_ptr *ptr)
+{
+	return ptr->version && !qvault_ptr_lost(ptr);
+}
+
+/* Stands for a generation where those of what is lost are asked for: it has none. */
+#define QVAULT_LOST_GENS	BIT(31)
 
 /* The generations of a block and of all that is below it, a bit for each. */
 static inline u32 qvault_ptr_gens(const struct qvault_ptr *ptr)
 {
+	if (qvault_ptr_lost(ptr))
+		return QVAULT_LOST_GENS;
 	return ptr->version ? BIT(ptr->gen) | ptr->below : 0;
 }
 
@@ -212,6 +229,7 @@ struct qvault_cache {
 	struct hlist_head *buckets;
 	u32 bucket_shift;
 	struct list_head lru;
+	struct qvault_node *lost;	/* of what is lost: all it points to is lost too */
 	u32 nr;
 	u32 limit;
 };
@@ -302,6 +320,7 @@ struct qvault_cursor {
 	u64 bad;			/* id of the last node that was corrupt */
 	u64 needless_from;		/* see qvault_cursor_needless() */
 	u64 needless_end;
+	u64 given_up;			/* see struct qvault_walk */
 	bool replaced;			/* a node that is corrupt, by a new one */
 	struct qvault_fetch *fetch;	/* or NULL: see qvault_cursor_ahead() */
 	struct qvault_step step[QVAULT_MAX_LEVELS];

@@ -2,13 +2,17 @@
 /*
  * The walker: one pass over all that a volume holds, a leaf at a time.
  *
- * Two things are done on such a pass.  A scrub reads each block and both copies of
+ * Three things are done on such a pass.  A scrub reads each block and both copies of
  * each upper node from the device, and verifies them.  A reseal does that with what is
  * not of the generation that seals, and seals it anew; so a generation that is to go
  * is named by nothing in the end, and a checkpoint drops it.  What is left to reseal
  * the tree itself tells, for a pointer says of which generations all below it is: so
  * one that is begun again, after a crash or with another generation, costs only what
  * is left.
+ *
+ * A repair is a scrub that ends what it finds: a block that cannot be read is marked as
+ * lost, and so is all below a node that cannot be.  Who reads that gets an error, never
+ * zeros, until it is written or discarded; and everything else can be written again.
  *
  * It begins with a checkpoint, so that the tree has all that was there before.
  */
@@ -47,7 +51,7 @@ static u32 old_gens(struct qvault *v)
 	u32 gens;
 
 	read_lock(&v->map_lock);
-	gens = ~BIT(v->anchor.seal);
+	gens = ~(BIT(v->anchor.seal) | QVAULT_LOST_GENS);
 	read_unlock(&v->map_lock);
 	return gens;
 }
@@ -82,22 +86,42 @@ static void found_bad(struct qvault *v, u64 logical, u64 count)
 	note_range(w, logical, count);
 }
 
+/*
+ * A checkpoint puts what stands for all that is lost in the place of a node.  What was
+ * acknowledged since is carried around it, and merged by the next one.
+ */
+static int give_up_node(struct qvault *v, u64 id)
+{
+	int err;
+
+	WRITE_ONCE(v->walk.given_up, id + 1);
+	err = qvault_checkpoint_unasked(v);
+	WRITE_ONCE(v->walk.given_up, 0);
+	return err == -EBUSY ? -EAGAIN : err;
+}
+
 /* A node that cannot be read; the walk goes on behind what is below it. */
-static void skip_node(struct qvault *v, u64 id, int err)
+static int skip_node(struct qvault *v, u64 id, int why)
 {
 	u32 level = id >> QVAULT_NODE_LEVEL_SHIFT;
 	u64 index = id & ((1ull << QVAULT_NODE_LEVEL_SHIFT) - 1);
 	u32 shift = QVAULT_FANOUT_SHIFT * level;
 	struct qvault_walk *w = &v->walk;
 	u64 first = index << shift;
+	int err = 0;
 
-	if (err == -EILSEQ)
+	if (why == -EILSEQ)
 		qvault_corrupt(v, kind_of(w), id);
+	if (w->kind == QVAULT_WALK_REPAIR)
+		err = give_up_node(v, id);
+	if (err)
+		return err;
 	if (w->phase == QVAULT_WALK_TREE)
 		found_bad(v, max(first, w->next) << QVAULT_FANOUT_SHIFT,
 			  (first + (1ull << shift) - max(first, w->next)) <<
 			  QVAULT_FANOUT_SHIFT);
 	WRITE_ONCE(w->next, first + (1ull << shift));
+	return 1;
 }
 
 /* ---- Scrub ---- */
@@ -135,28 +159,85 @@ static int verify_above(struct qvault *v, const struct qvault_root *root, u64 le
 	return qvault_node_verify(v, kind, 0, leaf, &ptr, root);
 }
 
+/* ---- Repair ---- */
+
+/* Read some blocks of a leaf once more: a device may fail once, and then no more. */
+static int read_again(struct qvault *v, struct qvault_blocks *b, u64 *bad)
+{
+	u64 before = *bad;
+	u32 i;
+
+	qvault_blocks_put(b);
+	for (i = 0; i < b->count; i++)
+		if (!(before >> i & 1))
+			b->ptr[i].version = 0;
+	return qvault_blocks_verify(v, b, bad);
+}
+
+/* Those of @bad that were not given up are left for another pass. */
+static int give_up_blocks(struct qvault *v, struct qvault_blocks *b, u64 *bad)
+{
+	int err = read_again(v, b, bad);
+	u32 i;
+
+	for (i = 0; i < b->count && err >= 0; i++) {
+		if (!(*bad >> i & 1))
+			continue;
+		err = qvault_lose(v, b->logical + i, &b->root);
+		if (err)
+			continue;
+		*bad &= ~BIT_ULL(i);
+		v->walk.left = true;
+	}
+	return min(err, 0);
+}
+
 /* ---- A leaf ---- */
+
+/* A node above has become unreadable just now: a repair comes to it in the next pass. */
+static int pass_by(struct qvault *v, u64 *bad)
+{
+	if (v->walk.kind == QVAULT_WALK_REPAIR) {
+		v->walk.left = true;
+		*bad = 0;
+	}
+	return 0;
+}
+
+/* What is lost already is counted, and what has nothing of these generations is done. */
+static void leave_out(struct qvault *v, struct qvault_blocks *b, u32 gens)
+{
+	u64 lost = 0;
+	u32 i;
+
+	for (i = 0; i < b->count; i++) {
+		lost += qvault_ptr_lost(&b->ptr[i]);
+		if (!(qvault_ptr_gens(&b->ptr[i]) & gens))
+			b->ptr[i].version = 0;
+	}
+	WRITE_ONCE(v->walk.lost, v->walk.lost + lost);
+}
 
 /* Some blocks of a leaf, from @logical on; @bad: a bit for each that cannot be read. */
 static int visit_blocks(struct qvault *v, struct qvault_blocks *b, u64 *bad)
 {
 	bool reseal = v->walk.kind == QVAULT_WALK_RESEAL;
-	u32 gens = old_gens(v), moved = 0, i;
+	u32 gens = old_gens(v), moved = 0;
 	int err;
 
 	err = qvault_lookup_under(v, b->logical, b->count, b->ptr, &b->root);
 	if (is_bad(err)) {
 		*bad = GENMASK_ULL(b->count - 1, 0);
-		return 0;
+		return pass_by(v, bad);
 	}
-	for (i = 0; reseal && i < b->count; i++)
-		if (!(BIT(b->ptr[i].gen) & gens))
-			b->ptr[i].version = 0;
+	leave_out(v, b, reseal ? gens : ~0u);
 	if (!err)
 		err = qvault_blocks_verify(v, b, bad);
 	WRITE_ONCE(v->walk.looked, v->walk.looked + b->nr);
 	if (!err && reseal)
 		err = qvault_blocks_move(v, b, &moved);
+	else if (!err && *bad && v->walk.kind == QVAULT_WALK_REPAIR)
+		err = give_up_blocks(v, b, bad);
 	/* Below a damaged node nothing can be written; a write that failed may not again. */
 	if (is_bad(err))
 		err = err == -EILSEQ ? 0 : -EAGAIN;
@@ -202,6 +283,7 @@ static int visit_data(struct qvault *v, u64 leaf)
 /* The next leaf with something to do; false: there is none up to the end. */
 static int find_leaf(struct qvault *v, const struct qvault_root *root, u64 *leaf, u64 *bad)
 {
+	/* A scrub comes to what is lost too, to say how much that is. */
 	u32 gens = v->walk.kind == QVAULT_WALK_RESEAL ? old_gens(v) : ~0u;
 
 	return qvault_tree_next(v, kind_of(&v->walk), root, v->walk.next, gens, leaf, bad);
@@ -211,15 +293,34 @@ static int visit(struct qvault *v, const struct qvault_root *root, u64 leaf, u64
 {
 	int err = 0;
 
-	if (v->walk.kind == QVAULT_WALK_SCRUB)
+	if (v->walk.kind != QVAULT_WALK_RESEAL)
 		err = verify_above(v, root, leaf, bad);
 	if (err || v->walk.phase == QVAULT_WALK_MAP)
 		return err;
 	return visit_data(v, leaf);
 }
 
-/* Passes after which a reseal gives up: what is left cannot be read. */
+/* Passes after which a reseal or a repair gives up: what is left cannot be read. */
 #define PASSES	4
+
+/* What was given up becomes durable; what could not be, is looked at again. */
+static int repair_ends(struct qvault *v)
+{
+	struct qvault_walk *w = &v->walk;
+	int err = qvault_checkpoint_unasked(v);
+
+	if (err)
+		return err == -EBUSY ? -EAGAIN : err;
+	WRITE_ONCE(w->complete, !w->left);
+	if (!w->left || ++w->passes == PASSES)
+		return 0;
+	w->left = false;
+	forget_verified(w);
+	WRITE_ONCE(w->lost, 0);
+	WRITE_ONCE(w->phase, QVAULT_WALK_TREE);
+	WRITE_ONCE(w->next, 0);
+	return 1;
+}
 
 /*
  * The end of the tree.  A block that a user wrote at the same moment may have been passed
@@ -263,6 +364,8 @@ static int phase_ends(struct qvault *v)
 	}
 	if (w->kind == QVAULT_WALK_RESEAL)
 		err = reseal_ends(v);
+	else if (w->kind == QVAULT_WALK_REPAIR)
+		err = repair_ends(v);
 	else
 		WRITE_ONCE(w->complete, true);
 	if (!err)
@@ -290,8 +393,7 @@ static int step(struct qvault *v)
 		/* A checkpoint has passed by: what was looked for is somewhere else. */
 		if (root_moved(v, kind, &root))
 			return 1;
-		skip_node(v, bad, err);
-		return 1;
+		return skip_node(v, bad, err);
 	}
 	if (err)
 		return err;
@@ -388,12 +490,14 @@ void qvault_walk_attached(struct qvault *v, const struct qvault_disk_walk *disk)
 	forget_verified(w);
 	if (v->read_only || v->let_go)
 		return;
-	if (disk->kind > QVAULT_WALK_RESEAL || disk->phase > QVAULT_WALK_MAP)
+	if (disk->kind > QVAULT_WALK_REPAIR || disk->phase > QVAULT_WALK_MAP)
 		return;
 	w->kind = disk->kind;
 	w->phase = disk->phase;
 	w->next = le64_to_cpu(disk->next);
 	w->bad = le64_to_cpu(disk->bad);
+	/* No record says that something was: another pass finds out. */
+	w->left = w->kind == QVAULT_WALK_REPAIR;
 }
 
 /* What a record is to say.  Context: any; each field is as new as it happens to be. */

@@ -24,14 +24,19 @@ struct qvault_walk {
 	u64 next;			/* leaf, or map block, that is to be visited */
 	u64 looked;			/* blocks that were verified, since the attach */
 	u64 moved;			/* that were sealed anew, likewise */
-	u64 bad;			/* blocks that cannot be read, since it began */
+	/* Blocks that cannot be read, since it began; of a repair, that were given up. */
+	u64 bad;
+	u64 lost;			/* that had been given up before */
 	/* The first ranges of them, since the attach; data blocks only. */
 	struct qvault_bad range[QVAULT_BAD_RANGES];
 	u32 nr_ranges;
 	/* Upper nodes that were verified last, one of each level. */
 	u64 verified[QVAULT_MAX_LEVELS];
 	u32 renew;			/* generations whose nodes checkpoints write anew */
-	u32 passes;			/* of a reseal, that have ended */
+	u32 passes;			/* that have ended: of a reseal or a repair */
+	/* Id, and 1, of a node that the next checkpoint gives up if it cannot read it. */
+	u64 given_up;
+	bool left;			/* something could not be given up in this pass */
 	bool complete;			/* the last one has ended and left nothing out */
 };
 

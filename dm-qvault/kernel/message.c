@@ -13,9 +13,10 @@
  *   release <sequence>		lets go of it; fails if it did not stay until now
  *   walk scrub [<KiB/s>]	read and verify all there is
  *   walk reseal [<KiB/s>]	seal anew all that is of an older generation
+ *   walk repair [<KiB/s>]	a scrub that gives up what cannot be read
  *   walk stop			no further
  *   walk status		<kind> <phase> <next> <leaves> <looked> <moved> <bad> <KiB/s>
- *				complete|incomplete
+ *				complete|incomplete <lost>
  *   walk bad <n>		the n-th range that cannot be read: <first> <count>
  *
  * A key is named as in the table line.
@@ -233,18 +234,19 @@ static const char *const walk_names[] = {
 	[QVAULT_WALK_NONE] = "none",
 	[QVAULT_WALK_SCRUB] = "scrub",
 	[QVAULT_WALK_RESEAL] = "reseal",
+	[QVAULT_WALK_REPAIR] = "repair",
 };
 
 static int tell_walk(struct qvault_volume *vol, char *result, unsigned int maxlen)
 {
 	const struct qvault_walk *w = &vol->v.walk;
 
-	scnprintf(result, maxlen, "%s %s %llu %llu %llu %llu %llu %u %s",
+	scnprintf(result, maxlen, "%s %s %llu %llu %llu %llu %llu %u %s %llu",
 		  walk_names[READ_ONCE(w->kind)],
 		  READ_ONCE(w->phase) == QVAULT_WALK_MAP ? "map" : "tree",
 		  READ_ONCE(w->next), qvault_walk_length(&vol->v), READ_ONCE(w->looked),
 		  READ_ONCE(w->moved), READ_ONCE(w->bad), READ_ONCE(vol->walk_rate),
-		  READ_ONCE(w->complete) ? "complete" : "incomplete");
+		  READ_ONCE(w->complete) ? "complete" : "incomplete", READ_ONCE(w->lost));
 	return 1;
 }
 
@@ -288,6 +290,8 @@ static int walk_message(struct qvault_volume *vol, struct dm_target *ti,
 		return ask_walk(vol, ti, QVAULT_WALK_SCRUB, more);
 	if (is(argv[1], "reseal"))
 		return ask_walk(vol, ti, QVAULT_WALK_RESEAL, more);
+	if (is(argv[1], "repair"))
+		return ask_walk(vol, ti, QVAULT_WALK_REPAIR, more);
 	if (more && is(argv[1], "bad"))
 		return tell_bad(vol, ti, more, result, maxlen);
 	if (!more && is(argv[1], "stop"))

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# scrub and reencrypt: passes over a whole vault that is in use.
+# scrub, repair and reencrypt: passes over a whole vault that is in use.
 # shellcheck disable=SC2317 # functions that try and must call
 set -euo pipefail
 # shellcheck source=tests/functional/lib.sh
@@ -111,11 +111,16 @@ same "there is room again" 0 "$(said "no room for more")"
 
 # ---- damage ------------------------------------------------------------------
 
-must "detach" detach d
-for block in $(fun node 0 0 3 $(($(sectors "$data") / 8)) 64); do
-	dd if=/dev/urandom of="$data" bs=4096 count=1 seek="$block" conv=notrunc,fsync status=none
-done
-must "attach" attach_d
+# Both slots of the fourth leaf, so that its 128 blocks cannot be read.
+damage() {
+	local block
+	must "detach" detach d
+	for block in $(fun node 0 0 3 $(($(sectors "$data") / 8)) 64); do
+		dd if=/dev/urandom of="$data" bs=4096 count=1 seek="$block" conv=notrunc,fsync status=none
+	done
+	must "attach" attach_d
+}
+damage
 code 6 ctl scrub start d --wait
 same "it says how much" "128 blocks of 4 KiB cannot be read:" "$(head -n 1 /tmp/out)"
 same "and where" "  block 384, 128 of them (byte 1572864)" "$(sed -n 2p /tmp/out)"
@@ -125,5 +130,38 @@ must "a discard of what is lost" blkdiscard -o 1572864 -l $((128 * 4096)) "$vaul
 code 0 ctl reencrypt start d --wait
 code 0 ctl scrub start d --wait
 try "the rest is there" fun verify "$vault" 1 1000 19000
+
+# ---- repair ------------------------------------------------------------------
+
+reads() { dd if="$vault" of=/dev/null bs=4096 count=1 skip="$1" iflag=direct status=none 2>/dev/null; }
+fun pattern "$vault" 3 384 128
+message checkpoint
+damage
+code 1 ctl scrub start d --accept-loss
+code 6 ctl repair start d --wait
+same "it says how to" 1 "$(grep -c 'repair start d --accept-loss' /tmp/out)"
+code 6 ctl scrub start d --wait
+same "and has changed nothing" 128 "$(json scrub blocks_bad)"
+expect_fail "a read of it" reads 384
+code 0 ctl repair start d --accept-loss --wait
+same "it says what it gave up" "  block 384, 128 of them (byte 1572864)" "$(sed -n 2p /tmp/out)"
+same "and that" 1 "$(grep -c 'given up' /tmp/out)"
+code 0 ctl scrub start d --wait
+same "nothing is bad" 0 "$(json scrub blocks_bad)"
+same "and so much is lost" 128 "$(json scrub blocks_lost)"
+must "detach" detach d
+must "attach" attach_d
+expect_fail "a read of what was given up" reads 384
+expect_fail "and of the last one" reads 511
+try "what is beside it" fun verify "$vault" 1 1000 19000
+fun pattern "$vault" 4 400 20
+try "it can be written" fun verify "$vault" 4 400 20
+expect_fail "and what is next to that is lost still" reads 399
+code 0 ctl reencrypt start d --wait
+must "a discard of it" blkdiscard -o 1572864 -l $((128 * 4096)) "$vault"
+code 0 ctl scrub start d --wait
+same "nothing is lost" 0 "$(json scrub blocks_lost)"
+try "a read of it" reads 384
+same "nothing went wrong" 0 "$(dmesg | grep -cE 'BUG|WARNING' || :)"
 must "detach" detach d
 finish

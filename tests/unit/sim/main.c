@@ -408,9 +408,9 @@ static void report(double seconds)
 	printf("%llu records held: %llu stayed until they were released, %llu were ended\n",
 	       (unsigned long long)totals.holds, (unsigned long long)totals.holds_kept,
 	       (unsigned long long)totals.holds_ended);
-	printf("%llu steps of scrubs and reseals, %llu of them to the end; %llu blocks sealed anew\n",
+	printf("%llu steps of walks, %llu of them to the end; %llu blocks sealed anew, %llu given up\n",
 	       (unsigned long long)totals.steps, (unsigned long long)totals.passes,
-	       (unsigned long long)totals.moved);
+	       (unsigned long long)totals.moved, (unsigned long long)totals.given_up);
 	printf("%llu ephemeral lives on a copy: %llu seals, each under a key of its own\n",
 	       (unsigned long long)totals.copies, (unsigned long long)totals.copy_seals);
 	printf("%llu lives with a storage that lies: %llu wrong answers, %llu writes lost or astray\n",

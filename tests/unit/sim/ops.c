@@ -577,28 +577,51 @@ int op_generation(struct client *c)
 	return err;
 }
 
+static enum qvault_walk_kind random_walk(struct rng *rng)
+{
+	static const enum qvault_walk_kind kinds[] = {
+		QVAULT_WALK_SCRUB, QVAULT_WALK_RESEAL, QVAULT_WALK_RESEAL, QVAULT_WALK_REPAIR,
+	};
+
+	return kinds[rng_below(rng, ARRAY_SIZE(kinds))];
+}
+
+/* What is given up stays so, also when the device has it again. */
+static bool gives_up(struct world *world)
+{
+	if (world->v.walk.kind != QVAULT_WALK_REPAIR)
+		return false;
+	if (world->rotten || world->expect_data_loss)
+		world->damaged = world->expect_corruption = true;
+	return true;
+}
+
 /* Some steps of a walk, if nobody else makes them. */
 void op_walk(struct client *c, u32 steps)
 {
 	struct world *world = c->world;
 	struct qvault *v = &world->v;
-	u64 bad = v->walk.bad;
+	bool repairs;
+	u64 bad;
 	int err = 0;
 
 	if (world->walker)
 		return;
 	world->walker = task_current;
 	if (!v->walk.kind || rng_chance(&c->rng, 2))
-		err = qvault_walk_begin(v, rng_chance(&c->rng, 50) ? QVAULT_WALK_SCRUB :
-								     QVAULT_WALK_RESEAL);
+		err = qvault_walk_begin(v, random_walk(&c->rng));
 	else
 		err = 1;
+	repairs = gives_up(world);
+	bad = v->walk.bad;
 	while (err > 0 && steps--) {
 		err = qvault_walk_step(v);
 		totals.steps++;
 		totals.passes += !err;
 	}
 	world->walker = NULL;
+	if (repairs && v->walk.bad > bad)
+		totals.given_up += v->walk.bad - bad;
 	/* None begins while a moment is held. */
 	if (err == -EBUSY && sim_current->p.holds)
 		return;

@@ -27,7 +27,7 @@ struct params {
 	u32 commits;			/* percent of operations */
 	u32 keys;			/* permille of operations: another master key */
 	u32 holds;			/* permille: take one, or let go */
-	u32 passes;			/* permille: some steps of a scrub or a reseal */
+	u32 passes;			/* permille: some steps of a walk */
 	u32 generations;		/* permille of operations: new keys */
 	u32 bursts;			/* percent: of one operation in twenty */
 	u32 lazy;			/* percent of hints to checkpoint not taken */
@@ -67,7 +67,8 @@ struct totals {
 	u64 copies, copy_seals;		/* ephemeral lives on a record, and theirs of seals */
 	u64 keys, either_key;		/* changed; states that two keys open */
 	u64 holds, holds_kept, holds_ended;
-	u64 steps, passes, moved;	/* leaves, walks that ended, blocks */
+	/* Leaves, walks that ended, blocks sealed anew, and blocks that a repair gave up. */
+	u64 steps, passes, moved, given_up;
 	u64 elsewhere, forks, fork_seals, fork_repeats, fork_told, fork_alone;
 	u64 rotten, carried, overfull;	/* nodes, entries, checkpoints */
 	u64 half_rotten, healed;	/* nodes of which one copy was bad */

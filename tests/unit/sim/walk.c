@@ -78,12 +78,17 @@ static u32 set_of(const struct qvault_disk_ptr *ptr)
 }
 
 /* All generations that the pointers of a node name, or what is below them. */
+static bool is_lost(const struct qvault_disk_ptr *ptr)
+{
+	return le64_to_cpu(ptr->version) == QVAULT_LOST_VERSION;
+}
+
 static u32 sets_of(const struct qvault_disk_node *node)
 {
 	u32 i, set = 0;
 
 	for (i = 0; i < QVAULT_FANOUT; i++)
-		if (node->ptr[i].version)
+		if (node->ptr[i].version && !is_lost(&node->ptr[i]))
 			set |= 1u << gen_of(&node->ptr[i]) | set_of(&node->ptr[i]);
 	return set;
 }
@@ -153,6 +158,24 @@ static const void *open_block(struct walk *w, u64 block, enum qvault_kind kind,
 static bool is_zero(const struct qvault_disk_ptr *ptr)
 {
 	return !memcmp(ptr, zeros, sizeof(*ptr));
+}
+
+/* Blocks that were given up; none is beyond the end, or it would be lost if it grows. */
+static bool given_up(struct walk *w, const struct qvault_disk_ptr *ptr, u64 first, u64 count)
+{
+	struct qvault_disk_ptr marker = {
+		.version = cpu_to_le64(QVAULT_LOST_VERSION),
+		.where = cpu_to_le64((u64)QVAULT_FLAG_LOST << QVAULT_WHERE_FLAGS_SHIFT),
+	};
+
+	if (memcmp(ptr, &marker, sizeof(marker)))
+		return bad(w, "what is lost says something besides");
+	if (first + count > w->geo.logical_blocks)
+		return bad(w, "block %llu, beyond the end, is lost",
+			   (unsigned long long)(first + count - 1));
+	for (; count; count--)
+		__set_bit(first++, w->lost);
+	return true;
 }
 
 /* ---- Trees ---- */
@@ -232,6 +255,9 @@ static bool walk_node(struct walk *w, enum qvault_kind kind, u32 level,
 	if (!ptr->version)
 		return is_zero(ptr) ||
 		       bad(w, "a pointer without version is not zero");
+	if (is_lost(ptr) && kind == QVAULT_KIND_NODE)
+		return given_up(w, ptr, index << (QVAULT_FANOUT_SHIFT * (level + 1)),
+				1ull << (QVAULT_FANOUT_SHIFT * (level + 1)));
 	if (le64_to_cpu(ptr->where) >> QVAULT_WHERE_FLAGS_SHIFT ||
 	    index >= tree->count[level])
 		return bad(w, "node %llx: impossible pointer",
@@ -279,6 +305,11 @@ static bool tree_leaf(struct walk *w, u64 index, const void *leaf, u64 *weight)
 		if (!node->ptr[i].version) {
 			if (!is_zero(&node->ptr[i]))
 				return bad(w, "a pointer without version is not zero");
+			continue;
+		}
+		if (is_lost(&node->ptr[i])) {
+			if (!given_up(w, &node->ptr[i], logical, 1))
+				return false;
 			continue;
 		}
 		if (logical >= w->geo.logical_blocks)

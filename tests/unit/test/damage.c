@@ -90,7 +90,7 @@ static void damage(struct fixture *f, enum qvault_kind kind, u32 level, u64 inde
 }
 
 /* So that unmaps are seen by the oracle. */
-static void begin(struct fixture *f)
+void test_sim(struct fixture *f)
 {
 	struct sim *sim = calloc(1, sizeof(*sim));
 
@@ -100,16 +100,21 @@ static void begin(struct fixture *f)
 	f->world.sim = sim;
 }
 
-static void end(struct fixture *f)
+void test_sim_end(struct fixture *f)
 {
 	struct sim *sim = f->world.sim;
 
-	rot_exit(&list);
-	rot_current = NULL;
 	f->world.sim = NULL;
 	free(sim->touched);
 	free(sim->is_touched);
 	free(sim);
+}
+
+static void end(struct fixture *f)
+{
+	rot_exit(&list);
+	rot_current = NULL;
+	test_sim_end(f);
 }
 
 static u64 leaked(const struct fixture *f)
@@ -127,7 +132,7 @@ static void leaf(struct fixture *f)
 	struct client c = { .world = &f->world, .rng.state = 1 };
 	u32 i;
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
 	test_forget(f);
@@ -177,7 +182,7 @@ static void heals(struct fixture *f)
 {
 	struct client c = { .world = &f->world, .rng.state = 2 };
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
 	test_forget(f);
@@ -205,7 +210,7 @@ static void covered(struct fixture *f)
 	struct client c = { .world = &f->world, .rng.state = 3 };
 	u64 subtree = (u64)QVAULT_FANOUT * QVAULT_FANOUT;
 
-	begin(f);
+	test_sim(f);
 	CHECK(!op_write(&c, subtree, 200));
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 2);
@@ -251,7 +256,7 @@ static void marks(struct fixture *f)
 	u64 subtree = (u64)QVAULT_FANOUT * QVAULT_FANOUT;
 	u32 i;
 
-	begin(f);
+	test_sim(f);
 	CHECK(!op_write(&c, subtree, 200));
 	CHECK(!op_write(&c, 0, 200));
 	CHECK(!op_checkpoint(&c));
@@ -292,7 +297,7 @@ static void folded(struct fixture *f)
 	struct client c = { .world = &f->world, .rng.state = 5 };
 	struct qvault *v = f->v;
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
 	damage(f, QVAULT_KIND_NODE, 0, 2);
@@ -321,7 +326,7 @@ static void folded_marks(struct fixture *f)
 	struct client c = { .world = &f->world, .rng.state = 5 };
 	u64 subtree = (u64)QVAULT_FANOUT * QVAULT_FANOUT;
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	CHECK(!op_write(&c, subtree, 100));
 	CHECK(!op_checkpoint(&c));
@@ -354,7 +359,7 @@ static void late(struct fixture *f)
 	struct qvault *v = f->v;
 	u32 i;
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
 	damage(f, QVAULT_KIND_NODE, 0, 2);
@@ -385,7 +390,7 @@ static void scattered(struct fixture *f)
 	struct client c = { .world = &f->world, .rng.state = 11 };
 	u32 i;
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
 	test_forget(f);
@@ -411,7 +416,7 @@ static void overfull(struct fixture *f)
 	struct client c = { .world = &f->world, .rng.state = 6 };
 	u64 room = f->v->log_limit * 100, i;
 
-	begin(f);
+	test_sim(f);
 	CHECK(!op_write(&c, 0, 128));
 	CHECK(!op_checkpoint(&c));
 	damage(f, QVAULT_KIND_NODE, 1, 0);
@@ -466,7 +471,7 @@ static void folded_short(struct fixture *f)
 	u32 i, leaves = 2 * QVAULT_STOCK;
 	struct qvault *v = f->v;
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_NODE, 0, 1);
 	test_forget(f);
@@ -500,7 +505,7 @@ static void carried_short(struct fixture *f)
 	u64 made;
 	u32 i, n;
 
-	begin(f);
+	test_sim(f);
 	f->v->memory_mib = 4;
 	qvault_set_limits(f->v);
 	some_leaves(&c);
@@ -538,7 +543,7 @@ static void too_much_short(struct fixture *f)
 	u64 first = (u64)QVAULT_FANOUT * QVAULT_FANOUT, i, n;
 	u32 entries = 100 * (QVAULT_PAGES + 2), kept;
 
-	begin(f);
+	test_sim(f);
 	f->v->memory_mib = 4;
 	qvault_set_limits(f->v);
 	CHECK(!op_write(&c, 0, 128));
@@ -581,7 +586,7 @@ static void stock_short(struct fixture *f)
 	u64 first = (u64)QVAULT_FANOUT * QVAULT_FANOUT;
 	u32 i;
 
-	begin(f);
+	test_sim(f);
 	CHECK(!op_write(&c, 0, 128));
 	CHECK(!op_checkpoint(&c));
 	damage(f, QVAULT_KIND_NODE, 1, 0);
@@ -622,7 +627,7 @@ static void map_known(struct fixture *f)
 {
 	struct client c = { .world = &f->world, .rng.state = 7 };
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	/* Its home is in use: the group is put together to find another place. */
 	CHECK(!op_write(&c, 0, 1));
@@ -654,7 +659,7 @@ static void map_full(struct fixture *f)
 	u32 bit, i;
 	struct qvault_ptr ptr;
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	damage(f, QVAULT_KIND_MAP, 0, 0);
 	test_forget(f);
@@ -697,7 +702,7 @@ static void map_read_back(struct fixture *f)
 	u64 block, first = qvault_block_of(&f->v->geo, 0, 20000);
 	struct block *b;
 
-	begin(f);
+	test_sim(f);
 	some_leaves(&c);
 	f->world.rotten = true;
 	batch = qvault_batch_begin(f->v, f->v->data, QVAULT_USE_CHECKPOINT);
@@ -737,7 +742,7 @@ static void map_upper(struct fixture *f)
 	struct client c = { .world = &f->world, .rng.state = 9 };
 	u64 last = f->v->geo.logical_blocks - 100;
 
-	begin(f);
+	test_sim(f);
 	CHECK(!op_write(&c, 0, 100));
 	CHECK(!op_write(&c, last, 100));
 	CHECK(!op_checkpoint(&c));
@@ -761,7 +766,7 @@ static void map_and_leaf(struct fixture *f)
 	const u64 first = 128ull * QVAULT_GROUP_LEAVES * QVAULT_FANOUT;
 	u32 i;
 
-	begin(f);
+	test_sim(f);
 	CHECK(!op_write(&c, first, 256));
 	CHECK(!op_checkpoint(&c));
 	damage(f, QVAULT_KIND_NODE, 0, first >> QVAULT_FANOUT_SHIFT);
@@ -784,8 +789,33 @@ static void map_and_leaf(struct fixture *f)
 	end(f);
 }
 
+/* As many changes of the map as take two passes: what took its place is there in both. */
+static void map_twice(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 9 };
+	u64 last = f->v->geo.logical_blocks - 1;
+	const u32 n = QVAULT_MAX_CHANGES / 2 + 500;
+	u32 i;
+
+	test_sim(f);
+	f->v->memory_mib = 64;
+	qvault_set_limits(f->v);
+	/* Far from each other, so that each is a run, and a change twice. */
+	for (i = 0; i < n; i++)
+		CHECK(!op_write(&c, last - 2 * i, 1));
+	CHECK(!op_checkpoint(&c));
+	damage(f, QVAULT_KIND_MAP, 1, 1);
+	test_forget(f);
+	for (i = 0; i < n; i++)
+		CHECK(!op_write(&c, last - 2 * i, 1));
+	CHECK(!op_checkpoint(&c));
+	CHECK(leaked(f));
+	end(f);
+}
+
 void test_damage_map_upper(void)
 {
+	with_vault(129 * QVAULT_GROUP_BLOCKS + 5000, 2048, map_twice);
 	with_vault(129 * QVAULT_GROUP_BLOCKS + 5000, 64, map_and_leaf);
 	with_vault(129 * QVAULT_GROUP_BLOCKS + 5000, 64, map_upper);
 }

@@ -158,6 +158,50 @@ void test_grow_levels(void)
 	with_vault(QVAULT_GROUP_BLOCKS + 5000, 64, levels);
 }
 
+/* All below a node was given up, at the end of the volume: what it grows by is not. */
+static void lost(struct fixture *f)
+{
+	struct client c = { .world = &f->world, .rng.state = 42 };
+	static struct rot_list leaks = { .ever = true };
+	struct qvault_geometry geo;
+	u64 old, first;
+	u32 level;
+
+	rot_current = &leaks;
+	f->world.oracle.logical_blocks = 200 * QVAULT_GROUP_DATA;
+	f->world.expect_corruption = true;
+	give(f, 129 * QVAULT_GROUP_BLOCKS + 5000, &geo);
+	for (level = 0; level < 2; level++) {
+		old = f->v->geo.logical_blocks;
+		first = (old - 1) >> (QVAULT_FANOUT_SHIFT * (level + 1));
+		CHECK(old & (QVAULT_FANOUT - 1));
+		CHECK(!op_write(&c, old - 1, 1) && !op_checkpoint(&c));
+		test_flip(f, test_node_block(f, QVAULT_KIND_NODE, level, first, 0));
+		test_forget(f);
+		CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_REPAIR));
+		f->world.walker = task_current;
+		while (qvault_walk_step(f->v) > 0)
+			;
+		f->world.walker = NULL;
+		first <<= QVAULT_FANOUT_SHIFT * (level + 1);
+		CHECK(f->v->walk.complete && f->v->walk.bad == old - first);
+		CHECK(!qvault_geometry_init(&geo, f->v->geo.data_blocks + 20000, 0,
+					    f->v->geo.log_blocks));
+		CHECK(!qvault_grow(f->v, geo.data_blocks, geo.capacity));
+		f->world.corruptions = 0;
+		CHECK(op_read(&c, old - 1, 1) == -EILSEQ && op_read(&c, first, 1) == -EILSEQ);
+		CHECK(!op_read(&c, old, 200) && !op_write(&c, old, 1));
+		CHECK(!op_checkpoint(&c) && !op_read(&c, old, 200) && !f->world.corruptions);
+		check_state(f);
+	}
+	rot_current = NULL;
+}
+
+void test_grow_lost(void)
+{
+	with_vault(QVAULT_GROUP_BLOCKS + 5000, 64, lost);
+}
+
 /* What a table asks for: at a resume, at an attach, or not at all. */
 static void table(struct fixture *f)
 {

@@ -25,6 +25,11 @@ int test_attach(struct fixture *f);
 u64 test_node_block(struct fixture *f, enum qvault_kind kind, u32 level, u64 index,
 		    u32 copy);
 void test_forget(struct fixture *f);
+/* A bit of a block of the data device. */
+void test_flip(struct fixture *f, u64 block);
+/* What op_unmap() needs. */
+void test_sim(struct fixture *f);
+void test_sim_end(struct fixture *f);
 
 /* Only what the delta needs: a geometry, pools and nothing on disk. */
 void bare_vault(struct qvault *v, u64 data_blocks);
@@ -138,12 +143,18 @@ void test_heal_overtaken(void);
 void test_grow_refused(void);
 void test_grow_full(void);
 void test_grow_levels(void);
+void test_grow_lost(void);
 void test_grow_table(void);
 void test_grow_fails(void);
 void test_grow_costs(void);
 void test_walk_scrub(void);
 void test_walk_copies(void);
 void test_walk_nodes(void);
+void test_walk_gives_up_blocks(void);
+void test_walk_gives_up_leaf(void);
+void test_walk_gives_up_node(void);
+void test_walk_gives_up_later(void);
+void test_walk_gives_up_nothing(void);
 void test_walk_reseal(void);
 void test_walk_keeps(void);
 void test_walk_goes_on(void);

@@ -31,7 +31,7 @@ static void scrub(struct fixture *f)
 	CHECK(!f->v->walk.kind && f->v->walk.complete);
 }
 
-static void flip(struct fixture *f, u64 block)
+void test_flip(struct fixture *f, u64 block)
 {
 	struct block *b = block_new(dev_newest(&f->world.data, block)->data);
 
@@ -57,6 +57,12 @@ static void write_some(struct client *c)
 	CHECK(!op_write(c, FAR, 3));
 }
 
+static void attach_again(struct fixture *f)
+{
+	CHECK(!qvault_detach(f->v));
+	CHECK(!test_attach(f));
+}
+
 /* ---- Scrub ---- */
 
 static void scrubs(struct fixture *f)
@@ -72,9 +78,9 @@ static void scrubs(struct fixture *f)
 	scrub(f);
 	CHECK(f->world.data.reads - reads >= 203 + 3 + 1);
 
-	flip(f, where(f, 7));
-	flip(f, where(f, 8));
-	flip(f, where(f, FAR + 2));
+	test_flip(f, where(f, 7));
+	test_flip(f, where(f, 8));
+	test_flip(f, where(f, FAR + 2));
 	f->world.expect_data_loss = true;
 	f->world.corruptions = 0;
 	scrub(f);
@@ -99,7 +105,7 @@ static void one_copy(struct fixture *f, struct client *c, enum qvault_kind kind,
 {
 	u64 block = test_node_block(f, kind, level, 0, copy);
 
-	flip(f, block);
+	test_flip(f, block);
 	f->world.half_rotten = true;
 	f->world.halves = 0;
 	scrub(f);
@@ -135,8 +141,8 @@ static void nodes(struct fixture *f)
 
 	write_some(&c);
 	CHECK(!op_checkpoint(&c));
-	flip(f, test_node_block(f, QVAULT_KIND_NODE, 0, 0, 0));
-	flip(f, test_node_block(f, QVAULT_KIND_MAP, 0, 0, 0));
+	test_flip(f, test_node_block(f, QVAULT_KIND_NODE, 0, 0, 0));
+	test_flip(f, test_node_block(f, QVAULT_KIND_MAP, 0, 0, 0));
 	f->world.expect_corruption = true;
 	f->world.corruptions = 0;
 	scrub(f);
@@ -149,6 +155,231 @@ static void nodes(struct fixture *f)
 void test_walk_nodes(void)
 {
 	with_vault(40000, 64, nodes);
+}
+
+/* ---- Repair ---- */
+
+static void drop_cache(struct fixture *f)
+{
+	qvault_cache_exit(f->v);
+	CHECK(!qvault_cache_init(f->v, 64));
+}
+
+static void repair(struct fixture *f)
+{
+	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_REPAIR));
+	CHECK(!walk_on(f, ~0u));
+	CHECK(!f->v->walk.kind && f->v->walk.complete && !f->v->walk.left);
+}
+
+/* What a scrub says afterwards: so many blocks are lost, and nothing is bad. */
+static void whole(struct fixture *f, u64 lost)
+{
+	f->world.corruptions = 0;
+	scrub(f);
+	CHECK(!f->v->walk.bad && f->v->walk.lost == lost && !f->world.corruptions);
+}
+
+static bool leaky(struct fixture *f)
+{
+	return qvault_alloc_leaky(f->v);
+}
+
+static void gives_up_blocks(struct fixture *f)
+{
+	struct client c = { .world = &f->world };
+
+	test_sim(f);
+	write_some(&c);
+	CHECK(!op_checkpoint(&c));
+	test_flip(f, where(f, 7));
+	test_flip(f, where(f, 8));
+	test_flip(f, where(f, FAR + 2));
+	f->world.expect_data_loss = true;
+	repair(f);
+	CHECK(f->v->walk.bad == 3 && f->v->walk.nr_ranges == 2 && !f->v->walk.lost);
+	CHECK(!leaky(f));
+	whole(f, 3);
+	/* In every life that follows, with nothing in a cache; and their neighbours are there. */
+	attach_again(f);
+	CHECK(op_read(&c, 7, 1) == -EILSEQ && op_read(&c, FAR + 2, 1) == -EILSEQ);
+	CHECK(!f->world.corruptions);
+	CHECK(!op_read(&c, 5, 2) && !op_read(&c, 9, 196) && !op_read(&c, FAR, 2));
+	/* A write or a discard ends it. */
+	CHECK(!op_write(&c, 7, 1) && !op_unmap(&c, 8, 1));
+	CHECK(!op_read(&c, 7, 2));
+	whole(f, 1);
+	attach_again(f);
+	CHECK(!op_read(&c, 0, 250) && !leaky(f));
+	CHECK(op_read(&c, FAR + 2, 1) == -EILSEQ);
+	CHECK(!op_unmap(&c, FAR, 1) && !op_unmap(&c, FAR + 1, 1));
+	attach_again(f);
+	/* The leaf has nothing but this, and is no hole. */
+	CHECK(op_read(&c, FAR + 2, 1) == -EILSEQ && !op_read(&c, FAR, 2));
+	CHECK(!op_unmap(&c, 0, f->v->geo.logical_blocks));
+	whole(f, 0);
+	CHECK(!leaky(f) && !f->v->anchor.tree.ptr.version);
+	test_sim_end(f);
+}
+
+void test_walk_gives_up_blocks(void)
+{
+	with_vault(40000, 64, gives_up_blocks);
+}
+
+/* What was acknowledged before it was known is carried around a lost leaf, and kept. */
+static void gives_up_leaf(struct fixture *f)
+{
+	struct client c = { .world = &f->world };
+
+	write_some(&c);
+	CHECK(!op_checkpoint(&c));
+	CHECK(!op_write(&c, 6, 2) && !op_commit(&c));
+	test_flip(f, test_node_block(f, QVAULT_KIND_NODE, 0, 0, 0));
+	drop_cache(f);
+	f->world.expect_corruption = true;
+	CHECK(!op_checkpoint(&c));
+	CHECK(op_write(&c, 9, 1) == -EILSEQ);
+	repair(f);
+	CHECK(f->v->walk.bad == QVAULT_FANOUT);
+	whole(f, QVAULT_FANOUT - 2);
+	attach_again(f);
+	f->world.corruptions = 0;
+	CHECK(!op_read(&c, 6, 2) && op_read(&c, 5, 1) == -EILSEQ);
+	CHECK(op_read(&c, 0, 1) == -EILSEQ);
+	CHECK(!op_read(&c, QVAULT_FANOUT, 250) && !op_read(&c, FAR, 3));
+	CHECK(!op_write(&c, 9, 1) && !op_checkpoint(&c) && !op_read(&c, 9, 1));
+	CHECK(!f->world.corruptions);
+	/* What it named stays in use. */
+	CHECK(leaky(f));
+}
+
+void test_walk_gives_up_leaf(void)
+{
+	with_vault(40000, 64, gives_up_leaf);
+}
+
+/* Of all below an upper node no block is there to mark. */
+#define BELOW	(QVAULT_FANOUT * QVAULT_FANOUT)
+static void gives_up_node(struct fixture *f)
+{
+	struct client c = { .world = &f->world };
+
+	test_sim(f);
+	write_some(&c);
+	CHECK(!op_write(&c, 2 * BELOW + 5, 9));
+	CHECK(!op_checkpoint(&c));
+	test_flip(f, test_node_block(f, QVAULT_KIND_NODE, 1, 0, 0));
+	test_flip(f, test_node_block(f, QVAULT_KIND_MAP, 0, 0, 0));
+	drop_cache(f);
+	f->world.expect_corruption = true;
+	repair(f);
+	CHECK(f->v->walk.bad == BELOW && f->v->walk.nr_ranges == 1);
+	whole(f, BELOW);
+	attach_again(f);
+	CHECK(op_read(&c, FAR + 9, 1) == -EILSEQ);
+	CHECK(!op_write(&c, FAR + 9, 1) && !op_checkpoint(&c));
+	CHECK(!op_write(&c, 300, 1) && !op_unmap(&c, 0, 20));
+	attach_again(f);
+	CHECK(!op_read(&c, FAR + 9, 1) && op_read(&c, FAR + 8, 1) == -EILSEQ);
+	CHECK(!op_read(&c, 300, 1) && !op_read(&c, 0, 20) && op_read(&c, 20, 1) == -EILSEQ);
+	CHECK(!op_read(&c, 2 * BELOW, 200));
+	whole(f, BELOW - 22);
+	/* A discard of all of it costs what that of a whole tree does. */
+	CHECK(!op_unmap(&c, 0, BELOW));
+	whole(f, 0);
+	attach_again(f);
+	CHECK(!op_read(&c, 0, 200) && !op_read(&c, 2 * BELOW, 200));
+	test_sim_end(f);
+}
+
+/* One that stands twice is lost if both copies are. */
+static void gives_up_both(struct fixture *f)
+{
+	const u64 below = BELOW * QVAULT_FANOUT;
+	struct client c = { .world = &f->world };
+	u32 bad, copy;
+
+	test_sim(f);
+	write_some(&c);
+	CHECK(!op_write(&c, below + 5, 9) && !op_checkpoint(&c));
+	f->world.expect_corruption = f->world.half_rotten = true;
+	for (bad = 1; bad <= 2; bad++) {
+		for (copy = 0; copy < bad; copy++)
+			test_flip(f, test_node_block(f, QVAULT_KIND_NODE, 2, 0, copy));
+		drop_cache(f);
+		repair(f);
+		CHECK(f->v->walk.bad == (bad == 2 ? below : 0));
+	}
+	whole(f, below);
+	CHECK(!op_write(&c, FAR, 3) && !op_checkpoint(&c));
+	attach_again(f);
+	CHECK(!op_read(&c, FAR, 3) && op_read(&c, 5, 1) == -EILSEQ);
+	CHECK(!op_read(&c, below, 200));
+	whole(f, below - 3);
+	CHECK(!op_unmap(&c, 0, below));
+	whole(f, 0);
+	CHECK(!op_read(&c, 0, 200) && !op_read(&c, below, 200));
+	test_sim_end(f);
+}
+
+void test_walk_gives_up_node(void)
+{
+	with_vault(80000, 64, gives_up_node);
+	with_vault(2600000, 64, gives_up_both);
+}
+
+/*
+ * The block of what the log names is in use until a checkpoint, and the log does not say
+ * what was given up: so that waits.  Else an attach would find one block named twice.
+ */
+static void gives_up_later(struct fixture *f)
+{
+	struct client c = { .world = &f->world };
+	struct qvault_root root = f->v->anchor.tree;
+
+	write_some(&c);
+	CHECK(!op_checkpoint(&c));
+	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_REPAIR));
+	CHECK(!op_write(&c, FAR + 1, 1) && !op_commit(&c));
+	CHECK(!qvault_lose(f->v, 6, &root));
+	test_flip(f, where(f, FAR + 1));
+	f->world.expect_data_loss = true;
+	CHECK(walk_on(f, 3) == 1);
+	CHECK(f->v->walk.left && !f->v->walk.bad);
+	/* Another life does not pass it by. */
+	attach_again(f);
+	CHECK(f->v->walk.kind == QVAULT_WALK_REPAIR && f->v->walk.next);
+	CHECK(!walk_on(f, ~0u));
+	CHECK(f->v->walk.complete && f->v->walk.bad == 1);
+	whole(f, 1);
+	/* One that a user has written meanwhile is not given up. */
+	CHECK(!op_read(&c, 5, 200));
+}
+
+void test_walk_gives_up_later(void)
+{
+	with_vault(40000, 64, gives_up_later);
+}
+
+/* A device that fails once has lost nothing. */
+static void gives_up_nothing(struct fixture *f)
+{
+	struct client c = { .world = &f->world };
+
+	write_some(&c);
+	CHECK(!op_checkpoint(&c));
+	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_REPAIR));
+	f->world.expect_failure = true;
+	f->world.faults.fail_io_at = f->world.nr_ios + 10;
+	CHECK(!walk_on(f, ~0u));
+	CHECK(f->world.faulted && f->v->walk.complete && !f->v->walk.bad);
+	whole(f, 0);
+}
+
+void test_walk_gives_up_nothing(void)
+{
+	with_vault(40000, 64, gives_up_nothing);
 }
 
 /* ---- Reseal ---- */
@@ -194,7 +425,7 @@ static void keeps(struct fixture *f)
 	write_some(&c);
 	CHECK(!op_checkpoint(&c));
 	CHECK(!qvault_generation_new(f->v, HMAC));
-	flip(f, where(f, 9));
+	test_flip(f, where(f, 9));
 	f->world.expect_data_loss = true;
 	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_RESEAL));
 	CHECK(!walk_on(f, ~0u));
@@ -209,12 +440,6 @@ static void keeps(struct fixture *f)
 void test_walk_keeps(void)
 {
 	with_vault(40000, 64, keeps);
-}
-
-static void attach_again(struct fixture *f)
-{
-	CHECK(!qvault_detach(f->v));
-	CHECK(!test_attach(f));
 }
 
 static void goes_on(struct fixture *f)
