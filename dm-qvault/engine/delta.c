@@ -400,18 +400,11 @@ void qvault_delta_prepare(struct qvault *v, struct qvault_delta *delta,
 	}
 }
 
-/* The block that a pointer says where to find is not needed any more, if there is one. */
-static void supersede(struct qvault *v, const struct qvault_ptr *ptr)
-{
-	if (!qvault_ptr_lost(ptr))
-		qvault_alloc_supersede(v, ptr->where);
-}
-
 static void drop_ptr(struct qvault *v, struct qvault_delta_node *node, u32 bit)
 {
 	u32 place = rank(node, bit);
 
-	supersede(v, &node->ptr[place]);
+	qvault_alloc_supersede(v, node->ptr[place].where);
 	node->used--;
 	memmove(&node->ptr[place], &node->ptr[place + 1],
 		(node->used - place) * sizeof(node->ptr[0]));
@@ -436,7 +429,7 @@ void qvault_delta_insert(struct qvault *v, struct qvault_delta *delta,
 	u32 place = rank(node, bit);
 
 	if (test_bit(bit, node->mapped)) {
-		supersede(v, &node->ptr[place]);
+		qvault_alloc_supersede(v, node->ptr[place].where);
 	} else {
 		memmove(&node->ptr[place + 1], &node->ptr[place],
 			(node->used - place) * sizeof(node->ptr[0]));
@@ -477,7 +470,7 @@ static void remove_superseded(struct qvault *v, struct qvault_delta *delta,
 	u32 i;
 
 	for (i = 0; i < node->used; i++)
-		supersede(v, &node->ptr[i]);
+		qvault_alloc_supersede(v, node->ptr[i].where);
 	remove(v, delta, node);
 }
 
@@ -993,7 +986,7 @@ static void fill_in(struct qvault *v, struct qvault_delta_node *node,
 
 		if (test_bit(bit, node->present)) {
 			if (mapped)
-				supersede(v, ptr);
+				qvault_alloc_supersede(v, ptr->where);
 		} else if (mapped) {
 			place = rank(node, bit);
 			memmove(&node->ptr[place + 1], &node->ptr[place],

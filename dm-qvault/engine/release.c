@@ -24,7 +24,7 @@ static struct qvault_cell *__find_block(struct qvault *v, u64 block, u64 *mask)
 /**
  * qvault_alloc_supersede() - the delta has a newer pointer in place of this one
  * @v: vault
- * @block: a fresh block
+ * @block: a fresh block; of what is lost it is 0, and nothing is done
  *
  * The anchored state may still name it: it is free after the next commit.
  * While a vault is being attached no block is fresh yet, and there is nothing

@@ -135,6 +135,7 @@ static const struct test {
 	{ "walk: and a leaf, around what was acknowledged", test_walk_gives_up_leaf },
 	{ "walk: and all below an upper node", test_walk_gives_up_node },
 	{ "walk: but none that the log still names", test_walk_gives_up_later },
+	{ "walk: what is given up can be carried", test_walk_gives_up_carried },
 	{ "walk: and none that could not be read once", test_walk_gives_up_nothing },
 	{ "walk: a reseal leaves nothing of an older generation", test_walk_reseal },
 	{ "walk: what cannot be read keeps its generation", test_walk_keeps },

@@ -154,6 +154,7 @@ void test_walk_gives_up_blocks(void);
 void test_walk_gives_up_leaf(void);
 void test_walk_gives_up_node(void);
 void test_walk_gives_up_later(void);
+void test_walk_gives_up_carried(void);
 void test_walk_gives_up_nothing(void);
 void test_walk_reseal(void);
 void test_walk_keeps(void);

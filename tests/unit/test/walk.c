@@ -362,6 +362,30 @@ void test_walk_gives_up_later(void)
 	with_vault(40000, 64, gives_up_later);
 }
 
+/* What was given up below a leaf that goes bad then is carried, and not in the log. */
+static void gives_up_carried(struct fixture *f)
+{
+	struct client c = { .world = &f->world };
+
+	write_some(&c);
+	CHECK(!op_checkpoint(&c));
+	CHECK(qvault_lose(f->v, 6, &f->v->anchor.tree) == 1);
+	CHECK(!op_write(&c, 7, 1));
+	test_flip(f, test_node_block(f, QVAULT_KIND_NODE, 0, 0, 0));
+	drop_cache(f);
+	f->world.expect_corruption = true;
+	CHECK(!op_checkpoint(&c));
+	CHECK(f->v->damage.nr == 1);
+	CHECK(op_read(&c, 6, 1) == -EILSEQ && !op_read(&c, 7, 1));
+	attach_again(f);
+	CHECK(op_read(&c, 6, 1) == -EILSEQ && !op_read(&c, 7, 1));
+}
+
+void test_walk_gives_up_carried(void)
+{
+	with_vault(40000, 64, gives_up_carried);
+}
+
 /* A device that fails once has lost nothing. */
 static void gives_up_nothing(struct fixture *f)
 {
