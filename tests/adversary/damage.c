@@ -5,15 +5,21 @@
  * for nothing else, or an attach that is refused, with errno and reason.
  *
  * Each is looked at in two lives: attach, read all, write beside the damage, commit,
- * checkpoint, read all, detach.
+ * checkpoint, read all, detach.  In a third one it is repaired: what was below it is
+ * given up and not zeros, and all else is there; in a fourth it can be written and
+ * discarded, and there is nothing bad left.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <linux/fs.h>
 
 #include "adversary.h"
 
@@ -29,7 +35,7 @@ enum must {
 
 static const char *const must_name[] = {
 	[NOTHING] = "nothing comes of it", [HEALED] = "healed",
-	[BELOW] = "EILSEQ for what is below it and nothing else",
+	[BELOW] = "EILSEQ for what is below it and nothing else, which a repair gives up",
 	[FULL] = "its group is full, all is right",
 	[REFUSE] = "the attach is refused",
 };
@@ -357,6 +363,105 @@ static bool live(struct attacker *a, const struct target *t, enum must must,
 	return ok;
 }
 
+/* ---- Repair ---- */
+
+/* To its end; how many blocks it could not read, and how many were lost before. */
+static bool pass(struct world *w, const char *kind, u64 *bad, u64 *lost)
+{
+	char answer[256], outcome[16], now[16];
+	u32 tries;
+
+	if (dm_message(&w->vault, "walk %s", kind))
+		return complain("%s does not begin", kind), false;
+	for (tries = 0; tries < 6000; tries++) {
+		if (dm_ask(&w->vault, answer, sizeof(answer), "walk status") ||
+		    sscanf(answer, "%15s %*s %*u %*u %*u %*u %" SCNu64 " %*u %15s %" SCNu64,
+			   now, bad, outcome, lost) != 4)
+			die("walk status");
+		if (!strcmp(now, "none"))
+			break;
+		usleep(10000);
+	}
+	if (!strcmp(outcome, "complete"))
+		return true;
+	complain("%s: %s", kind, answer);
+	return false;
+}
+
+static u64 blocks_below(const struct world *w, const struct target *t)
+{
+	u64 end = t->first + t->count;
+
+	return (end < w->geo.logical_blocks ? end : w->geo.logical_blocks) - t->first;
+}
+
+/* What is below it is given up, and nothing else. */
+static bool repaired(struct attacker *a, const struct target *t, const u8 *logical)
+{
+	struct world *w = a->w;
+	int fd = world_attach(w, false);
+	u64 bad, lost;
+	bool ok;
+
+	if (fd < 0) {
+		complain("attach to repair: %s", strerrorname_np(-fd));
+		return false;
+	}
+	ok = pass(w, "repair", &bad, &lost) &&
+	     reads_as_told(a, fd, t, logical, "after a repair");
+	if (ok && bad != blocks_below(w, t)) {
+		complain("%llu blocks are given up", (unsigned long long)bad);
+		ok = false;
+	}
+	world_detach(w, fd);
+	return ok;
+}
+
+/* One block of it is written, and then all of it discarded. */
+static bool whole(struct attacker *a, int fd, const struct target *t, u8 *logical)
+{
+	struct world *w = a->w;
+	u64 range[2] = { t->first * BLOCK, blocks_below(w, t) * BLOCK }, bad, lost;
+	const struct target none = {};
+
+	if (!pass(w, "scrub", &bad, &lost))
+		return false;
+	if (bad || lost != blocks_below(w, t) || field(w, CORRUPTIONS))
+		return complain("after a repair %llu are bad, %llu lost", (unsigned long long)bad,
+				(unsigned long long)lost), false;
+	if (!lost)
+		return reads_as_told(a, fd, &none, logical, "in the end");
+	prng_fill(&w->prng, a->buf, BLOCK);
+	memcpy(logical + t->first * BLOCK, a->buf, BLOCK);
+	if (write_blocks(fd, t->first, a->buf, 1) || fsync(fd) ||
+	    read_blocks(fd, t->first, a->buf, 1) ||
+	    memcmp(a->buf, logical + t->first * BLOCK, BLOCK))
+		return complain("what was given up cannot be written"), false;
+	if (ioctl(fd, BLKDISCARD, range))
+		return complain("nor discarded"), false;
+	memset(logical + range[0], 0, range[1]);
+	return reads_as_told(a, fd, &none, logical, "in the end") &&
+	       pass(w, "scrub", &bad, &lost) && !bad && !lost;
+}
+
+static bool mended(struct attacker *a, const struct target *t, u8 *logical)
+{
+	bool ok;
+	int fd;
+
+	if (!repaired(a, t, logical))
+		return false;
+	fd = world_attach(a->w, false);
+	if (fd < 0) {
+		complain("attach after a repair: %s", strerrorname_np(-fd));
+		return false;
+	}
+	ok = reads_as_told(a, fd, t, logical, "in the life after a repair") &&
+	     whole(a, fd, t, logical);
+	world_detach(a->w, fd);
+	return ok;
+}
+
 /* ---- The kernel's log ---- */
 
 static int kmsg = -1;
@@ -444,7 +549,8 @@ static void strike(struct attacker *a, enum place place, const struct vault_item
 			memcpy(logical + (u64)a->w->lba[i] * BLOCK,
 			       a->scene->logical + (u64)a->w->lba[i] * BLOCK, BLOCK);
 		ok = live(a, &t, row->must, logical, true) &&
-		     live(a, &t, row->must, logical, false);
+		     live(a, &t, row->must, logical, false) &&
+		     mended(a, &t, logical);
 		free(logical);
 	}
 	attack_count(a, ok ? outcome : WRONG);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What changes a vault while a fault comes: generations, keys, moments that stay, its
+ * What changes a vault while a fault comes: generations, keys, moments that stay, repairs, its
  * size, and upper nodes that are written anew.
  */
 #define _GNU_SOURCE
@@ -76,6 +76,29 @@ static int do_hold(struct lab *l)
 bool run_hold(struct lab *l, u32 n)
 {
 	return with_data(l, n, "hold", do_hold);
+}
+
+/* To its end; a vault that has failed ends it as well. */
+static int do_repair(struct lab *l)
+{
+	char answer[256], kind[16];
+	int err = dm_message(&l->vault, "walk repair");
+
+	while (!err) {
+		check(dm_ask(&l->vault, answer, sizeof(answer), "walk status"), "walk status");
+		if (sscanf(answer, "%15s", kind) != 1)
+			die("faults: walk status: %s", answer);
+		if (!strcmp(kind, "none"))
+			break;
+		usleep(2000);
+	}
+	return err;
+}
+
+/* What fails once is not given up: all is read afterwards. */
+bool run_repair(struct lab *l, u32 n)
+{
+	return with_data(l, n, "repair", do_repair);
 }
 
 /* Whatever has failed, the key brings it back. */

@@ -571,6 +571,7 @@ static const struct operation operations[] = {
 	{ .name = "generation", .run = run_generation },
 	{ .name = "key change", .run = run_key_change },
 	{ .name = "hold and release", .run = run_hold, .guesses = true },
+	{ .name = "repair", .run = run_repair, .silent = true },
 	{ .name = "keys wiped and set", .run = run_wipe },
 	{ .name = "growth", .run = run_growth, .guesses = true },
 	{ .name = "attach that grows", .run = run_attach_grows, .heals = true },

@@ -73,6 +73,7 @@ int do_fsync(struct lab *l);
 bool run_generation(struct lab *l, u32 n);
 bool run_key_change(struct lab *l, u32 n);
 bool run_hold(struct lab *l, u32 n);
+bool run_repair(struct lab *l, u32 n);
 bool run_wipe(struct lab *l, u32 n);
 bool run_growth(struct lab *l, u32 n);
 bool run_attach_grows(struct lab *l, u32 n);
