@@ -98,13 +98,14 @@ said_by_killer() {
 # of one kind, of which they have few: with memory that goes back, or much that fails.
 lives=(--explore 0 --hostile 0 --ephemeral 0 --forks 1)
 look_in_engine() {
-	found unit within 120 "$build/out-engine/unit.bin" ||
+	found unit within 120 "$build/out-engine/unit.bin" --quick ||
 		found golden within 60 bash -c "$(declare -f golden_opens)
 			build=$build check_tmp=$check_tmp golden=$golden; set -o pipefail; golden_opens" ||
 		found sim within $((60 + seconds * 8)) "$build/out-small/sim.bin" --shrink 0 \
 			--seed 1 --cpu "$seconds" ||
 		found sim within $((60 + seconds * 8)) "$build/out-small/sim.bin" --shrink 0 \
-			--seed 1000 --cpu "$seconds" "${lives[@]}"
+			--seed 1000 --cpu "$seconds" "${lives[@]}" ||
+		found unit within 300 "$build/out-engine/unit.bin" life:
 }
 
 look_briefly() { seconds=2 look_in_engine; }
