@@ -144,6 +144,7 @@ static void unasked(struct fixture *f)
 	CHECK(!op_write(&c, 0, 5));
 	seen = atomic64_read(&f->v->counters.checkpoints);
 	CHECK(qvault_checkpoint_unasked(f->v) == -EBUSY);
+	CHECK(qvault_walk_begin(f->v, QVAULT_WALK_SCRUB) == -EBUSY && !f->v->walk.kind);
 	CHECK(f->v->held);
 	CHECK((u64)atomic64_read(&f->v->counters.checkpoints) == seen);
 	CHECK(!qvault_release(f->v, sequence));
