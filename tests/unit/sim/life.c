@@ -446,6 +446,7 @@ static void move_volume(struct world *to, struct world *from)
 	to->oracle = from->oracle;
 	to->tweaks = from->tweaks;
 	to->dead_keys = from->dead_keys;
+	to->given_up = from->given_up;
 	memset(&from->data, 0, sizeof(from->data));
 	memset(&from->anchor, 0, sizeof(from->anchor));
 	memset(&from->oracle, 0, sizeof(from->oracle));
@@ -499,6 +500,8 @@ static void set_up(struct life *life, struct sim *sim, struct world *volume,
 	world->v.settle = sim->p.shared;
 	grow(life);
 	choose_faults(life);
+	if (world->given_up)
+		world->damaged = world->expect_corruption = true;
 	if (sim->p.forks && !world->ephemeral && !life->hostile &&
 	    number == sim->p.lives - 1) {
 		life->world.fork = &life->fork;

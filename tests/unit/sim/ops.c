@@ -577,23 +577,23 @@ int op_generation(struct client *c)
 	return err;
 }
 
-static enum qvault_walk_kind random_walk(struct rng *rng)
+/* Where something is bad, seldom a repair: of what comes after one less can be told. */
+static enum qvault_walk_kind random_walk(const struct world *world, struct rng *rng)
 {
 	static const enum qvault_walk_kind kinds[] = {
 		QVAULT_WALK_SCRUB, QVAULT_WALK_RESEAL, QVAULT_WALK_RESEAL, QVAULT_WALK_REPAIR,
 	};
+	enum qvault_walk_kind kind = kinds[rng_below(rng, ARRAY_SIZE(kinds))];
 
-	return kinds[rng_below(rng, ARRAY_SIZE(kinds))];
+	if (world->rotten && kind == QVAULT_WALK_REPAIR && !rng_chance(rng, 20))
+		kind = QVAULT_WALK_SCRUB;
+	return kind;
 }
 
 /* What is given up stays so, also when the device has it again. */
-static bool gives_up(struct world *world)
+static void given_up(struct world *world)
 {
-	if (world->v.walk.kind != QVAULT_WALK_REPAIR)
-		return false;
-	if (world->rotten || world->expect_data_loss)
-		world->damaged = world->expect_corruption = true;
-	return true;
+	world->given_up = world->damaged = world->expect_corruption = true;
 }
 
 /* Some steps of a walk, if nobody else makes them. */
@@ -609,10 +609,12 @@ void op_walk(struct client *c, u32 steps)
 		return;
 	world->walker = task_current;
 	if (!v->walk.kind || rng_chance(&c->rng, 2))
-		err = qvault_walk_begin(v, random_walk(&c->rng));
+		err = qvault_walk_begin(v, random_walk(world, &c->rng));
 	else
 		err = 1;
-	repairs = gives_up(world);
+	repairs = v->walk.kind == QVAULT_WALK_REPAIR;
+	if (repairs && (world->rotten || world->expect_data_loss))
+		given_up(world);
 	bad = v->walk.bad;
 	while (err > 0 && steps--) {
 		err = qvault_walk_step(v);
@@ -620,8 +622,11 @@ void op_walk(struct client *c, u32 steps)
 		totals.passes += !err;
 	}
 	world->walker = NULL;
-	if (repairs && v->walk.bad > bad)
+	if (repairs && v->walk.bad > bad) {
 		totals.given_up += v->walk.bad - bad;
+		if (world->expect_failure)
+			given_up(world);
+	}
 	/* None begins while a moment is held. */
 	if (err == -EBUSY && sim_current->p.holds)
 		return;

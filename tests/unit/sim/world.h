@@ -86,6 +86,7 @@ struct world {
 	u64 read_rounds;		/* times that the engine waited for reads */
 	bool faulted;			/* an I/O has failed or lied */
 	bool damaged;			/* writes may have gone astray, now or before */
+	bool given_up;			/* blocks were, now or before */
 
 	u32 nr_bufs, most_bufs;		/* buffers that are out, and ever were */
 	/* Of them, when memory is short: so many for each use. */
