@@ -12,7 +12,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -375,7 +374,7 @@ static bool pass(struct world *w, const char *kind, u64 *bad, u64 *lost)
 		return complain("%s does not begin", kind), false;
 	for (tries = 0; tries < 6000; tries++) {
 		if (dm_ask(&w->vault, answer, sizeof(answer), "walk status") ||
-		    sscanf(answer, "%15s %*s %*u %*u %*u %*u %" SCNu64 " %*u %15s %" SCNu64,
+		    sscanf(answer, "%15s %*s %*u %*u %*u %*u %llu %*u %15s %llu",
 			   now, bad, outcome, lost) != 4)
 			die("walk status");
 		if (!strcmp(now, "none"))
