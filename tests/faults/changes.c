@@ -85,7 +85,11 @@ static int do_repair(struct lab *l)
 	int err = dm_message(&l->vault, "walk repair");
 
 	while (!err) {
-		check(dm_ask(&l->vault, answer, sizeof(answer), "walk status"), "walk status");
+		err = dm_ask(&l->vault, answer, sizeof(answer), "walk status");
+		/* That is an allocation, too. */
+		if (err == -ENOMEM && !l->probe)
+			err = dm_ask(&l->vault, answer, sizeof(answer), "walk status");
+		check(err, "walk status");
 		if (sscanf(answer, "%15s", kind) != 1)
 			die("faults: walk status: %s", answer);
 		if (!strcmp(kind, "none"))

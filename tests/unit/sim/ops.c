@@ -577,7 +577,15 @@ int op_generation(struct client *c)
 	return err;
 }
 
-/* Where something is bad, seldom a repair: of what comes after one less can be told. */
+static bool may_be_bad(const struct world *world)
+{
+	static const struct faults none;
+
+	return world->rotten || world->expect_data_loss || world->expect_failure ||
+	       memcmp(&world->faults, &none, sizeof(none));
+}
+
+/* Where something is bad or fails, seldom a repair: after one less can be told. */
 static enum qvault_walk_kind random_walk(const struct world *world, struct rng *rng)
 {
 	static const enum qvault_walk_kind kinds[] = {
@@ -585,7 +593,7 @@ static enum qvault_walk_kind random_walk(const struct world *world, struct rng *
 	};
 	enum qvault_walk_kind kind = kinds[rng_below(rng, ARRAY_SIZE(kinds))];
 
-	if (world->rotten && kind == QVAULT_WALK_REPAIR && !rng_chance(rng, 20))
+	if (may_be_bad(world) && kind == QVAULT_WALK_REPAIR && !rng_chance(rng, 20))
 		kind = QVAULT_WALK_SCRUB;
 	return kind;
 }
@@ -613,7 +621,8 @@ void op_walk(struct client *c, u32 steps)
 	else
 		err = 1;
 	repairs = v->walk.kind == QVAULT_WALK_REPAIR;
-	if (repairs && (world->rotten || world->expect_data_loss))
+	/* Others may come to it before the steps have ended. */
+	if (repairs && may_be_bad(world))
 		given_up(world);
 	bad = v->walk.bad;
 	while (err > 0 && steps--) {
@@ -622,11 +631,8 @@ void op_walk(struct client *c, u32 steps)
 		totals.passes += !err;
 	}
 	world->walker = NULL;
-	if (repairs && v->walk.bad > bad) {
+	if (repairs && v->walk.bad > bad)
 		totals.given_up += v->walk.bad - bad;
-		if (world->expect_failure)
-			given_up(world);
-	}
 	/* None begins while a moment is held. */
 	if (err == -EBUSY && sim_current->p.holds)
 		return;
