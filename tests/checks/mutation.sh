@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # about: bugs of one line put into engine and module one by one; each must be found
 # group: slow
-# minutes: 35
+# minutes: 60
 # limit: 240
 #
 # usage: tests/run mutation [NAME...]     rows of tests/{unit,kunit,glue,machine}/mutants
