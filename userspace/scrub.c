@@ -180,7 +180,8 @@ static int verdict(const struct job *job)
 /* What was waited for: it may have been stopped, or the vault has failed. */
 static int end_verdict(const struct job *job)
 {
-	if (complete(job) || job->pass.bad)
+	/* A reencrypt that has come to something bad has not ended what it is for. */
+	if (complete(job) || (job->verb == &reencrypt && job->pass.bad))
 		return verdict(job);
 	return ctl_fail(CTL_INCOMPLETE,
 			"the %s of %s did not come to its end: it was stopped, or the vault cannot be written (see qvault-ctl status %s)",

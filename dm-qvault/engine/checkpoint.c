@@ -238,7 +238,10 @@ static int renew(struct merge *m, u32 gens)
 	return err && err != -EILSEQ ? err : qvault_cursor_finish(&m->map);
 }
 
-/* Such a node is replaced where a cursor comes to it: by one that is all lost, or full. */
+/*
+ * Such a node is replaced where a cursor comes to it: by one that is all lost, or full.
+ * If it is in the cache, or can be read now, it is written anew.
+ */
 static int give_up(struct merge *m)
 {
 	struct qvault_cursor *c = cursor_of_walk(m);
@@ -356,6 +359,8 @@ static int merge_and_anchor(struct qvault *v, struct qvault_delta *delta)
 		qvault_fail(v, "checkpoint", err);
 	if (!err)
 		err = anchor(v, m);
+	if (!err && cursor_of_walk(m)->gave_up)
+		WRITE_ONCE(v->walk.given_up, 0);
 	merge_exit(m);
 	return err;
 }

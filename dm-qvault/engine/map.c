@@ -345,12 +345,8 @@ int qvault_write_end(struct qvault *v, struct qvault_write *w, int err)
  */
 int qvault_lose(struct qvault *v, u64 logical, const struct qvault_root *root)
 {
-	static const struct qvault_ptr lost = {
-		.version = QVAULT_LOST_VERSION,
-		.flags = QVAULT_FLAG_LOST,
-	};
 	const struct qvault_need need = { .nodes = 1 };
-	struct qvault_ptr ptr;
+	struct qvault_ptr ptr, lost = qvault_lost_ptr();
 	bool effect;
 	int err;
 

@@ -20,10 +20,7 @@ static struct hlist_head *bucket_of(struct qvault_cache *cache, u64 version)
  */
 static int add_lost(struct qvault_cache *cache)
 {
-	static const struct qvault_ptr lost = {
-		.version = QVAULT_LOST_VERSION,
-		.flags = QVAULT_FLAG_LOST,
-	};
+	const struct qvault_ptr lost = qvault_lost_ptr();
 	struct qvault_node *node = kzalloc(sizeof(*node), GFP_KERNEL);
 	struct qvault_disk_node *disk = kmalloc(QVAULT_BLOCK_SIZE, GFP_KERNEL);
 	u32 i;

@@ -546,7 +546,7 @@ static int fill_lost(struct qvault_cursor *c, u32 level, u64 index, void *data)
 {
 	u32 shift = QVAULT_FANOUT_SHIFT * level;
 	u64 blocks = c->v->geo.logical_blocks - (index << QVAULT_FANOUT_SHIFT << shift);
-	u64 whole = min(blocks >> shift, QVAULT_FANOUT);
+	u64 whole = min_t(u64, blocks >> shift, QVAULT_FANOUT);
 	struct qvault_step child = { .index = (index << QVAULT_FANOUT_SHIFT) + whole };
 	struct qvault_disk_node *disk = data;
 	struct qvault_ptr ptr;
@@ -581,6 +581,7 @@ static int fill_anew(struct qvault_cursor *c, u32 level,
 		return -EILSEQ;
 	step->dirty = true;
 	c->replaced = true;
+	c->gave_up |= lost;
 	if (c->kind == QVAULT_KIND_MAP)
 		return fill_full(c, level, step->index, now->version, step->data);
 	if (lost)
@@ -706,7 +707,8 @@ void qvault_cursor_dirty(struct qvault_cursor *c)
  * qvault_cursor_renew() - write a node anew, although nothing in it changes
  * @c: cursor
  * @id: of the node; what is below it does not come before where the cursor is
- * @version: of the node in the anchored tree; if it has another by now, nothing is done
+ * @version: of the node in the anchored tree; if it has another by now, nothing is done.
+ *	0: whichever it has
  *
  * Context: sleeps.
  * Return: 0 or a negative errno; as qvault_cursor_leaf().
@@ -718,7 +720,7 @@ int qvault_cursor_renew(struct qvault_cursor *c, u64 id, u64 version)
 	int err;
 
 	err = load_path(c, level, index << (QVAULT_FANOUT_SHIFT * level));
-	if (!err && c->step[level].anchored.version == version)
+	if (!err && (!version || c->step[level].anchored.version == version))
 		c->step[level].dirty = true;
 	return err;
 }

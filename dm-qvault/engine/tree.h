@@ -31,6 +31,14 @@ static inline bool qvault_ptr_lost(const struct qvault_ptr *ptr)
 	return ptr->version == QVAULT_LOST_VERSION;
 }
 
+static inline struct qvault_ptr qvault_lost_ptr(void)
+{
+	return (struct qvault_ptr){
+		.version = QVAULT_LOST_VERSION,
+		.flags = QVAULT_FLAG_LOST,
+	};
+}
+
 /* Is there a block that it says where to find? */
 static inline bool qvault_ptr_mapped(const struct qvault_ptr *ptr)
 {
@@ -321,6 +329,7 @@ struct qvault_cursor {
 	u64 needless_from;		/* see qvault_cursor_needless() */
 	u64 needless_end;
 	u64 given_up;			/* see struct qvault_walk */
+	bool gave_up;			/* that node was replaced */
 	bool replaced;			/* a node that is corrupt, by a new one */
 	struct qvault_fetch *fetch;	/* or NULL: see qvault_cursor_ahead() */
 	struct qvault_step step[QVAULT_MAX_LEVELS];

@@ -12,7 +12,9 @@
  *
  * A repair is a scrub that ends what it finds: a block that cannot be read is marked as
  * lost, and so is all below a node that cannot be.  Who reads that gets an error, never
- * zeros, until it is written or discarded; and everything else can be written again.
+ * zeros, until it is written or discarded; and everything else can be written again.  A
+ * device may fail for a while and have lost nothing.  So the first pass only looks, and
+ * between it and the next one a checkpoint must succeed.
  *
  * It begins with a checkpoint, so that the tree has all that was there before.
  */
@@ -86,18 +88,43 @@ static void found_bad(struct qvault *v, u64 logical, u64 count)
 	note_range(w, logical, count);
 }
 
+/* Is what is found now given up?  If not, another pass looks at it. */
+static bool gives_up(struct qvault_walk *w)
+{
+	bool now = w->kind == QVAULT_WALK_REPAIR && w->passes;
+
+	if (w->kind == QVAULT_WALK_REPAIR && !now)
+		w->left = true;
+	return now;
+}
+
 /*
  * A checkpoint puts what stands for all that is lost in the place of a node.  What was
  * acknowledged since is carried around it, and merged by the next one.
+ *
+ * Returns 1; 0: it was in the cache, or could be read after all, and was written anew; or
+ * a negative errno.
  */
 static int give_up_node(struct qvault *v, u64 id)
 {
+	bool done;
 	int err;
 
 	WRITE_ONCE(v->walk.given_up, id + 1);
 	err = qvault_checkpoint_unasked(v);
+	done = !READ_ONCE(v->walk.given_up);
 	WRITE_ONCE(v->walk.given_up, 0);
-	return err == -EBUSY ? -EAGAIN : err;
+	if (err)
+		return err == -EBUSY ? -EAGAIN : err;
+	if (!done)
+		v->walk.left = true;
+	return done;
+}
+
+static void go_on(struct qvault_walk *w, u64 next)
+{
+	WRITE_ONCE(w->next, next);
+	w->part = 0;
 }
 
 /* A node that cannot be read; the walk goes on behind what is below it. */
@@ -107,20 +134,22 @@ static int skip_node(struct qvault *v, u64 id, int why)
 	u64 index = id & ((1ull << QVAULT_NODE_LEVEL_SHIFT) - 1);
 	u32 shift = QVAULT_FANOUT_SHIFT * level;
 	struct qvault_walk *w = &v->walk;
-	u64 first = index << shift;
-	int err = 0;
+	u64 first = index << shift, end = first + (1ull << shift);
+	int counts = w->kind != QVAULT_WALK_REPAIR;
 
 	if (why == -EILSEQ)
 		qvault_corrupt(v, kind_of(w), id);
-	if (w->kind == QVAULT_WALK_REPAIR)
-		err = give_up_node(v, id);
-	if (err)
-		return err;
-	if (w->phase == QVAULT_WALK_TREE)
-		found_bad(v, max(first, w->next) << QVAULT_FANOUT_SHIFT,
-			  (first + (1ull << shift) - max(first, w->next)) <<
-			  QVAULT_FANOUT_SHIFT);
-	WRITE_ONCE(w->next, first + (1ull << shift));
+	if (gives_up(w))
+		counts = give_up_node(v, id);
+	if (counts < 0)
+		return counts;
+	/* Also what was visited before is given up with it. */
+	if (w->kind != QVAULT_WALK_REPAIR)
+		first = max(first, w->next);
+	if (counts && w->phase == QVAULT_WALK_TREE)
+		found_bad(v, first << QVAULT_FANOUT_SHIFT,
+			  (end - first) << QVAULT_FANOUT_SHIFT);
+	go_on(w, end);
 	return 1;
 }
 
@@ -161,35 +190,20 @@ static int verify_above(struct qvault *v, const struct qvault_root *root, u64 le
 
 /* ---- Repair ---- */
 
-/* Read some blocks of a leaf once more: a device may fail once, and then no more. */
-static int read_again(struct qvault *v, struct qvault_blocks *b, u64 *bad)
+/* Those of @bad that are not given up are left for another pass, and not in it then. */
+static void give_up_blocks(struct qvault *v, const struct qvault_blocks *b, u64 *bad)
 {
-	u64 before = *bad;
+	bool now = gives_up(&v->walk);
 	u32 i;
 
-	qvault_blocks_put(b);
-	for (i = 0; i < b->count; i++)
-		if (!(before >> i & 1))
-			b->ptr[i].version = 0;
-	return qvault_blocks_verify(v, b, bad);
-}
-
-/* Those of @bad that were not given up are left for another pass. */
-static int give_up_blocks(struct qvault *v, struct qvault_blocks *b, u64 *bad)
-{
-	int err = read_again(v, b, bad);
-	u32 i;
-
-	for (i = 0; i < b->count && err >= 0; i++) {
+	for (i = 0; i < b->count; i++) {
 		if (!(*bad >> i & 1))
 			continue;
-		err = qvault_lose(v, b->logical + i, &b->root);
-		if (err)
+		if (now && qvault_lose(v, b->logical + i, &b->root) > 0)
 			continue;
 		*bad &= ~BIT_ULL(i);
 		v->walk.left = true;
 	}
-	return min(err, 0);
 }
 
 /* ---- A leaf ---- */
@@ -204,25 +218,24 @@ static int pass_by(struct qvault *v, u64 *bad)
 	return 0;
 }
 
-/* What is lost already is counted, and what has nothing of these generations is done. */
-static void leave_out(struct qvault *v, struct qvault_blocks *b, u32 gens)
+/* What has nothing of these generations is done.  Says how many are lost. */
+static u32 leave_out(struct qvault_blocks *b, u32 gens)
 {
-	u64 lost = 0;
-	u32 i;
+	u32 lost = 0, i;
 
 	for (i = 0; i < b->count; i++) {
 		lost += qvault_ptr_lost(&b->ptr[i]);
 		if (!(qvault_ptr_gens(&b->ptr[i]) & gens))
 			b->ptr[i].version = 0;
 	}
-	WRITE_ONCE(v->walk.lost, v->walk.lost + lost);
+	return lost;
 }
 
 /* Some blocks of a leaf, from @logical on; @bad: a bit for each that cannot be read. */
 static int visit_blocks(struct qvault *v, struct qvault_blocks *b, u64 *bad)
 {
 	bool reseal = v->walk.kind == QVAULT_WALK_RESEAL;
-	u32 gens = old_gens(v), moved = 0;
+	u32 gens = old_gens(v), moved = 0, lost, looked;
 	int err;
 
 	err = qvault_lookup_under(v, b->logical, b->count, b->ptr, &b->root);
@@ -230,36 +243,44 @@ static int visit_blocks(struct qvault *v, struct qvault_blocks *b, u64 *bad)
 		*bad = GENMASK_ULL(b->count - 1, 0);
 		return pass_by(v, bad);
 	}
-	leave_out(v, b, reseal ? gens : ~0u);
-	if (!err)
-		err = qvault_blocks_verify(v, b, bad);
-	WRITE_ONCE(v->walk.looked, v->walk.looked + b->nr);
+	if (err)
+		return err;
+	lost = leave_out(b, reseal ? gens : ~0u);
+	err = qvault_blocks_verify(v, b, bad);
+	looked = b->nr;
 	if (!err && reseal)
 		err = qvault_blocks_move(v, b, &moved);
 	else if (!err && *bad && v->walk.kind == QVAULT_WALK_REPAIR)
-		err = give_up_blocks(v, b, bad);
+		give_up_blocks(v, b, bad);
 	/* Below a damaged node nothing can be written; a write that failed may not again. */
 	if (is_bad(err))
 		err = err == -EILSEQ ? 0 : -EAGAIN;
 	WRITE_ONCE(v->walk.moved, v->walk.moved + moved);
 	qvault_blocks_put(b);
-	return err;
+	/* What is visited once more is counted then. */
+	if (err)
+		return err;
+	WRITE_ONCE(v->walk.looked, v->walk.looked + looked);
+	WRITE_ONCE(v->walk.lost, v->walk.lost + lost);
+	return 0;
 }
 
+/* From where it has stopped for want of memory, if it has. */
 static int visit_leaf(struct qvault *v, struct qvault_blocks *b, u64 leaf)
 {
-	u64 logical = leaf << QVAULT_FANOUT_SHIFT, end, bad = 0;
+	u64 first = leaf << QVAULT_FANOUT_SHIFT, bad = 0;
+	u64 count = min_t(u64, v->geo.logical_blocks - first, QVAULT_FANOUT);
+	struct qvault_walk *w = &v->walk;
 	int err = 0;
 	u32 i;
 
-	end = min(logical + QVAULT_FANOUT, v->geo.logical_blocks);
-	for (; logical < end && !err; logical += b->count) {
-		b->logical = logical;
-		b->count = min_t(u64, end - logical, QVAULT_WALK_BLOCKS);
+	for (; w->part < count && !err; w->part += err ? 0 : b->count) {
+		b->logical = first + w->part;
+		b->count = min_t(u64, count - w->part, QVAULT_WALK_BLOCKS);
 		err = visit_blocks(v, b, &bad);
 		for (i = 0; !err && i < b->count; i++)
 			if (bad >> i & 1)
-				found_bad(v, logical + i, 1);
+				found_bad(v, b->logical + i, 1);
 	}
 	return err;
 }
@@ -318,7 +339,7 @@ static int repair_ends(struct qvault *v)
 	forget_verified(w);
 	WRITE_ONCE(w->lost, 0);
 	WRITE_ONCE(w->phase, QVAULT_WALK_TREE);
-	WRITE_ONCE(w->next, 0);
+	go_on(w, 0);
 	return 1;
 }
 
@@ -347,7 +368,7 @@ static int reseal_ends(struct qvault *v)
 	WRITE_ONCE(w->renew, left);
 	WRITE_ONCE(w->bad, 0);
 	WRITE_ONCE(w->nr_ranges, 0);
-	WRITE_ONCE(w->next, 0);
+	go_on(w, 0);
 	return 1;
 }
 
@@ -359,7 +380,7 @@ static int phase_ends(struct qvault *v)
 	if (w->kind != QVAULT_WALK_RESEAL && w->phase == QVAULT_WALK_TREE) {
 		forget_verified(w);
 		WRITE_ONCE(w->phase, QVAULT_WALK_MAP);
-		WRITE_ONCE(w->next, 0);
+		go_on(w, 0);
 		return 1;
 	}
 	if (w->kind == QVAULT_WALK_RESEAL)
@@ -386,7 +407,8 @@ static int step(struct qvault *v)
 	if (!err)
 		return phase_ends(v);
 	if (err > 0) {
-		WRITE_ONCE(w->next, leaf);
+		if (leaf != w->next)
+			go_on(w, leaf);
 		err = visit(v, &root, leaf, &bad);
 	}
 	if (is_bad(err)) {
@@ -397,7 +419,7 @@ static int step(struct qvault *v)
 	}
 	if (err)
 		return err;
-	WRITE_ONCE(w->next, leaf + 1);
+	go_on(w, leaf + 1);
 	return 1;
 }
 

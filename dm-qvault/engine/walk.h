@@ -34,8 +34,9 @@ struct qvault_walk {
 	u64 verified[QVAULT_MAX_LEVELS];
 	u32 renew;			/* generations whose nodes checkpoints write anew */
 	u32 passes;			/* that have ended: of a reseal or a repair */
-	/* Id, and 1, of a node that the next checkpoint gives up if it cannot read it. */
+	/* Id, and 1, of a node that the next checkpoint gives up if it cannot read it; then 0. */
 	u64 given_up;
+	u32 part;			/* blocks of the leaf that were visited already */
 	bool left;			/* something could not be given up in this pass */
 	bool complete;			/* the last one has ended and left nothing out */
 };

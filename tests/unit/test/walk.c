@@ -340,21 +340,25 @@ static void gives_up_later(struct fixture *f)
 
 	write_some(&c);
 	CHECK(!op_checkpoint(&c));
+	f->world.expect_data_loss = true;
+	test_flip(f, where(f, 7));
 	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_REPAIR));
+	/* The first pass has only looked. */
+	while (!f->v->walk.passes)
+		CHECK(walk_on(f, 1) == 1);
+	CHECK(!f->v->walk.left && !f->v->walk.bad);
 	CHECK(!op_write(&c, FAR + 1, 1) && !op_commit(&c));
 	CHECK(!qvault_lose(f->v, 6, &root));
 	test_flip(f, where(f, FAR + 1));
-	f->world.expect_data_loss = true;
 	CHECK(walk_on(f, 3) == 1);
-	CHECK(f->v->walk.left && !f->v->walk.bad);
+	CHECK(f->v->walk.left && f->v->walk.bad == 1);
 	/* Another life does not pass it by. */
 	attach_again(f);
 	CHECK(f->v->walk.kind == QVAULT_WALK_REPAIR && f->v->walk.next);
 	CHECK(!walk_on(f, ~0u));
-	CHECK(f->v->walk.complete && f->v->walk.bad == 1);
-	whole(f, 1);
-	/* One that a user has written meanwhile is not given up. */
-	CHECK(!op_read(&c, 5, 200));
+	CHECK(f->v->walk.complete && f->v->walk.bad == 2);
+	whole(f, 2);
+	CHECK(!op_read(&c, 5, 2) && !op_read(&c, 8, 197) && !op_read(&c, FAR, 1));
 }
 
 void test_walk_gives_up_later(void)
@@ -386,7 +390,7 @@ void test_walk_gives_up_carried(void)
 	with_vault(40000, 64, gives_up_carried);
 }
 
-/* A device that fails once has lost nothing. */
+/* A device that fails for a while has lost nothing, and what is in the cache is not lost. */
 static void gives_up_nothing(struct fixture *f)
 {
 	struct client c = { .world = &f->world };
@@ -395,10 +399,22 @@ static void gives_up_nothing(struct fixture *f)
 	CHECK(!op_checkpoint(&c));
 	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_REPAIR));
 	f->world.expect_failure = true;
-	f->world.faults.fail_io_at = f->world.nr_ios + 10;
+	f->world.faults.fail_io = 100;
+	CHECK(walk_on(f, 3) == 1 && f->v->walk.left);
+	f->world.faults.fail_io = 0;
 	CHECK(!walk_on(f, ~0u));
 	CHECK(f->world.faulted && f->v->walk.complete && !f->v->walk.bad);
 	whole(f, 0);
+
+	CHECK(!op_read(&c, 5, 200));
+	test_flip(f, test_node_block(f, QVAULT_KIND_NODE, 0, 0, 0));
+	test_flip(f, test_node_block(f, QVAULT_KIND_MAP, 0, 0, 0));
+	f->world.expect_corruption = true;
+	repair(f);
+	CHECK(!f->v->walk.bad);
+	attach_again(f);
+	whole(f, 0);
+	CHECK(!op_read(&c, 5, 200) && !leaky(f));
 }
 
 void test_walk_gives_up_nothing(void)
@@ -625,6 +641,8 @@ void test_walk_compares(void)
 static void no_memory(struct fixture *f)
 {
 	struct client c = { .world = &f->world };
+	u32 again = 0;
+	int err;
 
 	write_some(&c);
 	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_SCRUB));
@@ -634,6 +652,19 @@ static void no_memory(struct fixture *f)
 	f->world.shortage = 0;
 	CHECK(!walk_on(f, ~0u));
 	CHECK(f->v->walk.looked == 203);
+
+	/* In the middle of a leaf: what was visited is not counted again. */
+	test_flip(f, where(f, 7));
+	CHECK(qvault_lose(f->v, 8, &f->v->anchor.tree) == 1);
+	f->world.expect_data_loss = true;
+	CHECK(!qvault_walk_begin(f->v, QVAULT_WALK_SCRUB));
+	f->world.shortage = 3;
+	do
+		err = walk_on(f, ~0u);
+	while (err == -EAGAIN && ++again < 1000);
+	f->world.shortage = 0;
+	CHECK(!err && again);
+	CHECK(f->v->walk.bad == 1 && f->v->walk.lost == 1 && f->v->walk.looked == 202);
 }
 
 void test_walk_no_memory(void)
