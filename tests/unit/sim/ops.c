@@ -20,6 +20,8 @@ void __real_qvault_stream_append(struct qvault *v, u64 logical,
 				 const struct qvault_ptr *ptr, u32 count);
 void __real_qvault_stream_append_unmap(struct qvault *v, u64 logical, u64 count);
 bool __real_qvault_stream_cut(struct qvault *v, struct qvault_page *spare);
+int __real_qvault_lose(struct qvault *v, u64 logical, const struct qvault_root *root);
+int __real_qvault_checkpoint_unasked(struct qvault *v);
 void __real_qvault_delta_carry(struct qvault *v, struct qvault_delta *from,
 			       struct qvault_delta *to, u32 level, u64 index);
 
@@ -598,10 +600,27 @@ static enum qvault_walk_kind random_walk(const struct world *world, struct rng *
 	return kind;
 }
 
-/* What is given up stays so, also when the device has it again. */
+/* From here on it stays so, also when the device has it again, and in other lives. */
 static void given_up(struct world *world)
 {
+	if (!world || !world->sim)
+		return;
+	if (!may_be_bad(world) && !world->expect_corruption)
+		shim_fail("something is given up, and nothing is bad");
 	world->given_up = world->damaged = world->expect_corruption = true;
+}
+
+int __wrap_qvault_lose(struct qvault *v, u64 logical, const struct qvault_root *root)
+{
+	given_up(v->platform);
+	return __real_qvault_lose(v, logical, root);
+}
+
+int __wrap_qvault_checkpoint_unasked(struct qvault *v)
+{
+	if (v->walk.given_up)
+		given_up(v->platform);
+	return __real_qvault_checkpoint_unasked(v);
 }
 
 /* Some steps of a walk, if nobody else makes them. */
@@ -621,9 +640,6 @@ void op_walk(struct client *c, u32 steps)
 	else
 		err = 1;
 	repairs = v->walk.kind == QVAULT_WALK_REPAIR;
-	/* Others may come to it before the steps have ended. */
-	if (repairs && may_be_bad(world))
-		given_up(world);
 	bad = v->walk.bad;
 	while (err > 0 && steps--) {
 		err = qvault_walk_step(v);

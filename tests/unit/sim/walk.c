@@ -77,12 +77,12 @@ static u32 set_of(const struct qvault_disk_ptr *ptr)
 	return le64_to_cpu(ptr->where) >> QVAULT_WHERE_SET_SHIFT & 0xff;
 }
 
-/* All generations that the pointers of a node name, or what is below them. */
 static bool is_lost(const struct qvault_disk_ptr *ptr)
 {
 	return le64_to_cpu(ptr->version) == QVAULT_LOST_VERSION;
 }
 
+/* All generations that the pointers of a node name, or what is below them. */
 static u32 sets_of(const struct qvault_disk_node *node)
 {
 	u32 i, set = 0;
