@@ -99,6 +99,12 @@ int ctl_scrub_verb(struct ctl_options *o)
 	return check_count(o, 2, 2, CTL_ALLOW(RATE) | CTL_ALLOW(WAIT) | CTL_ALLOW(JSON));
 }
 
+int ctl_repair_verb(struct ctl_options *o)
+{
+	return check_count(o, 2, 2, CTL_ALLOW(RATE) | CTL_ALLOW(WAIT) |
+			   CTL_ALLOW(ACCEPT_LOSS) | CTL_ALLOW(JSON));
+}
+
 int ctl_reencrypt_verb(struct ctl_options *o)
 {
 	return check_count(o, 2, 2, CTL_ALLOW(RATE) | CTL_ALLOW(WAIT) | CTL_ALLOW(MAC) |
